@@ -1,0 +1,7 @@
+"""Train on partly wrong labels, and find them: AutoCleansing as a scikit-learn estimator."""
+
+from acestimator.alpha import AlphaTable
+from acestimator.classifier import AutoCleansingClassifier
+
+__version__ = "0.1.0"
+__all__ = ["AlphaTable", "AutoCleansingClassifier"]

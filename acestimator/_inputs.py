@@ -1,0 +1,136 @@
+"""Training and prediction inputs: checked arrays in, standardised tensors out, wherever they fit.
+
+Legend: N samples, D features, C channels, H and W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import validate_data
+from torch import Tensor
+
+_CHUNK = 1 << 22  # elements converted at a time
+_RESIDENT_SHARE = 0.5  # of the free device memory that the training set may take
+
+
+def check_samples(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool) -> Any:
+    """Validate X, and y where given, by scikit-learn's rules; vectors (N, D) or images (N, C, H, W).
+
+    Raises
+    ------
+    ValueError
+        If X has another number of dimensions, or holds NaN or infinity: how many, and where.
+    """
+    ndim = 2 if hasattr(X, "columns") else X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
+    images = ndim == 4
+    if ndim == 3:
+        shape = tuple(X.shape)
+        raise ValueError(
+            f"X has shape {shape}, expected (N, D) or (N, C, H, W): give grey images their channel axis, "
+            f"X[:, None] of shape {(shape[0], 1, *shape[1:])}."
+        )
+    checked = validate_data(
+        estimator,
+        X,
+        y,
+        reset=reset,
+        dtype=[np.float64, np.float32, np.uint8] if images else [np.float64, np.float32],
+        ensure_all_finite=False,
+        allow_nd=images,
+    )
+    array = checked[0] if isinstance(checked, tuple) else checked
+    _check_finite(array, getattr(estimator, "feature_names_in_", None))
+    return checked
+
+
+def _check_finite(X: np.ndarray, names: np.ndarray | None) -> None:
+    """Raise ValueError that counts the NaN and infinite entries of X and names the columns (or images) they are in."""
+    if X.dtype.kind != "f" or np.isfinite(X.sum(dtype=np.float64)):
+        return
+    bad = ~np.isfinite(X)
+    if not bad.any():
+        return  # the sum alone overflowed
+    n_nan = int(np.isnan(X).sum())
+    n_infinite = int(bad.sum()) - n_nan
+    if X.ndim == 2:
+        where = np.flatnonzero(bad.any(axis=0))
+        place = f"{len(where)} of {X.shape[1]} columns"
+        shown = [str(names[j]) if names is not None else str(j) for j in where[:10]]
+    else:
+        where = np.flatnonzero(bad.any(axis=(1, 2, 3)))
+        place = f"{len(where)} of {len(X)} images"
+        shown = [str(j) for j in where[:10]]
+    more = ", ..." if len(where) > 10 else ""
+    raise ValueError(
+        f"X contains {n_nan} NaN and {n_infinite} infinity entries, in {place}: {', '.join(shown)}{more}. "
+        "Every entry must be finite: drop these rows, or fill the gaps first (sklearn.impute.SimpleImputer)."
+    )
+
+
+def fit_scaler(X: np.ndarray, sample_weight: np.ndarray | None) -> StandardScaler:
+    """Mean and scale of every feature, or of every channel of images, over the weighted training set."""
+    scaler = StandardScaler()
+    if X.ndim == 2:
+        return scaler.fit(X, sample_weight=sample_weight)
+    pixels = X.shape[2] * X.shape[3]
+    for part in _chunks(X):
+        rows = X[part].transpose(0, 2, 3, 1).reshape(-1, X.shape[1])  # (n H W, C)
+        weight = None if sample_weight is None else np.repeat(sample_weight[part], pixels)
+        scaler.partial_fit(rows, sample_weight=weight)
+    return scaler
+
+
+def standardized(X: np.ndarray, scaler: StandardScaler | None, dtype: torch.dtype) -> Iterator[Tensor]:
+    """Chunks of X as standardised tensors.
+
+    Computed in float64 before rounding, so that a large offset (a year, a time stamp) costs no digits.
+
+    Raises
+    ------
+    ValueError
+        If a value does not fit into ``dtype``.
+    """
+    shape = (1, -1) if X.ndim == 2 else (1, -1, 1, 1)
+    for part in _chunks(X):
+        values = X[part].astype(np.float64)
+        if scaler is not None:
+            values -= scaler.mean_.reshape(shape)
+            values /= scaler.scale_.reshape(shape)
+        chunk = torch.from_numpy(values).to(dtype)
+        if not torch.isfinite(chunk).all():
+            raise ValueError(
+                f"X holds values up to {np.abs(X[part]).max():.3g} that overflow {dtype} "
+                f"{'after' if scaler is not None else 'without'} standardisation: rescale X."
+            )
+        yield chunk
+
+
+def to_tensor(X: np.ndarray, scaler: StandardScaler | None, dtype: torch.dtype) -> Tensor:
+    """All of X as one standardised tensor on the CPU."""
+    result = torch.empty(X.shape, dtype=dtype)
+    start = 0
+    for chunk in standardized(X, scaler, dtype):
+        result[start : start + len(chunk)] = chunk
+        start += len(chunk)
+    return result
+
+
+def place(features: Tensor, device: torch.device) -> Tensor:
+    """Training set on the device, if it takes no more than half of the free memory; else pinned beside it."""
+    if device.type != "cuda":
+        return features.to(device)
+    free, _ = torch.cuda.mem_get_info(device)
+    if features.nbytes <= _RESIDENT_SHARE * free:
+        return features.to(device)
+    return features.pin_memory()
+
+
+def _chunks(X: np.ndarray) -> Iterator[slice]:
+    step = max(1, _CHUNK // max(1, int(np.prod(X.shape[1:]))))
+    for start in range(0, len(X), step):
+        yield slice(start, start + step)

@@ -1,0 +1,25 @@
+"""Multilayer perceptron for vectors."""
+
+from __future__ import annotations
+
+from torch import nn
+
+HIDDEN = (256, 256)
+
+
+def build(input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    """Two hidden layers of 256 ReLU units.
+
+    No batch normalisation: its statistics would make a sample's logits depend on which others are in the batch,
+    and a sample of weight 2 would not be the sample twice.
+    """
+    if len(input_shape) != 1:
+        raise ValueError(
+            f"backbone 'mlp' takes vectors, X of shape (N, D), and one sample here has shape {input_shape}: "
+            "use 'small_resnet' or flatten the samples."
+        )
+    widths = (input_shape[0], *HIDDEN)
+    layers: list[nn.Module] = []
+    for width_in, width_out in zip(widths, widths[1:], strict=False):
+        layers += [nn.Linear(width_in, width_out), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers, nn.Linear(widths[-1], n_classes))

@@ -1,0 +1,260 @@
+"""Objectives: what turns logits and observed labels into a gradient, a loss, and per-sample state.
+
+Legend: N samples, K classes, B batch, C outputs of the network (K here).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from acestimator.alpha import AlphaTable, Penalty, Variant
+from acestimator.detection import observed_score
+from acestimator.mixture import ScoreMixture
+
+POSTERIOR_START = 0.2  # of the epochs: before it, the constants have not yet told the samples apart
+POSTERIOR_REFITS = 12  # evenly spread over the epochs
+
+
+class Objective:
+    """A loss over logits with its per-sample state. The base of cross-entropy, AutoCleansing, and every peer.
+
+    The loop of :mod:`acestimator.training` takes the steps of an epoch in blocks. Per block it calls :meth:`open` and
+    :meth:`weight`; per step :meth:`grad` and :meth:`step`; at the end of the block :meth:`close`, :meth:`losses` and
+    :meth:`observe`; per epoch :meth:`end_epoch`.
+    """
+
+    def bind(
+        self,
+        labels: Tensor,
+        n_classes: int,
+        *,
+        sample_weight: Tensor | None = None,
+        steps_per_epoch: int,
+        max_epochs: int,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """Meet the training set. State is allocated here, on the device of ``labels``.
+
+        Parameters
+        ----------
+        labels : Tensor of int64, shape (N,)
+            Observed labels, 0..K-1.
+        n_classes : int
+            K.
+        sample_weight : Tensor, shape (N,), optional
+            Positive weights; None for all equal.
+        steps_per_epoch, max_epochs : int
+            Length of the training.
+        dtype : torch.dtype
+            Of the logits to come.
+        """
+        self.labels, self.n_classes, self.sample_weight = labels, n_classes, sample_weight
+        self.steps_per_epoch, self.max_epochs = steps_per_epoch, max_epochs
+
+    def n_outputs(self, n_classes: int) -> int:
+        """Outputs that the network must have, C."""
+        return n_classes
+
+    def class_logits(self, logits: Tensor) -> Tensor:
+        """Logits of the K categories, (..., K), among the network's outputs (..., C)."""
+        return logits
+
+    def open(self, index: Tensor) -> None:
+        """Prepare for the steps over the samples (M,), which follow in this order, each sample once."""
+
+    def close(self) -> None:
+        """End what :meth:`open` began."""
+
+    def loss(self, logits: Tensor, labels: Tensor, index: Tensor) -> Tensor:
+        """Loss of each sample, (B,), differentiable in ``logits`` (B, C). Pure."""
+        raise NotImplementedError(f"{type(self).__name__} must define loss or loss_and_grad")
+
+    def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradient of each sample's loss in its logits, (B, C), and a record (B, ...) for :meth:`losses`. Pure.
+
+        By autograd of :meth:`loss`, with the losses as the record, unless a subclass knows the closed form.
+        """
+        logits = logits.detach().requires_grad_()
+        with torch.enable_grad():
+            loss = self.loss(logits, labels, index)
+            (grad,) = torch.autograd.grad(loss.sum(), logits)
+        return grad, loss.detach()
+
+    def losses(self, records: Tensor, labels: Tensor) -> Tensor:
+        """Losses (M,) from the records (M, ...) of a block: what can wait for the block's end costs a step nothing."""
+        return records
+
+    def weight(self, index: Tensor) -> Tensor | None:
+        """Weights (M,) of the samples in the network's loss, beside ``sample_weight``; None for all one."""
+        return None
+
+    def step(self, index: Tensor, grad: Tensor, lr_scale: float) -> None:
+        """Move the per-sample state, given the gradient of :meth:`grad` and lr_t / lr_0."""
+
+    def observe(self, index: Tensor, logits: Tensor) -> None:
+        """See the samples (M,) and logits (M, C) of the last steps, for records that need not be kept step by step."""
+
+    def end_epoch(self, epoch: int) -> dict[str, float]:
+        """Close epoch ``epoch`` (from 0); returns entries for the history."""
+        return {}
+
+
+class CrossEntropy(Objective):
+    """Plain softmax cross-entropy on the observed labels: what AutoCleansing is without its constants."""
+
+    def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Closed form, ``softmax(logits) - onehot(y)``, and the log-probabilities."""
+        return softmax_gradient(logits, labels)
+
+    def losses(self, records: Tensor, labels: Tensor) -> Tensor:
+        """Minus the log-probability of the observed label."""
+        return records.gather(1, labels[:, None]).squeeze(1).neg()
+
+
+class AutoCleansing(CrossEntropy):
+    r"""Softmax cross-entropy of ``c = m + alpha[index]``, the constants learned beside the network (Algorithm 1).
+
+    One sample's loss has the same gradient in its logits and in its constants,
+    :math:`g = \mathrm{softmax}(m + \alpha) - \mathrm{onehot}(y)`; it is computed once and serves both.
+
+    Parameters
+    ----------
+    variant : {"AC1", "AC2"}
+        Constants for all categories, or for the observed label alone.
+    lr, momentum, nesterov, weight_decay, penalty
+        Of the table: see :class:`acestimator.AlphaTable`. With ``mean_gradient=False`` they are in per-sample
+        units: a row moves by ``lr * g`` a visit, and decay and penalty act once between two visits, whatever
+        the batch size.
+    mean_gradient : bool
+        The paper's regime: the row's gradient is that of the batch's mean loss, ``g / (sum of the batch's
+        weights)``, and decay acts at every step, as in dense SGD.
+    posterior_weights : bool
+        From a fifth of the epochs on, weight each sample of the network's loss by one minus the
+        probability, refitted along the way, that its label is wrong.
+    """
+
+    def __init__(
+        self,
+        *,
+        variant: Variant,
+        lr: float,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        penalty: Penalty | None = None,
+        mean_gradient: bool = False,
+        posterior_weights: bool = True,
+    ) -> None:
+        self.variant, self.lr, self.momentum, self.nesterov = variant, lr, momentum, nesterov
+        self.weight_decay, self.penalty = weight_decay, penalty
+        self.mean_gradient, self.posterior_weights = mean_gradient, posterior_weights
+
+    def bind(
+        self,
+        labels: Tensor,
+        n_classes: int,
+        *,
+        sample_weight: Tensor | None = None,
+        steps_per_epoch: int,
+        max_epochs: int,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """Allocate the table (all zeros), the scores and the weights (all one)."""
+        super().bind(
+            labels,
+            n_classes,
+            sample_weight=sample_weight,
+            steps_per_epoch=steps_per_epoch,
+            max_epochs=max_epochs,
+            dtype=dtype,
+        )
+        # Dense time has steps_per_epoch steps between two visits of a row: divided by them, decay and penalty
+        # act once a visit.
+        steps = 1 if self.mean_gradient else steps_per_epoch
+        self.table = AlphaTable(
+            len(labels),
+            n_classes,
+            variant=self.variant,
+            labels=labels,
+            lr=self.lr,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            weight_decay=self.weight_decay / steps,
+            penalty=None if self.penalty is None else (self.penalty[0], self.penalty[1] / steps),
+            dtype=dtype,
+            device=labels.device,
+        )
+        self.scores = torch.zeros(len(labels), dtype=dtype, device=labels.device)
+        self.mixture: ScoreMixture | None = None
+        self._weights: Tensor | None = None
+        self._refits = _refit_epochs(max_epochs) if self.posterior_weights else frozenset()
+        self._epoch = 0
+
+    def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Closed form at ``logits + alpha[index]``."""
+        return softmax_gradient(logits + self.table.rows(index), labels)
+
+    def open(self, index: Tensor) -> None:
+        """Gather the rows of these samples."""
+        self.table.open(index)
+
+    def close(self) -> None:
+        """Write the rows back."""
+        self.table.close()
+
+    def weight(self, index: Tensor) -> Tensor | None:
+        """One minus the mislabel probability, once it is known."""
+        return None if self._weights is None else self._weights.index_select(0, index)
+
+    def step(self, index: Tensor, grad: Tensor, lr_scale: float) -> None:
+        """Move the rows of this batch."""
+        if self.mean_gradient:
+            total = len(index) if self.sample_weight is None else self.sample_weight[index].sum()
+            grad = grad / total
+        self.table.step(index, grad, self.lr * lr_scale)
+
+    def observe(self, index: Tensor, logits: Tensor) -> None:
+        """Score the samples, in the epochs that end in a refit."""
+        if self._epoch in self._refits:
+            self.scores[index] = self.score(index, logits)
+
+    def score(self, index: Tensor, logits: Tensor) -> Tensor:
+        """Mislabel scores (M,): the constant of the observed label in the partition gauge."""
+        return observed_score(self.table.rows(index), logits, self.labels[index])
+
+    def end_epoch(self, epoch: int) -> dict[str, float]:
+        """Refit the mixture where one is due, and take the weights from it."""
+        record = {"alpha_norm": self.table.norm()}
+        if epoch in self._refits:
+            self.refit(self.scores)
+            if self.mixture is not None:
+                self._weights = (1.0 - self.mixture.posterior(self.scores)).to(self.scores.dtype)
+        if self.mixture is not None:
+            record["noise_rate"] = self.mixture.rate
+        self._epoch = epoch + 1
+        return record
+
+    def refit(self, scores: Tensor) -> None:
+        """Refit the mixture to ``scores`` (N,): warm where there is one, from nothing where there is none."""
+        if self.mixture is None:
+            self.mixture = ScoreMixture.start(scores, self.sample_weight)
+        else:
+            self.mixture = self.mixture.refit(scores, self.sample_weight)
+
+
+def softmax_gradient(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradient of the softmax cross-entropy, ``softmax(logits) - onehot(labels)``, and log-probabilities; both (B, K)."""
+    log_probability = torch.log_softmax(logits, dim=1)
+    return log_probability.exp().scatter_(1, labels[:, None], -1.0, reduce="add"), log_probability
+
+
+def _refit_epochs(max_epochs: int) -> frozenset[int]:
+    """Epochs (from 0) that end in a refit of the mixture."""
+    first, every = math.ceil(POSTERIOR_START * max_epochs), max(1, round(max_epochs / POSTERIOR_REFITS))
+    return frozenset(range(max(first, 1) - 1, max_epochs - 1, every))
+
+

@@ -1,0 +1,251 @@
+"""Algorithm 1: one training loop, over any network and any objective.
+
+Legend: N samples, B batch, C outputs of the network, M samples of a block.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from acestimator._optimizers import FusedAdamW, FusedOptimizer, FusedSGD
+from acestimator.objectives import Objective
+
+BatchOrder = Callable[[int, torch.Generator], Tensor]
+
+_BLOCK_STEPS = 64  # steps whose samples are gathered, and whose records are kept, at one go
+_BLOCK_ELEMENTS = 1 << 22  # a block's features or logits, at most
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    max_epochs, batch_size : int
+    learning_rate : float
+        Of the first step; it follows half a cosine to zero.
+    optimizer : {"adamw", "sgd"}
+        SGD is with Nesterov momentum.
+    momentum : float
+        Of SGD, or the first moment's decay of AdamW.
+    weight_decay : float
+    batch_order : callable, optional
+        ``(epoch, generator) -> permutation`` of the N samples, in place of a random one.
+    """
+
+    max_epochs: int
+    batch_size: int
+    learning_rate: float
+    optimizer: Literal["adamw", "sgd"]
+    momentum: float
+    weight_decay: float
+    batch_order: BatchOrder | None = None
+
+    def steps_per_epoch(self, n_samples: int) -> int:
+        """Batches in one epoch."""
+        return len(batch_sizes(n_samples, self.batch_size))
+
+    def lr_scale(self, step: int, n_steps: int) -> float:
+        """lr_t / lr_0: one cosine cycle."""
+        return 0.5 * (1.0 + math.cos(math.pi * step / n_steps))
+
+    def make_optimizer(self, parameters: list[nn.Parameter]) -> FusedOptimizer:
+        """Optimiser of these parameters."""
+        if self.optimizer == "sgd":
+            return FusedSGD(parameters, momentum=self.momentum, weight_decay=self.weight_decay)
+        return FusedAdamW(parameters, beta1=self.momentum, weight_decay=self.weight_decay)
+
+
+def batch_sizes(n_samples: int, batch_size: int) -> list[int]:
+    """Sizes of an epoch's batches. A lone last sample joins the batch before: batch normalisation takes no batch of one."""
+    sizes = [batch_size] * (n_samples // batch_size)
+    rest = n_samples % batch_size
+    if rest == 1 and sizes and batch_size > 1:
+        sizes[-1] += 1
+    elif rest:
+        sizes.append(rest)
+    return sizes
+
+
+@torch.inference_mode(False)
+@torch.enable_grad()
+def train(
+    network: nn.Module,
+    objective: Objective,
+    features: Tensor,
+    labels: Tensor,
+    plan: TrainingPlan,
+    *,
+    generator: torch.Generator,
+    sample_weight: Tensor | None = None,
+    shuffle: bool = True,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Train ``network`` and the bound ``objective`` together.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Trained in place, on the device of ``labels``.
+    objective : Objective
+        Bound to the same N samples.
+    features : Tensor, shape (N, ...)
+        On the device of ``labels``, or pinned on the host.
+    labels : Tensor of int64, shape (N,)
+        Observed labels.
+    plan : TrainingPlan
+    generator : torch.Generator
+        CPU generator of the batch order.
+    sample_weight : Tensor, shape (N,), optional
+    shuffle : bool, default=True
+        Without it the batches are taken in the given order, and nothing is drawn.
+    on_epoch : callable, optional
+        Called with each epoch's record.
+
+    Returns
+    -------
+    list of dict
+        One record an epoch: epoch, loss, accuracy (of the network on the observed labels, during the epoch),
+        lr (at its end), seconds, and the objective's own entries.
+
+    Raises
+    ------
+    FloatingPointError
+        If a loss is NaN or infinite, naming the epoch, the step and the learning rate.
+    """
+    n_samples = len(labels)
+    sizes = batch_sizes(n_samples, plan.batch_size)
+    n_steps = plan.max_epochs * len(sizes)
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    optimizer = plan.make_optimizer(parameters)
+    network.train()
+    # One over the size of its batch, for every place in an epoch
+    counts = torch.tensor(sizes, device=labels.device)
+    evens = (1.0 / counts.to(features.dtype)).repeat_interleave(counts)  # (N,)
+    history: list[dict[str, Any]] = []
+    step = 0
+    for epoch in range(plan.max_epochs):
+        began = time.perf_counter()
+        meter = _Meter(sample_weight)
+        order = _epoch_order(plan, epoch, n_samples, generator, shuffle).to(labels.device)
+        for block_sizes, block, even in _blocks(order, evens, sizes, features[0].numel()):
+            # What a block's steps need of the samples is gathered at one go; each step gets views of it.
+            objective.open(block)
+            block_labels = labels.index_select(0, block)
+            parts = (
+                block,
+                block_labels,
+                _take(features, block),
+                _loss_scale(even, block_sizes, block, sample_weight, objective.weight(block)),
+            )
+            records: list[Tensor] = []
+            outputs: list[Tensor] = []
+            for index, y, x, loss_scale in zip(*(part.split(block_sizes) for part in parts), strict=True):
+                lr_scale = plan.lr_scale(step, n_steps)
+                logits = network(x)  # (B, C)
+                output = logits.detach()
+                grad, kept = objective.grad(output, y, index)
+                optimizer.step(
+                    torch.autograd.grad(logits, parameters, grad * loss_scale, allow_unused=True),
+                    plan.learning_rate * lr_scale,
+                )
+                objective.step(index, grad, lr_scale)
+                records.append(kept)
+                outputs.append(output)
+                step += 1
+            objective.close()
+            # One look at a block's losses, not at each step's: a look makes a GPU wait for the host.
+            joined = torch.cat(outputs)  # (M, C)
+            losses = objective.losses(torch.cat(records), block_labels)
+            bad_step = meter.add(block, block_labels, losses, objective.class_logits(joined), block_sizes)
+            if bad_step is not None:
+                raise _diverged(epoch, step - len(block_sizes) + bad_step, plan, n_steps)
+            objective.observe(block, joined)
+        record = {"epoch": epoch + 1, **meter.record(), "lr": plan.learning_rate * lr_scale}
+        record |= objective.end_epoch(epoch)
+        record["seconds"] = time.perf_counter() - began
+        history.append(record)
+        if on_epoch is not None:
+            on_epoch(record)
+    return history
+
+
+def predict_logits(network: nn.Module, chunks: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
+    """Logits of the network in evaluation mode, chunk by chunk, on ``device``."""
+    network.eval()
+    for chunk in chunks:
+        with torch.inference_mode():
+            yield network(chunk.to(device))
+
+
+def _epoch_order(
+    plan: TrainingPlan, epoch: int, n_samples: int, generator: torch.Generator, shuffle: bool
+) -> Tensor:
+    if plan.batch_order is not None:
+        return plan.batch_order(epoch, generator)
+    return torch.randperm(n_samples, generator=generator) if shuffle else torch.arange(n_samples)
+
+
+def _blocks(
+    order: Tensor, evens: Tensor, sizes: list[int], sample_numel: int
+) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+    """Runs of batches whose samples are gathered together: sizes of the batches, their parts of ``order`` and ``evens``."""
+    steps = min(_BLOCK_STEPS, max(1, _BLOCK_ELEMENTS // (max(sizes) * max(sample_numel, 1))))
+    start = 0
+    for first in range(0, len(sizes), steps):
+        block_sizes = sizes[first : first + steps]
+        stop = start + sum(block_sizes)
+        yield block_sizes, order[start:stop], evens[start:stop]
+        start = stop
+
+
+def _take(features: Tensor, index: Tensor) -> Tensor:
+    if features.device == index.device:
+        return features.index_select(0, index)
+    return features.index_select(0, index.to(features.device)).pin_memory().to(index.device, non_blocking=True)
+
+
+def _loss_scale(even: Tensor, sizes: list[int], index: Tensor, sample_weight: Tensor | None, weight: Tensor | None) -> Tensor:
+    """Factor of each sample's gradient, (M, 1): its weights over its batch's sum of sample weights."""
+    scale = even
+    if sample_weight is not None:
+        scale = torch.cat([share / share.sum() for share in sample_weight.index_select(0, index).split(sizes)])
+    return (scale if weight is None else scale * weight)[:, None]
+
+
+def _diverged(epoch: int, step: int, plan: TrainingPlan, n_steps: int) -> FloatingPointError:
+    rate = plan.learning_rate * plan.lr_scale(step, n_steps)
+    return FloatingPointError(
+        f"the loss became NaN or infinite in epoch {epoch + 1}, at step {step + 1} of {n_steps}, with learning rate "
+        f"{rate:.3g}: lower learning_rate, standardise the inputs, or look for the layer of the backbone that overflows."
+    )
+
+
+class _Meter:
+    """Mean loss and accuracy of an epoch."""
+
+    def __init__(self, sample_weight: Tensor | None) -> None:
+        self.sample_weight = sample_weight
+        self.sums = [0.0, 0.0, 0.0]  # weight, loss, correct
+
+    def add(self, index: Tensor, labels: Tensor, loss: Tensor, logits: Tensor, sizes: list[int]) -> int | None:
+        """Add a block; returns the first batch in it whose loss is not finite, or None."""
+        correct = logits.argmax(dim=1) == labels
+        parts = torch.stack((torch.ones_like(loss), loss, correct.to(loss.dtype)))  # (3, M)
+        weighted = parts if self.sample_weight is None else parts * self.sample_weight.index_select(0, index)
+        sums = weighted.sum(dim=1, dtype=torch.float64).tolist()  # the block's one wait for the device
+        if not math.isfinite(sums[1]):
+            return next(i for i, batch in enumerate(loss.split(sizes)) if not torch.isfinite(batch).all())
+        self.sums = [a + b for a, b in zip(self.sums, sums, strict=True)]
+        return None
+
+    def record(self) -> dict[str, float]:
+        return {"loss": self.sums[1] / self.sums[0], "accuracy": self.sums[2] / self.sums[0]}

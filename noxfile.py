@@ -1,0 +1,64 @@
+"""Everything that is run on this project: ``nox -s NAME``, or ``nox -l`` for the list."""
+
+import nox
+
+nox.options.default_venv_backend = "venv"  # pip, which finds the builds that the constraints name
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["lint", "types", "tests"]
+
+# Two busy torch processes with two threads each on two cores run far slower than one after the other.
+ENV = {"MPLBACKEND": "agg"}
+
+
+def install(session: nox.Session, *packages: str) -> None:
+    """Install the pinned versions, and the project in place, so that a reused environment is never stale."""
+    session.install("-q", "-c", "constraints.txt", "-e", ".", *packages)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Noisy digits: both models, the suspects, and a picture of them."""
+    install(session)
+    session.run("acestimator", "demo", *session.posargs, env=ENV)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    install(session, "pytest", "hypothesis", "pandas", "polars")
+    session.run("pytest", *session.posargs, env=ENV)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    session.install("-q", "-c", "constraints.txt", "ruff")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    install(session, "mypy")
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site, warnings as errors, and run its tutorials."""
+    install(session, "sphinx", "pydata-sphinx-theme", "numpydoc", "sphinx-gallery", "myst-parser", "pandas")
+    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html", *session.posargs, env=ENV)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure what the README claims."""
+    install(session, "cleanlab", "skorch")
+    session.run("python", "benchmarks/fit_speed.py", *session.posargs, env=ENV)
+    session.run("python", "benchmarks/digits_accuracy.py", env=ENV)
+    session.run("python", "benchmarks/import_time.py", env=ENV)
+
+
+@nox.session
+def theory(session: nox.Session) -> None:
+    """Check the closed forms of the paper against learned constants, slow cases included."""
+    install(session, "pytest", "hypothesis", "mpmath")
+    session.run("pytest", "tests/theory", "-m", "not cuda", *session.posargs, env=ENV)
