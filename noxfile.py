@@ -45,7 +45,7 @@ def types(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the site, warnings as errors, and run its tutorials."""
     install(session, "sphinx", "pydata-sphinx-theme", "numpydoc", "sphinx-gallery", "myst-parser", "pandas")
-    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html", *session.posargs, env=ENV)
+    session.run("sphinx-build", "-W", "--keep-going", "docs", "docs/_build/html", *session.posargs, env=ENV)
 
 
 @nox.session

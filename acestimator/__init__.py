@@ -2,6 +2,13 @@
 
 from acestimator.alpha import AlphaTable
 from acestimator.classifier import AutoCleansingClassifier
+from acestimator.plotting import ScoreHistogramDisplay, SuspectsDisplay, TrainingCurvesDisplay
 
 __version__ = "0.1.0"
-__all__ = ["AlphaTable", "AutoCleansingClassifier"]
+__all__ = [
+    "AlphaTable",
+    "AutoCleansingClassifier",
+    "ScoreHistogramDisplay",
+    "SuspectsDisplay",
+    "TrainingCurvesDisplay",
+]

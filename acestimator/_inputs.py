@@ -15,7 +15,6 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 _CHUNK = 1 << 22  # elements converted at a time
-_RESIDENT_SHARE = 0.5  # of the free device memory that the training set may take
 
 
 def check_samples(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool) -> Any:
@@ -73,15 +72,29 @@ def _check_finite(X: np.ndarray, names: np.ndarray | None) -> None:
 
 
 def fit_scaler(X: np.ndarray, sample_weight: np.ndarray | None) -> StandardScaler:
-    """Mean and scale of every feature, or of every channel of images, over the weighted training set."""
+    """Mean and scale of every feature, or of every channel of images, over the weighted training set.
+
+    Raises
+    ------
+    ValueError
+        If a variance overflows float64.
+    """
     scaler = StandardScaler()
-    if X.ndim == 2:
-        return scaler.fit(X, sample_weight=sample_weight)
-    pixels = X.shape[2] * X.shape[3]
-    for part in _chunks(X):
-        rows = X[part].transpose(0, 2, 3, 1).reshape(-1, X.shape[1])  # (n H W, C)
-        weight = None if sample_weight is None else np.repeat(sample_weight[part], pixels)
-        scaler.partial_fit(rows, sample_weight=weight)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if X.ndim == 2:
+            scaler.fit(X, sample_weight=sample_weight)
+        else:
+            pixels = X.shape[2] * X.shape[3]
+            for part in _chunks(X):
+                rows = X[part].transpose(0, 2, 3, 1).reshape(-1, X.shape[1])  # (n H W, C)
+                weight = None if sample_weight is None else np.repeat(sample_weight[part], pixels)
+                scaler.partial_fit(rows, sample_weight=weight)
+    overflown = np.flatnonzero(~np.isfinite(scaler.var_))
+    if len(overflown):
+        raise ValueError(
+            f"X holds values up to {np.abs(X).max():.3g}, whose variance overflows in columns "
+            f"{overflown.tolist()[:10]}: rescale X."
+        )
     return scaler
 
 
@@ -118,16 +131,6 @@ def to_tensor(X: np.ndarray, scaler: StandardScaler | None, dtype: torch.dtype) 
         result[start : start + len(chunk)] = chunk
         start += len(chunk)
     return result
-
-
-def place(features: Tensor, device: torch.device) -> Tensor:
-    """Training set on the device, if it takes no more than half of the free memory; else pinned beside it."""
-    if device.type != "cuda":
-        return features.to(device)
-    free, _ = torch.cuda.mem_get_info(device)
-    if features.nbytes <= _RESIDENT_SHARE * free:
-        return features.to(device)
-    return features.pin_memory()
 
 
 def _chunks(X: np.ndarray) -> Iterator[slice]:

@@ -1,8 +1,8 @@
 """The network's optimisers: torch's fused kernels without the bookkeeping of torch.optim around them.
 
-``torch.optim`` spends longer on collecting its state at every step than its fused kernel takes on a small network (54 us
-against 40 us for an MLP 256-256 on one core). In a plain fit that state never changes shape, so it is collected once here.
-The numbers are torch.optim's, bit for bit.
+``torch.optim`` spends longer on collecting its state at every step than its fused kernel takes on a small network
+(54 us against 40 us for an MLP 256-256 on one core). In a plain fit that state never changes shape, so it is collected
+once here. The numbers are torch.optim's, bit for bit.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class FusedAdamW(FusedOptimizer):
         torch._fused_adamw_(
             parameters,
             grads,
-            *moments,
+            moments[0],
+            moments[1],
             [],
             [self._count] * len(parameters),
             lr=lr,
@@ -77,7 +78,10 @@ class FusedAdamW(FusedOptimizer):
 
 
 class FusedSGD(FusedOptimizer):
-    """``torch.optim.SGD(parameters, momentum=momentum, nesterov=momentum > 0, weight_decay=weight_decay, fused=True)``."""
+    """``torch.optim.SGD(parameters, momentum=momentum, nesterov=True, weight_decay=weight_decay, fused=True)``.
+
+    Without momentum there is no Nesterov form, and it is plain SGD.
+    """
 
     def __init__(self, parameters: Iterable[Tensor], *, momentum: float, weight_decay: float) -> None:
         super().__init__(parameters, n_moments=1)

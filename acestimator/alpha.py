@@ -319,18 +319,25 @@ def _check_hyperparameters(
             raise ValueError(f"{name} is {value!r}, expected a finite number >= 0.")
     if nesterov and not momentum:
         raise ValueError("nesterov needs a momentum, and momentum is 0.")
+    check_penalty(penalty)
+    if penalty is not None and penalty[1] and (momentum or weight_decay):
+        raise ValueError(
+            f"penalty {penalty[0]!r} was given with momentum {momentum} and weight_decay {weight_decay}: "
+            "set both to 0 (steps that a row skips have a closed form only then)."
+        )
+
+
+def check_penalty(penalty: Penalty | None) -> None:
+    """Raise ValueError if this is no penalty: neither None nor a pair of a known name and a strength."""
     if penalty is None:
         return
+    if len(penalty) != 2:
+        raise ValueError(f"penalty is {penalty!r}, expected a pair (name, strength) such as ('group', 0.1).")
     name, strength = penalty
     if name not in PENALTIES:
         raise ValueError(f"penalty is {name!r}, expected one of {', '.join(map(repr, PENALTIES))}.")
-    if not (math.isfinite(strength) and strength >= 0):
+    if not (isinstance(strength, (int, float)) and math.isfinite(strength) and strength >= 0):
         raise ValueError(f"the strength of penalty {name!r} is {strength!r}, expected a finite number >= 0.")
-    if strength and (momentum or weight_decay):
-        raise ValueError(
-            f"penalty {name!r} was given with momentum {momentum} and weight_decay {weight_decay}: "
-            "set both to 0 (steps that a row skips have a closed form only then)."
-        )
 
 
 def _check_labels(labels: Tensor | None, n_samples: int, n_classes: int) -> Tensor:
@@ -338,6 +345,6 @@ def _check_labels(labels: Tensor | None, n_samples: int, n_classes: int) -> Tens
         raise ValueError("variant 'AC2' keeps the constant of the observed label: give labels, one per sample.")
     if labels.shape != (n_samples,):
         raise ValueError(f"labels has shape {tuple(labels.shape)} and the table {n_samples} samples: give one each.")
-    if n_samples and not (0 <= int(labels.min()) and int(labels.max()) < n_classes):
+    if n_samples and (int(labels.min()) < 0 or int(labels.max()) >= n_classes):
         raise ValueError(f"labels run from {int(labels.min())} to {int(labels.max())}, expected 0 to {n_classes - 1}.")
     return labels

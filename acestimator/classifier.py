@@ -9,7 +9,7 @@ import copy
 import dataclasses
 from collections.abc import Iterator
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -22,8 +22,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from torch import Tensor, nn
 
 from acestimator import _inputs, backbones, detection
+from acestimator._device import place, resolve_device
 from acestimator._progress import progress
-from acestimator.mixture import ScoreMixture
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective
 from acestimator.presets import PAPER_ALPHA_WEIGHT_DECAY, PRESETS, Preset
 from acestimator.training import BatchOrder, TrainingPlan, predict_logits, train
@@ -35,8 +35,8 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
     r"""Neural classifier that learns from partly wrong labels, and tells which ones they are.
 
     A network is trained together with one row of constants per training sample, :math:`\alpha` (N, K), added to its
-    logits: :math:`c_n = m(x_n) + \alpha_n`. The constants absorb what is wrong with a sample's label; they are dropped to
-    predict, and read to find the suspects. One fit, no clean labels, no threshold, no known noise rate.
+    logits: :math:`c_n = m(x_n) + \alpha_n`. The constants absorb what is wrong with a sample's label; they are dropped
+    to predict, and read to find the suspects. One fit, no clean labels, no threshold, no known noise rate.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
     True
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "backbone": [str, callable],
         "variant": [StrOptions({"AC1", "AC2"})],
         "preset": [StrOptions(set(PRESETS))],
@@ -250,7 +250,7 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
-            network = self._make_network(X_used, len(self.classes_)).to(device, dtype)
+            network = self._make_network(X_used).to(device, dtype)
             plan = self._plan(settings)
             objective = self._make_objective(settings)
             placed_labels = torch.from_numpy(labels).to(device)
@@ -263,7 +263,7 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
                 max_epochs=plan.max_epochs,
                 dtype=dtype,
             )
-            features = _inputs.place(_inputs.to_tensor(X_used, self.scaler_, dtype), device)
+            features = place(_inputs.to_tensor(X_used, self.scaler_, dtype), device)
             with progress(self.verbose, plan.max_epochs) as on_epoch:
                 self.history_ = train(
                     network,
@@ -277,7 +277,9 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
                     on_epoch=on_epoch,
                 )
         self.n_iter_ = len(self.history_)
-        self._read_constants(objective, predict_logits(network, features.split(_PREDICT_ROWS), device), y, used, weight)
+        self._read_constants(
+            objective, predict_logits(network, torch.split(features, _PREDICT_ROWS), device), y, used, weight
+        )
         self.module_ = network.to(self._inference_dtype())
 
     def _encode(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray | None, np.ndarray]:
@@ -287,7 +289,7 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
         encoder = LabelEncoder()
         labels = encoder.fit_transform(y if used is None else y[used]).astype(np.int64)
         if len(encoder.classes_) < 2:
-            found = f"the one class {encoder.classes_[0]!r}" if len(encoder.classes_) else "no class at all"
+            found = f"the one class {encoder.classes_.tolist()[0]!r}" if len(encoder.classes_) else "no class at all"
             dropped = "" if used is None else f" once the {len(y) - len(used)} samples of weight 0 are left out"
             raise ValueError(f"y holds {found}{dropped}, expected at least 2 classes: nothing can be told apart.")
         self.classes_ = encoder.classes_
@@ -295,13 +297,16 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
 
     def _settings(self) -> Preset:
         """Merge the preset with the parameters that are given."""
-        given = {field.name: getattr(self, field.name, None) for field in dataclasses.fields(Preset)}
+        given: dict[str, Any] = {field.name: getattr(self, field.name, None) for field in dataclasses.fields(Preset)}
         settings = dataclasses.replace(
             PRESETS[self.preset], **{name: value for name, value in given.items() if value is not None}
         )
         if settings.alpha_lr == "paper":
             # The paper's constants share the network's optimiser but for the decay.
-            shared = {"alpha_momentum": settings.momentum, "alpha_weight_decay": PAPER_ALPHA_WEIGHT_DECAY}
+            shared: dict[str, Any] = {
+                "alpha_momentum": settings.momentum,
+                "alpha_weight_decay": PAPER_ALPHA_WEIGHT_DECAY,
+            }
             settings = dataclasses.replace(
                 settings, **{name: value for name, value in shared.items() if given[name] is None}
             )
@@ -333,27 +338,9 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
             posterior_weights=settings.posterior_weights and not paper,
         )
 
-    def _make_network(self, X: np.ndarray, n_classes: int) -> nn.Module:
-        """Build or copy the backbone, and try it on two samples before any training."""
-        if isinstance(self.backbone, nn.Module):
-            network = copy.deepcopy(self.backbone)
-        elif isinstance(self.backbone, str):
-            network = backbones.build(self.backbone, self.input_shape_, n_classes)
-        else:
-            network = self.backbone(self.input_shape_, n_classes)
-            if not isinstance(network, nn.Module):
-                raise ValueError(f"the callable backbone returned {type(network).__name__}, expected a torch.nn.Module.")
+    def _make_network(self, X: np.ndarray) -> nn.Module:
         trial = _inputs.to_tensor(X[:2], self.scaler_, torch.float32)
-        network = network.cpu().float()
-        with torch.no_grad():
-            output = network.eval()(trial)
-        got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        if got != (len(trial), n_classes):
-            raise ValueError(
-                f"the backbone maps {tuple(trial.shape)} to {got}, expected ({len(trial)}, {n_classes}): "
-                f"one logit for each of the {n_classes} classes."
-            )
-        return network
+        return backbones.make(self.backbone, trial, len(self.classes_))
 
     # ------------------------------------------------------------------ reading the constants
 
@@ -485,27 +472,6 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
             if isinstance(module, nn.Module) and any(p.is_cuda for p in module.parameters()):
                 state[name] = copy.deepcopy(module).cpu()
         return state
-
-
-def resolve_device(device: str | torch.device) -> torch.device:
-    """Device of that name; "auto" is CUDA where there is one.
-
-    Raises
-    ------
-    ValueError
-        If there is no such device.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        resolved = torch.device(device)
-        torch.empty(0, device=resolved)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f"device is {str(device)!r}, which this installation of torch cannot use ({str(error).splitlines()[0]}): "
-            "take 'auto', 'cpu' or a device that it has."
-        ) from error
-    return resolved
 
 
 def _scatter(values: np.ndarray, used: np.ndarray | None, n_samples: int, fill: float) -> np.ndarray:

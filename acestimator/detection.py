@@ -106,8 +106,8 @@ def observed_score(alpha: Array, logits: Array, labels: Array) -> Array:
 def find_mislabeled(alpha: Array, percent: float = 1.0) -> np.ndarray:
     r"""Algorithm 2: the samples with the largest and the smallest standardised constants, in turn.
 
-    Starting from the largest, the sample of the next largest :math:`\alpha^{Max}` and the sample of the next
-    smallest :math:`\alpha^{Min}` are listed in turn, each once, until :math:`\tau` percent of the samples stand in the list.
+    Starting from the largest, the sample of the next largest :math:`\alpha^{Max}` and the sample of the next smallest
+    :math:`\alpha^{Min}` are listed in turn, each once, until :math:`\tau` percent of the samples stand in the list.
 
     Parameters
     ----------

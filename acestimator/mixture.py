@@ -22,7 +22,7 @@ _RATE_BOUNDS = (1e-6, 1.0 - 1e-6)
 
 @dataclass(frozen=True)
 class ScoreMixture:
-    r"""Density of the scores: :math:`(1-\rho)\,N(\mu_0, \sigma_0^2) + \rho\,N(\mu_1, \sigma_1^2)`, :math:`\mu_0 \le \mu_1`.
+    r"""Density of the scores, :math:`(1-\rho)\,N(\mu_0, \sigma_0^2) + \rho\,N(\mu_1, \sigma_1^2)`.
 
     The upper component stands for the mislabeled samples. The mixture is refitted warm: a few EM steps
     from the last fit, each one matrix-vector product with the moments (w, w s, w s^2).

@@ -79,8 +79,9 @@ def corrupt(y: Any, pi: np.ndarray, random_state: int | np.random.RandomState | 
     off = np.flatnonzero(~(np.abs(sums - 1.0) <= 1e-8) | ~(pi >= 0).all(axis=1))
     if len(off):
         raise ValueError(
-            f"rows {off.tolist()[:10]} of pi have negative entries or do not sum to one (sums {sums[off][:10].tolist()}): "
-            "pi[true, observed] holds the probabilities of the observed labels of one true category in a row."
+            f"rows {off.tolist()[:10]} of pi have negative entries or do not sum to one (sums "
+            f"{sums[off][:10].tolist()}): pi[true, observed] holds the probabilities of the observed labels of one "
+            "true category in a row."
         )
     draw = check_random_state(random_state).uniform(size=len(y))
     # The first category whose cumulative probability exceeds the draw; the last sum is one, up to rounding.

@@ -6,12 +6,11 @@ Legend: N samples, K classes, B batch, C outputs of the network (K here).
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from acestimator.alpha import AlphaTable, Penalty, Variant
+from acestimator.alpha import AlphaTable, Penalty, Variant, check_penalty
 from acestimator.detection import observed_score
 from acestimator.mixture import ScoreMixture
 
@@ -149,6 +148,7 @@ class AutoCleansing(CrossEntropy):
         mean_gradient: bool = False,
         posterior_weights: bool = True,
     ) -> None:
+        check_penalty(penalty)
         self.variant, self.lr, self.momentum, self.nesterov = variant, lr, momentum, nesterov
         self.weight_decay, self.penalty = weight_decay, penalty
         self.mean_gradient, self.posterior_weights = mean_gradient, posterior_weights
@@ -247,7 +247,7 @@ class AutoCleansing(CrossEntropy):
 
 
 def softmax_gradient(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradient of the softmax cross-entropy, ``softmax(logits) - onehot(labels)``, and log-probabilities; both (B, K)."""
+    """Gradient of the cross-entropy, ``softmax(logits) - onehot(labels)``, and log-probabilities; both (B, K)."""
     log_probability = torch.log_softmax(logits, dim=1)
     return log_probability.exp().scatter_(1, labels[:, None], -1.0, reduce="add"), log_probability
 
@@ -256,5 +256,3 @@ def _refit_epochs(max_epochs: int) -> frozenset[int]:
     """Epochs (from 0) that end in a refit of the mixture."""
     first, every = math.ceil(POSTERIOR_START * max_epochs), max(1, round(max_epochs / POSTERIOR_REFITS))
     return frozenset(range(max(first, 1) - 1, max_epochs - 1, every))
-
-

@@ -65,7 +65,10 @@ class TrainingPlan:
 
 
 def batch_sizes(n_samples: int, batch_size: int) -> list[int]:
-    """Sizes of an epoch's batches. A lone last sample joins the batch before: batch normalisation takes no batch of one."""
+    """Sizes of an epoch's batches.
+
+    A lone last sample joins the batch before: batch normalisation takes no batch of one.
+    """
     sizes = [batch_size] * (n_samples // batch_size)
     rest = n_samples % batch_size
     if rest == 1 and sizes and batch_size > 1:
@@ -148,7 +151,7 @@ def train(
             )
             records: list[Tensor] = []
             outputs: list[Tensor] = []
-            for index, y, x, loss_scale in zip(*(part.split(block_sizes) for part in parts), strict=True):
+            for index, y, x, loss_scale in zip(*(torch.split(part, block_sizes) for part in parts), strict=True):
                 lr_scale = plan.lr_scale(step, n_steps)
                 logits = network(x)  # (B, C)
                 output = logits.detach()
@@ -186,9 +189,7 @@ def predict_logits(network: nn.Module, chunks: Iterable[Tensor], device: torch.d
             yield network(chunk.to(device))
 
 
-def _epoch_order(
-    plan: TrainingPlan, epoch: int, n_samples: int, generator: torch.Generator, shuffle: bool
-) -> Tensor:
+def _epoch_order(plan: TrainingPlan, epoch: int, n_samples: int, generator: torch.Generator, shuffle: bool) -> Tensor:
     if plan.batch_order is not None:
         return plan.batch_order(epoch, generator)
     return torch.randperm(n_samples, generator=generator) if shuffle else torch.arange(n_samples)
@@ -197,7 +198,7 @@ def _epoch_order(
 def _blocks(
     order: Tensor, evens: Tensor, sizes: list[int], sample_numel: int
 ) -> Iterator[tuple[list[int], Tensor, Tensor]]:
-    """Runs of batches whose samples are gathered together: sizes of the batches, their parts of ``order`` and ``evens``."""
+    """Runs of batches whose samples are gathered together: their sizes, their parts of ``order`` and ``evens``."""
     steps = min(_BLOCK_STEPS, max(1, _BLOCK_ELEMENTS // (max(sizes) * max(sample_numel, 1))))
     start = 0
     for first in range(0, len(sizes), steps):
@@ -213,11 +214,13 @@ def _take(features: Tensor, index: Tensor) -> Tensor:
     return features.index_select(0, index.to(features.device)).pin_memory().to(index.device, non_blocking=True)
 
 
-def _loss_scale(even: Tensor, sizes: list[int], index: Tensor, sample_weight: Tensor | None, weight: Tensor | None) -> Tensor:
+def _loss_scale(
+    even: Tensor, sizes: list[int], index: Tensor, sample_weight: Tensor | None, weight: Tensor | None
+) -> Tensor:
     """Factor of each sample's gradient, (M, 1): its weights over its batch's sum of sample weights."""
     scale = even
     if sample_weight is not None:
-        scale = torch.cat([share / share.sum() for share in sample_weight.index_select(0, index).split(sizes)])
+        scale = torch.cat([share / share.sum() for share in torch.split(sample_weight.index_select(0, index), sizes)])
     return (scale if weight is None else scale * weight)[:, None]
 
 
@@ -225,7 +228,7 @@ def _diverged(epoch: int, step: int, plan: TrainingPlan, n_steps: int) -> Floati
     rate = plan.learning_rate * plan.lr_scale(step, n_steps)
     return FloatingPointError(
         f"the loss became NaN or infinite in epoch {epoch + 1}, at step {step + 1} of {n_steps}, with learning rate "
-        f"{rate:.3g}: lower learning_rate, standardise the inputs, or look for the layer of the backbone that overflows."
+        f"{rate:.3g}: lower learning_rate, standardise the inputs, or look for what overflows in the backbone."
     )
 
 
@@ -243,7 +246,7 @@ class _Meter:
         weighted = parts if self.sample_weight is None else parts * self.sample_weight.index_select(0, index)
         sums = weighted.sum(dim=1, dtype=torch.float64).tolist()  # the block's one wait for the device
         if not math.isfinite(sums[1]):
-            return next(i for i, batch in enumerate(loss.split(sizes)) if not torch.isfinite(batch).all())
+            return next(i for i, batch in enumerate(torch.split(loss, sizes)) if not torch.isfinite(batch).all())
         self.sums = [a + b for a, b in zip(self.sums, sums, strict=True)]
         return None
 

@@ -1,13 +1,17 @@
 """Networks by name. One file a family; each registers its builders here.
 
-A builder is called as ``builder(input_shape, n_classes)`` and returns a module from (B, *input_shape) to (B, n_classes).
+A builder is called as ``builder(input_shape, n_classes)`` and returns a module from (B, *input_shape) to
+(B, n_classes).
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from acestimator.backbones import mlp, small_resnet
 
@@ -52,3 +56,45 @@ def build(name: str, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
             "(input_shape, n_classes) -> torch.nn.Module."
         )
     return _BUILDERS[name](input_shape, n_classes)
+
+
+def make(backbone: Any, trial: Tensor, n_classes: int) -> nn.Module:
+    """Build or copy a backbone, and try it on a few samples before any training.
+
+    Parameters
+    ----------
+    backbone : str, nn.Module or callable
+        A name for :func:`build`; a module, which is copied; or a callable ``(input_shape, n_classes) -> module``.
+    trial : Tensor of float32, shape (n, *input_shape)
+        Samples to try it on, on the CPU.
+    n_classes : int
+
+    Returns
+    -------
+    torch.nn.Module
+        On the CPU, in float32, lazy parameters made.
+
+    Raises
+    ------
+    ValueError
+        If it is no module, or does not map the samples to (n, n_classes).
+    """
+    input_shape = tuple(trial.shape[1:])
+    if isinstance(backbone, nn.Module):
+        network = copy.deepcopy(backbone)
+    elif isinstance(backbone, str):
+        network = build(backbone, input_shape, n_classes)
+    else:
+        network = backbone(input_shape, n_classes)
+        if not isinstance(network, nn.Module):
+            raise ValueError(f"the callable backbone returned {type(network).__name__}, expected a torch.nn.Module.")
+    network = network.cpu().float()
+    with torch.no_grad():
+        output = network.eval()(trial)
+    got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+    if got != (len(trial), n_classes):
+        raise ValueError(
+            f"the backbone maps {tuple(trial.shape)} to {got}, expected ({len(trial)}, {n_classes}): "
+            f"one logit for each of the {n_classes} classes."
+        )
+    return network

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from torch import nn
 
 HIDDEN = (256, 256)
@@ -20,6 +22,6 @@ def build(input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
         )
     widths = (input_shape[0], *HIDDEN)
     layers: list[nn.Module] = []
-    for width_in, width_out in zip(widths, widths[1:], strict=False):
+    for width_in, width_out in itertools.pairwise(widths):
         layers += [nn.Linear(width_in, width_out), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers, nn.Linear(widths[-1], n_classes))

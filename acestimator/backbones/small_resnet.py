@@ -29,15 +29,15 @@ class _Block(nn.Module):
         h = F.relu(self.norm1(x))
         residual = self.conv2(F.relu(self.norm2(self.conv1(h))))
         shortcut: Tensor = self.shortcut(x)
-        return shortcut + residual  # type: ignore[no-any-return]
+        return shortcut + residual
 
 
 def build(input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
     """Three residual blocks of widths 32, 64 and 128, each halving the image but the first."""
     if len(input_shape) != 3:
         raise ValueError(
-            f"backbone 'small_resnet' takes images, X of shape (N, C, H, W), and one sample here has shape {input_shape}: "
-            "use 'mlp', or give the images their channel axis."
+            f"backbone 'small_resnet' takes images, X of shape (N, C, H, W), and one sample here has shape "
+            f"{input_shape}: use 'mlp', or give the images their channel axis."
         )
     blocks = [
         _Block(width_in, width_out, 1 if i == 0 else 2)

@@ -1,0 +1,7 @@
+"""``python -m acestimator``."""
+
+import sys
+
+from acestimator.cli import main
+
+sys.exit(main())

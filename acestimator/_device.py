@@ -1,0 +1,39 @@
+"""Which device, and what of the training set fits on it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_RESIDENT_SHARE = 0.5  # of the free device memory that the training set may take
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Device of that name; "auto" is CUDA where there is one.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+        torch.empty(0, device=resolved)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device is {str(device)!r}, which this installation of torch cannot use ({str(error).splitlines()[0]}): "
+            "take 'auto', 'cpu' or a device that it has."
+        ) from error
+    return resolved
+
+
+def place(features: Tensor, device: torch.device) -> Tensor:
+    """Training set on the device, if it takes no more than half of the free memory; else pinned beside it."""
+    if device.type != "cuda":
+        return features.to(device)
+    free, _ = torch.cuda.mem_get_info(device)
+    if features.nbytes <= _RESIDENT_SHARE * free:
+        return features.to(device)
+    return features.pin_memory()

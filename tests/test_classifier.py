@@ -1,0 +1,390 @@
+"""The estimator as a user meets it: results, label spaces, frames, weights, tools of scikit-learn."""
+
+import copy
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from acestimator import AutoCleansingClassifier, detection
+
+FITTED_ARRAYS = ("alpha_", "mislabel_scores_", "mislabel_proba_", "suggested_labels_")
+
+
+def quick(**parameters):
+    return AutoCleansingClassifier(**{"max_epochs": 3, "random_state": 0, **parameters})
+
+
+def linear(input_shape, n_classes):
+    return nn.Linear(input_shape[0], n_classes)
+
+
+# ------------------------------------------------------------------ what it is for
+
+
+@pytest.mark.parametrize("variant", ["AC1", "AC2"])
+def test_learns_from_noisy_digits_and_finds_the_wrong_labels(noisy_digits, variant):
+    X, observed, true, X_test, y_test = noisy_digits
+    wrong = observed != true
+    plain = AutoCleansingClassifier(alpha_lr=0, random_state=0).fit(X, observed)
+    clf = AutoCleansingClassifier(variant=variant, random_state=0).fit(X, observed)
+    assert clf.score(X_test, y_test) > plain.score(X_test, y_test) + 0.05
+    assert roc_auc_score(wrong, clf.mislabel_scores_) > 0.98
+    assert abs(clf.noise_rate_ - wrong.mean()) < 0.08
+    assert np.mean(clf.suggested_labels_ == true) > 0.95
+    assert np.mean(wrong[clf.find_mislabeled(100 * wrong.mean())]) > 0.8
+
+
+def test_what_is_read_off_the_constants_is_consistent(noisy_digits):
+    X, y = noisy_digits[:2]
+    clf = quick(max_epochs=15).fit(X, y)
+    logits = clf.decision_function(X)
+    codes = np.searchsorted(clf.classes_, y)
+    np.testing.assert_allclose(clf.mislabel_scores_, clf.alpha_[np.arange(len(y)), codes], rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(clf.alpha_, detection.partition_gauge(clf.alpha_, logits), atol=2e-5)
+    np.testing.assert_allclose(
+        clf.mislabel_proba_, clf.mixture_.posterior(torch.from_numpy(clf.mislabel_scores_)).numpy(), rtol=1e-12
+    )
+    assert clf.noise_rate_ == pytest.approx(clf.mislabel_proba_.mean())
+    np.testing.assert_array_equal(clf.suggested_labels_, np.where(clf.mislabel_proba_ > 0.5, clf.predict(X), y))
+    np.testing.assert_array_equal(clf.find_mislabeled(3.0), detection.find_mislabeled(clf.alpha_, 3.0))
+
+
+def test_predictions_are_the_modules_own(noisy_digits):
+    """Prediction never sees alpha: logits, probabilities and labels are the softmax of module_ alone."""
+    X, y, _, X_test, _ = noisy_digits
+    clf = quick().fit(X, y)
+    x = torch.from_numpy(clf.scaler_.transform(X_test))
+    with torch.no_grad():
+        logits = clf.module_(x)
+    np.testing.assert_allclose(clf.decision_function(X_test), logits.numpy(), atol=1e-10)
+    np.testing.assert_allclose(clf.predict_proba(X_test), logits.softmax(dim=1).numpy(), atol=1e-10)
+    np.testing.assert_array_equal(clf.predict(X_test), logits.argmax(dim=1).numpy())
+
+
+def test_history_and_shapes(small):
+    X, y = small
+    clf = quick(max_epochs=6, batch_size=32).fit(X, y)
+    assert [record["epoch"] for record in clf.history_] == [1, 2, 3, 4, 5, 6]
+    assert clf.n_iter_ == 6
+    assert {"loss", "accuracy", "lr", "alpha_norm", "seconds"} <= set(clf.history_[0])
+    assert clf.history_[-1]["lr"] < clf.history_[0]["lr"] < 1e-3
+    assert clf.alpha_.shape == (150, 3)
+    assert clf.alpha_.dtype == np.float32
+    assert clf.input_shape_ == (4,)
+    assert clf.n_features_in_ == 4
+    np.testing.assert_allclose(clf.scaler_.mean_, X.mean(axis=0))
+
+
+# ------------------------------------------------------------------ properties
+
+
+@given(st.integers(0, 1000), st.sampled_from(["AC1", "AC2"]))
+@settings(max_examples=8)
+def test_permuting_the_rows_permutes_the_scores(seed, variant):
+    """When the batch order is permuted alike, through the private hook."""
+    rng = np.random.RandomState(seed)
+    y = np.arange(90) % 3
+    X = rng.normal(size=(90, 4)) + 2.0 * np.eye(3, 4)[y]
+    y = np.where(rng.uniform(size=90) < 0.2, rng.permutation(y), y)
+    rows = rng.permutation(90)
+    orders = [torch.from_numpy(rng.permutation(90)) for _ in range(5)]
+    place = torch.from_numpy(np.argsort(rows))
+    clf, permuted = (quick(variant=variant, max_epochs=5, batch_size=32) for _ in range(2))
+    clf._batch_order = lambda epoch, generator: orders[epoch]
+    permuted._batch_order = lambda epoch, generator: place[orders[epoch]]
+    clf.fit(X, y)
+    permuted.fit(X[rows], y[rows])
+    np.testing.assert_allclose(permuted.mislabel_scores_, clf.mislabel_scores_[rows], atol=1e-5)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"variant": "AC2"}, {"preset": "paper", "max_epochs": 3}])
+def test_alpha_lr_zero_is_plain_training_with_nothing_to_report(noisy_digits, parameters):
+    X, y = noisy_digits[:2]
+    clf = quick(**parameters, alpha_lr=0).fit(X, y)
+    for name in ("alpha_", "mislabel_scores_", "mislabel_proba_"):
+        assert not getattr(clf, name).any()
+    assert clf.noise_rate_ == 0
+    assert clf.mixture_ is None
+    np.testing.assert_array_equal(clf.suggested_labels_, y)
+
+
+def test_alpha_lr_zero_equals_any_alpha_lr_before_the_constants_move(noisy_digits):
+    """The two fits share initialisation, batches and arithmetic: at a rate of 1e-30 they are equal bit for bit."""
+    X, y = noisy_digits[:2]
+    plain, still = quick(alpha_lr=0).fit(X, y), quick(alpha_lr=1e-30).fit(X, y)
+    np.testing.assert_array_equal(plain.decision_function(X), still.decision_function(X))
+
+
+def test_a_random_state_repeats_the_fit_exactly(noisy_digits):
+    X, y = noisy_digits[:2]
+    first, second, other = (quick(max_epochs=15, random_state=seed).fit(X, y) for seed in (1, 1, 2))
+    for name in FITTED_ARRAYS:
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+    np.testing.assert_array_equal(first.decision_function(X), second.decision_function(X))
+    assert (first.decision_function(X) != other.decision_function(X)).any()
+
+
+@pytest.mark.parametrize("variant", ["AC1", "AC2"])
+def test_weight_two_is_the_sample_twice_and_zero_its_absence(variant):
+    rng = np.random.RandomState(0)
+    X, y, weight = rng.normal(size=(20, 3)), np.arange(20) % 2, rng.randint(0, 4, size=20)
+    weighted = quick(variant=variant, max_epochs=30).fit(X, y, sample_weight=weight)
+    repeated = quick(variant=variant, max_epochs=30).fit(X.repeat(weight, axis=0), y.repeat(weight))
+    np.testing.assert_allclose(weighted.decision_function(X), repeated.decision_function(X), atol=1e-8)
+    used = weight > 0
+    np.testing.assert_allclose(
+        weighted.mislabel_scores_[used].repeat(weight[used]), repeated.mislabel_scores_, atol=1e-8
+    )
+    assert weighted.noise_rate_ == pytest.approx(repeated.noise_rate_, abs=1e-8)
+    assert not weighted.alpha_[~used].any()
+    np.testing.assert_allclose(weighted.mislabel_proba_[~used], weighted.noise_rate_)
+
+
+def test_weights_that_sum_to_one_still_make_batches(noisy_digits):
+    X, y = noisy_digits[:2]
+    uniform = np.full(len(y), 1.0 / len(y))
+    weighted, plain = quick().fit(X, y, sample_weight=uniform), quick().fit(X, y)
+    np.testing.assert_allclose(weighted.decision_function(X), plain.decision_function(X), atol=1e-3)
+
+
+def test_classes_that_only_zero_weights_have_are_no_classes(small):
+    X, y = small
+    clf = quick().fit(X, y, sample_weight=(y != 2).astype(float))
+    assert clf.classes_.tolist() == [0, 1]
+    np.testing.assert_array_equal(clf.suggested_labels_[y == 2], 2)
+
+
+# ------------------------------------------------------------------ data in all its forms
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array(["ape", "bee", "cow"]),
+        np.array(["ape", "bee", "cow"], dtype=object),
+        np.array([-7, 3, 100]),
+        np.array([0.0, 1.0, 2.0]),
+    ],
+)
+def test_labels_of_any_kind(small, labels):
+    X, codes = small
+    clf = quick(max_epochs=20).fit(X, labels[codes])
+    np.testing.assert_array_equal(clf.classes_, labels)
+    assert clf.predict(X).dtype == labels.dtype
+    assert np.mean(clf.predict(X) == labels[codes]) > 0.95
+    assert clf.suggested_labels_.dtype == labels.dtype
+    assert set(clf.suggested_labels_) <= set(labels)
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+def test_frames_and_series(small, frame):
+    X, y = small
+    names = ["a", "b", "c", "d"]
+    table = frame(dict(zip(names, X.T, strict=True)))
+    series = pd.Series(y) if frame is pd.DataFrame else pl.Series(y)
+    clf = quick().fit(table, series)
+    assert clf.feature_names_in_.tolist() == names
+    np.testing.assert_array_equal(clf.predict(table), quick().fit(X, y).predict(X))
+    with pytest.raises(ValueError, match="feature names"):
+        clf.predict(table[names[::-1]])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int32, np.uint8, bool])
+def test_dtypes(small, dtype):
+    X, y = small
+    assert quick().fit(np.abs(X).astype(dtype), y).predict(np.abs(X).astype(dtype)).shape == y.shape
+
+
+def test_arrays_of_any_layout_and_lists(small):
+    X, y = small
+    expected = quick().fit(X, y).decision_function(X)
+    frozen = X.copy()
+    frozen.flags.writeable = False
+    for same in (np.asfortranarray(X), np.repeat(X, 2, axis=0)[::2], X[:, ::-1].copy()[:, ::-1], frozen, X.tolist()):
+        np.testing.assert_allclose(quick().fit(same, y).decision_function(same), expected, atol=1e-5)
+
+
+def test_two_classes_give_one_decision(small):
+    X, y = small
+    keep = y < 2
+    clf = quick(max_epochs=10).fit(X[keep], y[keep])
+    decision = clf.decision_function(X[keep])
+    assert decision.shape == (keep.sum(),)
+    np.testing.assert_array_equal(clf.predict(X[keep]), (decision > 0).astype(int))
+    np.testing.assert_allclose(clf.predict_proba(X[keep])[:, 1], 1 / (1 + np.exp(-decision)))
+
+
+def test_a_hundred_classes_and_a_class_of_one():
+    rng = np.random.RandomState(0)
+    y = np.r_[np.arange(100).repeat(3)[:-2]]
+    X = rng.normal(size=(len(y), 6))
+    clf = quick().fit(X, y)
+    assert clf.alpha_.shape == (298, 100)
+    assert clf.predict_proba(X).shape == (298, 100)
+
+
+@pytest.mark.parametrize(("n_samples", "batch_size"), [(7, 1), (2, 64), (5, 64), (65, 64), (129, 64)])
+def test_batches_of_one_and_fewer_samples_than_a_batch(n_samples, batch_size):
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(n_samples, 3)), np.arange(n_samples) % 2
+    for backbone, samples in (("mlp", X), ("small_resnet", X[:, :, None, None])):
+        clf = quick(backbone=backbone, batch_size=batch_size).fit(samples, y)
+        assert np.isfinite(clf.decision_function(samples)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_images(dtype):
+    rng = np.random.RandomState(0)
+    y = np.arange(80) % 2
+    X = (100 + 40 * y[:, None, None, None] + 10 * rng.normal(size=(80, 3, 9, 7))).astype(dtype)
+    clf = quick(max_epochs=5).fit(X, y)
+    assert clf.input_shape_ == (3, 9, 7)
+    assert clf.score(X, y) == 1.0
+    np.testing.assert_allclose(clf.scaler_.mean_, X.astype(float).mean(axis=(0, 2, 3)), rtol=1e-6)
+    with pytest.raises(ValueError, match=r"\(3, 7, 9\), expected \(3, 9, 7\) as in fit"):
+        clf.predict(X.transpose(0, 1, 3, 2))
+
+
+def test_an_offset_costs_no_digits(small):
+    """Features like time stamps: standardised before they are rounded to float32."""
+    X, y = small
+    shifted = quick(max_epochs=10, batch_size=32).fit(X + 1.6e9, y)
+    plain = quick(max_epochs=10, batch_size=32).fit(X, y)
+    np.testing.assert_allclose(shifted.decision_function(X + 1.6e9), plain.decision_function(X), atol=1e-4)
+
+
+def test_standardize_off_takes_the_inputs_as_they_are(small):
+    X, y = small
+    clf = quick(standardize=False).fit(X, y)
+    assert clf.scaler_ is None
+    with torch.no_grad():
+        np.testing.assert_allclose(clf.decision_function(X), clf.module_(torch.from_numpy(X)).numpy(), atol=1e-12)
+
+
+# ------------------------------------------------------------------ backbones
+
+
+def test_a_module_is_copied_and_never_trained_in_place(small):
+    X, y = small
+    module = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    before = copy.deepcopy(module.state_dict())
+    clf = quick(backbone=module, batch_size=149).fit(X, y)  # a last batch of one would stop batch normalisation
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    assert not torch.equal(clf.module_[0].weight, module[0].weight)
+    assert not clf.module_.training
+
+
+def test_a_callable_and_a_lazy_module(small):
+    X, y = small
+    assert quick(backbone=linear, max_epochs=20, learning_rate=0.05).fit(X, y).score(X, y) > 0.95
+    assert quick(backbone=nn.LazyLinear(3)).fit(X, y).module_.weight.shape == (3, 4)
+
+
+def test_a_module_with_float32_constants_inside_its_forward(small):
+    class Gated(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.linear(x) @ torch.eye(3)
+
+    X, y = small
+    clf = quick(backbone=Gated()).fit(X[:20], y[:20])
+    assert clf.decision_function(X).shape == (150, 3)
+
+
+# ------------------------------------------------------------------ with the rest of scikit-learn
+
+
+def test_pipeline_grid_search_and_nested_names(small):
+    X, y = small
+    pipeline = make_pipeline(StandardScaler(), quick())
+    pipeline.set_params(autocleansingclassifier__alpha_lr=0.1)
+    search = GridSearchCV(pipeline, {"autocleansingclassifier__variant": ["AC1", "AC2"]}, cv=2).fit(X, y)
+    assert search.best_estimator_[-1].alpha_lr == 0.1
+    assert search.best_estimator_[-1].mislabel_scores_.shape == (150,)
+
+
+def test_cross_val_score_in_two_processes_equals_one(small):
+    scores = [cross_val_score(quick(), *small, cv=3, n_jobs=n_jobs) for n_jobs in (1, 2)]
+    np.testing.assert_array_equal(*scores)
+
+
+@pytest.mark.parametrize("copied", [lambda clf: pickle.loads(pickle.dumps(clf)), copy.deepcopy, copy.copy])
+def test_pickle_and_copy(small, copied):
+    X, y = small
+    clf = quick().fit(X, y)
+    again = copied(clf)
+    np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+    np.testing.assert_array_equal(again.mislabel_scores_, clf.mislabel_scores_)
+    again.fit(X[:30], y[:30])  # and the original does not notice
+    assert clf.mislabel_scores_.shape == (150,)
+
+
+def test_clone_is_unfitted_and_keeps_the_parameters(small):
+    clf = clone(quick(backbone=linear, penalty=("group", 0.1)).fit(*small))
+    assert clf.penalty == ("group", 0.1)
+    assert not hasattr(clf, "mislabel_scores_")
+
+
+def test_suggested_labels_feed_another_classifier(noisy_digits):
+    X, y, _, X_test, y_test = noisy_digits
+    clf = AutoCleansingClassifier(random_state=0).fit(X, y)
+    scores = [
+        LogisticRegression(max_iter=200).fit(X / 16, labels).score(X_test / 16, y_test)
+        for labels in (y, clf.suggested_labels_)
+    ]
+    assert scores[1] > scores[0]
+
+
+def test_settings_come_from_the_preset_unless_they_are_given(small):
+    paper = AutoCleansingClassifier(preset="paper", learning_rate=0.02)._settings()
+    assert (paper.optimizer, paper.learning_rate, paper.batch_size, paper.alpha_lr) == ("sgd", 0.02, 128, "paper")
+    assert (paper.alpha_momentum, paper.alpha_weight_decay) == (0.9, 5e-5)
+    regime = AutoCleansingClassifier(alpha_lr="paper")._settings()
+    assert (regime.alpha_momentum, regime.alpha_weight_decay) == (0.9, 5e-5)
+    assert AutoCleansingClassifier(alpha_lr="paper", alpha_weight_decay=1e-5)._settings().alpha_weight_decay == 1e-5
+    clf = quick(preset="paper", penalty=None, learning_rate=0.01).fit(*small)
+    assert clf.history_[0]["alpha_norm"] > 0
+    assert "noise_rate" not in clf.history_[-1]  # no posterior weights, so no mixture before the end
+
+
+@pytest.mark.parametrize("penalty", [("l2", 3.0), ("l1", 0.5), ("group", 0.5)])
+def test_a_penalty_shrinks_the_constants(noisy_digits, penalty):
+    X, y = noisy_digits[:2]
+    norms = [quick(penalty=p).fit(X, y).history_[-1]["alpha_norm"] for p in (None, penalty)]
+    assert norms[1] < 0.8 * norms[0]
+
+
+def test_verbose_shows_loss_and_noise_rate(noisy_digits, capsys):
+    quick(verbose=1, max_epochs=10).fit(*noisy_digits[:2])
+    shown = capsys.readouterr().err
+    assert "loss=" in shown
+    assert "noise_rate=" in shown
+
+
+@pytest.mark.cuda
+def test_cuda_fit_is_close_to_the_cpus_and_pickles_to_the_cpu(noisy_digits):
+    X, y, _, X_test, y_test = noisy_digits
+    scores = {}
+    for device in ("cpu", "cuda"):
+        clf = AutoCleansingClassifier(device=device, random_state=0).fit(X, y)
+        scores[device] = clf.score(X_test, y_test)
+    assert abs(scores["cpu"] - scores["cuda"]) < 0.03
+    again = pickle.loads(pickle.dumps(clf))
+    assert not next(again.module_.parameters()).is_cuda
+    np.testing.assert_allclose(again.predict_proba(X_test), clf.predict_proba(X_test), atol=1e-6)

@@ -1,0 +1,127 @@
+"""Gauges, scores and Algorithm 2, the last against a slow transcription of the paper's pseudocode."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.special import log_softmax, logsumexp
+
+from acestimator import detection
+
+reals = st.floats(-20, 20, width=32)
+tables = st.integers(1, 25).flatmap(
+    lambda n: st.integers(2, 6).flatmap(lambda k: arrays(np.float64, (n, k), elements=reals))
+)
+
+
+def algorithm_2(alpha, tau):
+    """The pseudocode of A.4, line by line, with dictionaries for "delete from"."""
+    n_samples = len(alpha)
+    standardized = [[a - sum(row) / len(row) for a in row] for row in alpha.tolist()]
+    alpha_max = {n: max(row) for n, row in enumerate(standardized)}
+    alpha_min = {n: min(row) for n, row in enumerate(standardized)}
+    listed, n_miss = [], tau * n_samples / 100
+    while len(listed) < n_miss:
+        n = max(alpha_max, key=lambda i: (alpha_max[i], -i))
+        del alpha_max[n]
+        if n not in listed:
+            listed.append(n)
+        if len(listed) < n_miss:
+            n = min(alpha_min, key=lambda i: (alpha_min[i], i))
+            del alpha_min[n]
+            if n not in listed:
+                listed.append(n)
+    return listed
+
+
+# Quarters are exact in binary, as is their mean over 2 or 4 categories: ties are then ties on both sides.
+quarters = st.integers(1, 25).flatmap(
+    lambda n: st.sampled_from([2, 4]).flatmap(
+        lambda k: arrays(np.float64, (n, k), elements=st.integers(-8, 8).map(lambda i: i / 4))
+    )
+)
+
+
+@given(quarters, st.integers(0, 100))
+def test_find_mislabeled_is_algorithm_2(alpha, percent):
+    assert detection.find_mislabeled(alpha, percent).tolist() == algorithm_2(alpha, percent)
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "percent", "n_listed"), [(1000, 0.7, 7), (300, 0.5, 2), (10, 0, 0), (10, 100, 10)]
+)
+def test_length_of_the_list(n_samples, percent, n_listed):
+    alpha = np.random.RandomState(0).normal(size=(n_samples, 3))
+    found = detection.find_mislabeled(alpha, percent)
+    assert len(found) == n_listed == len(set(found.tolist()))
+    assert n_listed == math.ceil(round(n_samples * percent / 100, 9))
+
+
+@pytest.mark.parametrize("percent", [-1, 100.5, float("nan")])
+def test_find_mislabeled_rejects_a_percent_out_of_range(percent):
+    with pytest.raises(ValueError, match="expected a number between 0 and 100"):
+        detection.find_mislabeled(np.zeros((3, 2)), percent)
+
+
+@given(tables, reals)
+def test_ranks_and_scores_do_not_depend_on_the_gauge(alpha, shift):
+    rng = np.random.RandomState(0)
+    logits, labels = rng.normal(size=alpha.shape), rng.randint(alpha.shape[1], size=len(alpha))
+    moved = alpha + shift * rng.normal(size=(len(alpha), 1))
+    np.testing.assert_allclose(
+        detection.observed_score(moved, logits, labels), detection.observed_score(alpha, logits, labels), atol=1e-10
+    )
+    np.testing.assert_allclose(detection.mean_centered_gauge(moved), detection.mean_centered_gauge(alpha), atol=1e-11)
+
+
+@given(tables)
+def test_each_gauge_is_what_it_says_and_leaves_the_softmax_alone(alpha):
+    logits = np.random.RandomState(1).normal(size=alpha.shape)
+    gauged = {
+        "first": detection.first_zero_gauge(alpha),
+        "mean": detection.mean_centered_gauge(alpha),
+        "partition": detection.partition_gauge(alpha, logits),
+    }
+    np.testing.assert_array_equal(gauged["first"][:, 0], 0)
+    np.testing.assert_allclose(gauged["mean"].mean(axis=1), 0, atol=1e-13)
+    np.testing.assert_allclose(logsumexp(logits + gauged["partition"], axis=1), logsumexp(logits, axis=1), atol=1e-12)
+    for constants in gauged.values():
+        np.testing.assert_allclose(
+            log_softmax(logits + constants, axis=1), log_softmax(logits + alpha, axis=1), atol=1e-11
+        )
+
+
+def test_the_score_is_what_the_constants_add_to_the_log_probability():
+    rng = np.random.RandomState(2)
+    alpha, logits, labels = rng.normal(size=(9, 4)), rng.normal(size=(9, 4)), rng.randint(4, size=9)
+    added = (log_softmax(logits + alpha, axis=1) - log_softmax(logits, axis=1))[np.arange(9), labels]
+    np.testing.assert_allclose(detection.observed_score(alpha, logits, labels), added, atol=1e-14)
+
+
+def test_numpy_and_torch_get_the_same_and_their_own():
+    alpha = np.random.RandomState(3).normal(size=(5, 3))
+    from_numpy, from_torch = (detection.first_zero_gauge(a) for a in (alpha, torch.from_numpy(alpha)))
+    assert isinstance(from_numpy, np.ndarray)
+    assert isinstance(from_torch, torch.Tensor)
+    np.testing.assert_array_equal(from_numpy, from_torch.numpy())
+    # read-only and reversed arrays, which torch cannot share, are copied
+    frozen = alpha[::-1]
+    frozen.flags.writeable = False
+    np.testing.assert_array_equal(detection.first_zero_gauge(frozen), from_numpy[::-1])
+
+
+def test_ranks_are_percentiles_and_ties_share_the_better_one():
+    alpha = np.array([[0.0, 2.0], [0.0, 6.0], [0.0, 2.0], [0.0, 0.0]])
+    max_rank, min_rank = detection.max_min_ranks(alpha)
+    np.testing.assert_allclose(max_rank, [50, 25, 50, 100])
+    np.testing.assert_allclose(min_rank, [50, 25, 50, 100])
+
+
+def test_suggested_labels_follow_the_network_above_one_half_only():
+    logits = np.array([[0.0, 5.0], [0.0, 5.0], [0.0, 5.0]])
+    suggested = detection.suggested_labels(np.zeros(3, dtype=np.int64), logits, np.array([0.51, 0.5, 0.49]))
+    assert suggested.tolist() == [1, 0, 0]

@@ -1,0 +1,96 @@
+"""Displays draw what the estimator holds."""
+
+import subprocess
+import sys
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from acestimator import AutoCleansingClassifier, ScoreHistogramDisplay, SuspectsDisplay, TrainingCurvesDisplay
+
+mpl.use("agg")
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def fitted(noisy_digits):
+    X, y = noisy_digits[:2]
+    return AutoCleansingClassifier(max_epochs=20, random_state=0).fit(X, y), X, y
+
+
+def test_suspects_are_the_highest_scores_with_their_labels(fitted):
+    clf, X, y = fitted
+    display = SuspectsDisplay.from_estimator(clf, X, y, n_suspects=10, image_shape=(8, 8))
+    order = np.argsort(-clf.mislabel_scores_)[:10]
+    np.testing.assert_array_equal(display.positions, order)
+    titles = [ax.get_title() for ax in display.axes_.flat[:10]]
+    assert titles[0] == f"given {y[order[0]]}\nsuggested {clf.suggested_labels_[order[0]]}"
+    np.testing.assert_array_equal(display.axes_.flat[3].images[0].get_array(), X[order[3]].reshape(8, 8))
+
+
+def test_suspects_of_a_table_are_rows_with_the_columns_names(small):
+    X, y = small
+    frame = pd.DataFrame(X, columns=["a", "b", "c", "d"])
+    clf = AutoCleansingClassifier(max_epochs=5, random_state=0).fit(frame, y)
+    display = SuspectsDisplay.from_estimator(clf, frame, y, n_suspects=4)
+    (table,) = display.axes_[0].tables
+    header = [table[0, j].get_text().get_text() for j in range(8)]
+    assert header == ["sample", "given", "suggested", "P(wrong)", "a", "b", "c", "d"]
+    assert table[1, 0].get_text().get_text() == str(np.argmax(clf.mislabel_scores_))
+
+
+@pytest.mark.parametrize(("channels", "dtype"), [(1, np.float32), (3, np.uint8), (3, np.float64)])
+def test_suspects_of_images(channels, dtype):
+    rng = np.random.RandomState(0)
+    X, y = (255 * rng.uniform(size=(12, channels, 8, 6))).astype(dtype), np.arange(12) % 2
+    clf = AutoCleansingClassifier(max_epochs=1, random_state=0).fit(X, y)
+    display = SuspectsDisplay.from_estimator(clf, X, y, n_suspects=3)
+    assert display.samples.shape == ((3, 8, 6) if channels == 1 else (3, 8, 6, 3))
+    display.figure_.canvas.draw()
+
+
+def test_errors(fitted):
+    clf, X, y = fitted
+    with pytest.raises(ValueError, match="y has 3 samples and the estimator was fitted on 1257"):
+        SuspectsDisplay.from_estimator(clf, X, y[:3])
+    with pytest.raises(ValueError, match=r"shape \(64,\), which is no image of shape \(9, 9\)"):
+        SuspectsDisplay.from_estimator(clf, X, y, image_shape=(9, 9))
+
+
+def test_histogram_holds_all_scores_and_both_components(fitted):
+    clf = fitted[0]
+    display = ScoreHistogramDisplay.from_estimator(clf, bins=30)
+    assert sum(patch.get_height() for patch in display.ax_.patches[:30]) == len(clf.mislabel_scores_)
+    labels = display.ax_.get_legend_handles_labels()[1]
+    assert labels == ["samples", "label right", "label wrong"]
+    expected = sum(p.get_data().values.sum() for p in display.ax_.patches if hasattr(p, "get_data"))
+    assert expected == pytest.approx(len(clf.mislabel_scores_), rel=0.1)  # tails lie outside the range
+
+
+def test_histogram_without_a_mixture_and_on_given_axes(small):
+    clf = AutoCleansingClassifier(alpha_lr=0, max_epochs=2, random_state=0).fit(*small)
+    ax = plt.figure().add_subplot()
+    display = ScoreHistogramDisplay.from_estimator(clf, ax=ax)
+    assert display.ax_ is ax
+    assert display.ax_.get_legend_handles_labels()[1] == ["samples"]
+
+
+def test_training_curves(fitted):
+    clf = fitted[0]
+    display = TrainingCurvesDisplay.from_estimator(clf)
+    line = display.axes_[0].lines[0]
+    np.testing.assert_array_equal(line.get_ydata(), [record["loss"] for record in clf.history_])
+    assert len(display.axes_[1].lines) == 2
+
+
+def test_matplotlib_is_not_imported_before_something_is_drawn():
+    code = "import sys, acestimator, acestimator.cli; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,265 @@
+"""The loop and the objectives: plain training, the paper's regime, AC2, failures; against references written out."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+from acestimator._optimizers import FusedAdamW, FusedSGD
+from acestimator.objectives import AutoCleansing, CrossEntropy, Objective, softmax_gradient
+from acestimator.training import TrainingPlan, batch_sizes, train
+
+K = 4
+PLAN = TrainingPlan(max_epochs=3, batch_size=8, learning_rate=0.05, optimizer="sgd", momentum=0.9, weight_decay=1e-3)
+
+
+def problem(n_samples=29, seed=0, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(n_samples, 5, generator=generator, dtype=dtype)
+    labels = torch.randint(K, (n_samples,), generator=generator)
+    torch.manual_seed(seed)
+    return features, labels, nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, K)).to(dtype)
+
+
+def run(objective, network, features, labels, plan=PLAN, **kwargs):
+    objective.bind(
+        labels,
+        K,
+        sample_weight=kwargs.get("sample_weight"),
+        steps_per_epoch=plan.steps_per_epoch(len(labels)),
+        max_epochs=plan.max_epochs,
+        dtype=features.dtype,
+    )
+    return train(network, objective, features, labels, plan, generator=torch.Generator().manual_seed(0), **kwargs)
+
+
+def epochs_of_batches(n_samples, plan=PLAN):
+    """The batches that the loop takes, and the rate of each step."""
+    generator = torch.Generator().manual_seed(0)
+    n_steps, step = plan.max_epochs * len(batch_sizes(n_samples, plan.batch_size)), 0
+    for _ in range(plan.max_epochs):
+        for index in torch.randperm(n_samples, generator=generator).split(batch_sizes(n_samples, plan.batch_size)):
+            yield index, plan.learning_rate * 0.5 * (1 + math.cos(math.pi * step / n_steps))
+            step += 1
+
+
+def parameters_of(network):
+    return torch.cat([p.detach().flatten() for p in network.parameters()])
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_cross_entropy_equals_a_loop_written_by_hand_bit_for_bit(optimizer):
+    """The hand-written loop feeds the same closed-form gradient to torch.optim."""
+    features, labels, network = problem()
+    reference = problem()[2]
+    plan = TrainingPlan(
+        max_epochs=3, batch_size=8, learning_rate=0.05, optimizer=optimizer, momentum=0.9, weight_decay=1e-2
+    )
+    run(CrossEntropy(), network, features, labels, plan)
+    if optimizer == "sgd":
+        torch_optimizer = torch.optim.SGD(
+            reference.parameters(), lr=1.0, momentum=0.9, nesterov=True, weight_decay=1e-2, fused=True
+        )
+    else:
+        torch_optimizer = torch.optim.AdamW(reference.parameters(), lr=1.0, weight_decay=1e-2, fused=True)
+    for index, lr in epochs_of_batches(len(labels), plan):
+        torch_optimizer.param_groups[0]["lr"] = lr
+        logits = reference(features[index])
+        grad, _ = softmax_gradient(logits.detach(), labels[index])
+        torch_optimizer.zero_grad()
+        logits.backward(grad * (1.0 / torch.tensor(len(index), dtype=torch.float32)))
+        torch_optimizer.step()
+    assert torch.equal(parameters_of(network), parameters_of(reference))
+
+
+def test_cross_entropy_equals_autograd_of_f_cross_entropy():
+    features, labels, network = problem(dtype=torch.float64)
+    reference = problem(dtype=torch.float64)[2]
+    history = run(CrossEntropy(), network, features, labels)
+    optimizer = torch.optim.SGD(reference.parameters(), lr=1.0, momentum=0.9, nesterov=True, weight_decay=1e-3)
+    losses = []
+    for index, lr in epochs_of_batches(len(labels)):
+        optimizer.param_groups[0]["lr"] = lr
+        loss = F.cross_entropy(reference(features[index]), labels[index])
+        losses.append(loss.item() * len(index))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    torch.testing.assert_close(parameters_of(network), parameters_of(reference), rtol=0, atol=1e-12)
+    expected = np.array(losses).reshape(PLAN.max_epochs, -1).sum(axis=1) / len(labels)
+    np.testing.assert_allclose([record["loss"] for record in history], expected, rtol=1e-12)
+
+
+@given(st.integers(9, 40), st.integers(0, 1000), st.sampled_from(["AC1", "AC2"]))
+@settings(max_examples=15)
+def test_the_papers_regime_equals_dense_sgd_on_the_mean_loss(n_samples, seed, variant):
+    """alpha_lr="paper": network and a dense (N, K) alpha under one torch.optim.SGD; ragged last batch included."""
+    features, labels, network = problem(n_samples, seed, torch.float64)
+    reference = problem(n_samples, seed, torch.float64)[2]
+    objective = AutoCleansing(
+        variant=variant,
+        lr=PLAN.learning_rate,
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=5e-3,
+        mean_gradient=True,
+        posterior_weights=False,
+    )
+    run(objective, network, features, labels)
+    alpha = nn.Parameter(torch.zeros(n_samples, K, dtype=torch.float64))
+    mask = F.one_hot(labels, K) if variant == "AC2" else torch.ones(n_samples, K)
+    optimizer = torch.optim.SGD(
+        [{"params": list(reference.parameters()), "weight_decay": 1e-3}, {"params": [alpha], "weight_decay": 5e-3}],
+        lr=1.0,
+        momentum=0.9,
+        nesterov=True,
+    )
+    for index, lr in epochs_of_batches(n_samples):
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        loss = F.cross_entropy(reference(features[index]) + (alpha * mask)[index], labels[index])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    torch.testing.assert_close(objective.table.dense(), alpha.detach(), rtol=0, atol=1e-12)
+    torch.testing.assert_close(parameters_of(network), parameters_of(reference), rtol=0, atol=1e-12)
+
+
+def test_ac2_equals_ac1_with_its_gradient_masked_to_the_observed_label():
+    class Masked(AutoCleansing):
+        def step(self, index, grad, lr_scale):
+            super().step(index, grad * F.one_hot(self.labels[index], K), lr_scale)
+
+    tables, networks = [], []
+    for objective in (AutoCleansing(variant="AC2", lr=0.3), Masked(variant="AC1", lr=0.3)):
+        features, labels, network = problem()
+        run(objective, network, features, labels)
+        tables.append(objective.table.dense())
+        networks.append(parameters_of(network))
+    assert torch.equal(*tables)
+    assert torch.equal(*networks)
+
+
+def test_a_row_moves_by_its_own_gradient_whatever_the_batch_size():
+    """Per-sample units: one epoch at a frozen network gives the same table in batches of 3 and of 29."""
+    tables = []
+    for batch_size in (3, 29):
+        features, labels, network = problem()
+        for p in network.parameters():
+            p.requires_grad_(False)
+        network.append(nn.Linear(K, K, bias=False))
+        nn.init.eye_(network[-1].weight)
+        plan = TrainingPlan(1, batch_size, 1e-30, "sgd", 0.0, 0.0)
+        plan = type("Constant", (TrainingPlan,), {"lr_scale": lambda self, step, n_steps: 1.0})(**vars(plan))
+        objective = AutoCleansing(variant="AC1", lr=0.3, posterior_weights=False)
+        run(objective, network, features, labels, plan)
+        tables.append(objective.table.dense())
+    torch.testing.assert_close(*tables)
+    grad, _ = softmax_gradient(network(features).detach(), labels)
+    torch.testing.assert_close(tables[0], -0.3 * grad)
+
+
+@given(st.integers(2, 30), st.integers(2, 8), st.integers(0, 10_000), st.floats(0.1, 1e3))
+def test_the_closed_form_gradient_is_autograds(n_rows, n_classes, seed, scale):
+    generator = torch.Generator().manual_seed(seed)
+    logits = scale * torch.randn(n_rows, n_classes, dtype=torch.float64, generator=generator)
+    labels = torch.randint(n_classes, (n_rows,), generator=generator)
+
+    class ByAutograd(Objective):
+        def loss(self, logits, labels, index):
+            return F.cross_entropy(logits, labels, reduction="none")
+
+    closed, by_autograd = CrossEntropy(), ByAutograd()
+    grad, record = closed.grad(logits, labels, None)
+    expected_grad, expected_record = by_autograd.grad(logits, labels, None)
+    torch.testing.assert_close(grad, expected_grad, rtol=0, atol=1e-14)
+    torch.testing.assert_close(closed.losses(record, labels), by_autograd.losses(expected_record, labels))
+    torch.testing.assert_close(grad.sum(dim=1), torch.zeros(n_rows, dtype=torch.float64), rtol=0, atol=1e-13)
+
+
+@given(st.integers(1, 500), st.integers(1, 70))
+def test_batches_cover_the_samples_and_none_is_alone(n_samples, batch_size):
+    sizes = batch_sizes(n_samples, batch_size)
+    assert sum(sizes) == n_samples
+    assert max(sizes) <= batch_size + 1
+    assert n_samples == 1 or batch_size == 1 or min(sizes) > 1
+
+
+def test_blocks_do_not_change_the_result(monkeypatch):
+    results = []
+    for steps in (1, 64):
+        monkeypatch.setattr("acestimator.training._BLOCK_STEPS", steps)
+        features, labels, network = problem()
+        objective = AutoCleansing(variant="AC1", lr=0.3)
+        history = run(objective, network, features, labels)
+        results.append((parameters_of(network), objective.table.dense(), [record["loss"] for record in history]))
+    assert torch.equal(results[0][0], results[1][0])
+    assert torch.equal(results[0][1], results[1][1])
+    np.testing.assert_allclose(results[0][2], results[1][2], rtol=1e-6)
+
+
+def test_a_loss_that_is_not_finite_names_its_step_and_rate():
+    features, labels, network = problem(32)
+    features[:] = 1.0
+    features[10] = 1e38  # overflows in the second batch
+    plan = TrainingPlan(**{**vars(PLAN), "batch_order": lambda epoch, generator: torch.arange(32)})
+    rate = 0.05 * 0.5 * (1 + math.cos(math.pi / 12))
+    with pytest.raises(FloatingPointError, match=f"epoch 1, at step 2 of 12, with learning rate {rate:.3g}"):
+        run(CrossEntropy(), network, features * 10, labels, plan)
+
+
+def test_parameters_that_the_loss_does_not_reach_stand_still():
+    class Partial(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.unused = nn.Linear(5, K), nn.Linear(5, K)
+
+        def forward(self, x):
+            return self.used(x)
+
+    features, labels, _ = problem()
+    network = Partial()
+    before = network.unused.weight.detach().clone(), network.used.weight.detach().clone()
+    run(CrossEntropy(), network, features, labels)
+    assert torch.equal(network.unused.weight, before[0])
+    assert not torch.equal(network.used.weight, before[1])
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_fused_optimizers_equal_torchs_bit_for_bit(momentum):
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(7, 5), (7,), (3, 7)]
+    start = [torch.randn(shape, generator=generator) for shape in shapes]
+    for ours_class, theirs_class, settings_ in (
+        (FusedSGD, torch.optim.SGD, {"momentum": momentum, "nesterov": momentum > 0}),
+        (FusedAdamW, torch.optim.AdamW, {"betas": (momentum, 0.999)}),
+    ):
+        ours = [nn.Parameter(p.clone()) for p in start]
+        theirs = [nn.Parameter(p.clone()) for p in start]
+        name = "momentum" if ours_class is FusedSGD else "beta1"
+        fused = ours_class(ours, **{name: momentum}, weight_decay=0.1)
+        optimizer = theirs_class(theirs, lr=0.01, weight_decay=0.1, fused=True, **settings_)
+        for lr in (0.01, 0.02, 0.005):
+            grads = [torch.randn(shape, generator=generator) for shape in shapes]
+            fused.step(grads, lr)
+            optimizer.param_groups[0]["lr"] = lr
+            for p, grad in zip(theirs, grads, strict=True):
+                p.grad = grad.clone()
+            optimizer.step()
+        for a, b in zip(ours, theirs, strict=True):
+            assert torch.equal(a, b)
+
+
+def test_training_works_inside_no_grad():
+    results = []
+    for context in (torch.enable_grad, torch.no_grad):
+        features, labels, network = problem()
+        with context():
+            run(AutoCleansing(variant="AC1", lr=0.3), network, features, labels)
+        results.append(parameters_of(network))
+    assert torch.equal(*results)
