@@ -49,8 +49,11 @@ def check_samples(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bo
 
 def _check_finite(X: np.ndarray, names: np.ndarray | None) -> None:
     """Raise ValueError that counts the NaN and infinite entries of X and names the columns (or images) they are in."""
-    if X.dtype.kind != "f" or np.isfinite(X.sum(dtype=np.float64)):
+    if X.dtype.kind != "f":
         return
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(X.sum(dtype=np.float64)):
+            return  # the usual case, without an array of flags
     bad = ~np.isfinite(X)
     if not bad.any():
         return  # the sum alone overflowed

@@ -221,9 +221,8 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
         -----
         A fit that fails or is interrupted leaves the estimator as it was before the call.
         """
-        fresh = copy.copy(self)
-        for name in [name for name in vars(fresh) if name.endswith("_") and not name.endswith("__")]:
-            delattr(fresh, name)
+        fresh = object.__new__(type(self))
+        fresh.__dict__.update({name: value for name, value in vars(self).items() if not name.endswith("_")})
         fresh._fit(X, y, sample_weight)
         self.__dict__ = fresh.__dict__
         return self
@@ -353,19 +352,23 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
         weight: np.ndarray | None,
     ) -> None:
         """Set what is read off the constants, in one pass over the training samples without augmentation."""
-        n_samples, n_classes = len(y) if used is None else len(used), len(self.classes_)
-        alpha = np.zeros((n_samples, n_classes), dtype=np.float32)
+        n_samples = len(y) if used is None else len(used)
+        constants = objective.table.dense() if isinstance(objective, AutoCleansing) else None
         scores, predicted = np.zeros(n_samples), np.empty(n_samples, dtype=np.int64)
         start = 0
         for logits in chunks:
             rows = slice(start, start + len(logits))
             predicted[rows] = logits.argmax(dim=1).cpu().numpy()
-            if isinstance(objective, AutoCleansing):
-                index = torch.arange(rows.start, rows.stop, device=logits.device)
-                gauged = detection.partition_gauge(objective.table.rows(index), logits)
-                alpha[rows] = gauged.cpu().numpy()
-                scores[rows] = gauged.gather(1, objective.labels[index][:, None]).squeeze(1).cpu().numpy()
+            if constants is not None:
+                # In place: the table may be most of the memory, and is not needed any more.
+                constants[rows] = detection.partition_gauge(constants[rows], logits)
+                observed = constants[rows].gather(1, objective.labels[rows][:, None]).squeeze(1)
+                scores[rows] = observed.cpu().numpy()
             start = rows.stop
+        if constants is None:
+            alpha = np.zeros((n_samples, len(self.classes_)), dtype=np.float32)
+        else:
+            alpha = constants.float().cpu().numpy()
         proba, self.mixture_ = np.zeros(n_samples), None
         if isinstance(objective, AutoCleansing):
             objective.refit(torch.from_numpy(scores).to(objective.labels.device))

@@ -93,14 +93,14 @@ def observed_score(alpha: Array, logits: Array, labels: Array) -> Array:
     Parameters
     ----------
     alpha, logits : array of shape (N, K)
-    labels : array of int64, shape (N,)
+    labels : array of int, shape (N,)
         Observed labels, 0..K-1.
 
     Returns
     -------
     array of shape (N,)
     """
-    return partition_gauge(alpha, logits).gather(1, labels[:, None]).squeeze(1)
+    return partition_gauge(alpha, logits).gather(1, labels.long()[:, None]).squeeze(1)
 
 
 def find_mislabeled(alpha: Array, percent: float = 1.0) -> np.ndarray:
@@ -179,7 +179,7 @@ def suggested_labels(labels: Array, logits: Array, mislabel_proba: Array) -> Arr
     -------
     array of int64, shape (N,)
     """
-    return torch.where(mislabel_proba > 0.5, logits.argmax(dim=1), labels)
+    return torch.where(mislabel_proba > 0.5, logits.argmax(dim=1), labels.long())
 
 
 def _extremes(alpha: Array) -> tuple[np.ndarray, np.ndarray]:

@@ -54,14 +54,6 @@ class Objective:
         self.labels, self.n_classes, self.sample_weight = labels, n_classes, sample_weight
         self.steps_per_epoch, self.max_epochs = steps_per_epoch, max_epochs
 
-    def n_outputs(self, n_classes: int) -> int:
-        """Outputs that the network must have, C."""
-        return n_classes
-
-    def class_logits(self, logits: Tensor) -> Tensor:
-        """Logits of the K categories, (..., K), among the network's outputs (..., C)."""
-        return logits
-
     def open(self, index: Tensor) -> None:
         """Prepare for the steps over the samples (M,), which follow in this order, each sample once."""
 

@@ -168,7 +168,7 @@ def train(
             # One look at a block's losses, not at each step's: a look makes a GPU wait for the host.
             joined = torch.cat(outputs)  # (M, C)
             losses = objective.losses(torch.cat(records), block_labels)
-            bad_step = meter.add(block, block_labels, losses, objective.class_logits(joined), block_sizes)
+            bad_step = meter.add(block, block_labels, losses, joined, block_sizes)
             if bad_step is not None:
                 raise _diverged(epoch, step - len(block_sizes) + bad_step, plan, n_steps)
             objective.observe(block, joined)

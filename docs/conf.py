@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 import matplotlib as mpl
-from sphinx_gallery.sorting import FileNameSortKey
 
 import acestimator
 
@@ -43,8 +42,8 @@ sphinx_gallery_conf = {
     "examples_dirs": "tutorials",
     "gallery_dirs": "tutorials/generated",
     "filename_pattern": r"plot_",
-    "within_subsection_order": FileNameSortKey,
-    "nested_sections": False,  # the generated pages lie inside the folder of their sources
+    "within_subsection_order": "FileNameSortKey",
+    "nested_sections": False,
     "abort_on_example_error": True,
     "reference_url": {"acestimator": None},
     "doc_module": ("acestimator",),
@@ -54,6 +53,9 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "min_reported_time": 0,
 }
+
+# The pages lie inside the folder of their sources, where a second build takes them for examples of the same name.
+suppress_warnings = ["sphinx_gallery.duplicate_filename"]
 
 # ---------------------------------------------------------------- look
 
