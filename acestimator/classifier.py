@@ -6,7 +6,6 @@ Legend: N samples, K classes, D features.
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -25,7 +24,7 @@ from acestimator import _inputs, backbones, detection
 from acestimator._device import place, resolve_device
 from acestimator._progress import progress
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective
-from acestimator.presets import PAPER_ALPHA_WEIGHT_DECAY, PRESETS, Preset
+from acestimator.presets import PRESETS, Preset, resolve
 from acestimator.training import BatchOrder, TrainingPlan, predict_logits, train
 
 _PREDICT_ROWS = 4096  # samples a forward pass takes
@@ -43,7 +42,7 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
     backbone : str, torch.nn.Module or callable, default="auto"
         "mlp" for X of shape (N, D), "small_resnet" for (N, C, H, W), "auto" for the one that fits X; a module, which is
         copied and never trained in place; or a callable ``(input_shape, n_classes) -> module``. The module maps
-        (B, *input_shape) to (B, K) logits.
+        ``(B, *input_shape)`` to (B, K) logits.
     variant : {"AC1", "AC2"}, default="AC1"
         AC1: a constant for each category of each sample. AC2: one a sample, on its observed label.
     preset : {"default", "paper"}, default="default"
@@ -53,14 +52,16 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
         Rate of the constants in per-sample units: a row moves by ``alpha_lr * gradient`` a visit, whatever the
         batch size, times the cosine of the network's rate. 0 switches all of the method off: plain
         cross-entropy, with scores and probabilities of zero. "paper": the constants are trained on the batch's
-        mean loss with the network's rate and momentum and a decay of 5e-5. (preset: 0.3)
+        mean loss with the network's rate and momentum and a decay of 5e-5, as is meant for rates such as
+        preset="paper" has; with AdamW's they hardly move. (preset: 0.3, and in proportion to the steps of an epoch
+        where these are fewer than 20)
     alpha_momentum, alpha_weight_decay : float, default=None
         Of the constants' SGD. In per-sample units the decay acts once between two visits. (preset: 0, 0)
     penalty : tuple (name, strength), default=None
         "l2", "l1" or "group" penalty on each sample's row of constants, taken as a proximal step between two visits;
         needs momentum and decay of 0. (preset: none)
     max_epochs, batch_size : int, default=None
-        (preset: 60, 64)
+        (preset: 60, or as many as make 300 steps; 64)
     learning_rate, weight_decay : float, default=None
         Of the network; the rate follows half a cosine to zero. (preset: 1e-3, 1e-2)
     optimizer : {"adamw", "sgd"}, default=None
@@ -90,7 +91,7 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
     suggested_labels_ : ndarray of shape (N,)
         The network's label where ``mislabel_proba_`` is above one half, the given one elsewhere.
     mixture_ : ScoreMixture or None
-        The mixture; None where the scores agree to 0.03 nats.
+        The mixture; None where all scores are equal.
     history_ : list of dict
         One an epoch: epoch, loss, accuracy on the observed labels, lr, alpha_norm, noise_rate, seconds.
     n_iter_ : int
@@ -109,8 +110,9 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
     Notes
     -----
     Sample weights scale a sample's part in the network's loss, in the input statistics and in the mixture; its
-    own constants always move at full rate. Weight 2 is the sample twice and weight 0 its absence: exactly, where the
-    weights sum up to no more than one batch, and in expectation over the batches beyond that.
+    own constants always move at full rate. Weight 2 is the sample twice and weight 0 its absence: to rounding, for
+    "mlp" and where both the samples and their weights sum up to no more than one batch; in expectation over the
+    batches beyond that.
 
     Labels may be in any form that scikit-learn takes. Predictions never see the constants.
 
@@ -229,7 +231,7 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
         self._validate_params()
-        settings, device = self._settings(), resolve_device(self.device)
+        device = resolve_device(self.device)
         X, y = _inputs.check_samples(self, X, y, reset=True)
         weight = None
         if sample_weight is not None:
@@ -239,7 +241,9 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
 
         self.input_shape_ = tuple(X.shape[1:])
         self.scaler_ = _inputs.fit_scaler(X_used, weight) if self.standardize else None
-        n_samples, batch_size = len(labels), settings.batch_size
+        n_samples = len(labels)
+        settings = resolve(self.preset, self.get_params(deep=False), n_samples)
+        batch_size = settings.batch_size
         # One batch that holds everything needs no order and can be exact: in float64, a weight of 2 and a sample given
         # twice then agree to rounding.
         whole = n_samples <= batch_size and (weight is None or weight.sum() <= batch_size)
@@ -294,23 +298,6 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
         self.classes_ = encoder.classes_
         return used, labels
 
-    def _settings(self) -> Preset:
-        """Merge the preset with the parameters that are given."""
-        given: dict[str, Any] = {field.name: getattr(self, field.name, None) for field in dataclasses.fields(Preset)}
-        settings = dataclasses.replace(
-            PRESETS[self.preset], **{name: value for name, value in given.items() if value is not None}
-        )
-        if settings.alpha_lr == "paper":
-            # The paper's constants share the network's optimiser but for the decay.
-            shared: dict[str, Any] = {
-                "alpha_momentum": settings.momentum,
-                "alpha_weight_decay": PAPER_ALPHA_WEIGHT_DECAY,
-            }
-            settings = dataclasses.replace(
-                settings, **{name: value for name, value in shared.items() if given[name] is None}
-            )
-        return settings
-
     def _plan(self, settings: Preset) -> TrainingPlan:
         return TrainingPlan(
             max_epochs=settings.max_epochs,
@@ -334,7 +321,7 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
             weight_decay=settings.alpha_weight_decay,
             penalty=settings.penalty,
             mean_gradient=paper,
-            posterior_weights=settings.posterior_weights and not paper,
+            posterior_weights=settings.posterior_weights,
         )
 
     def _make_network(self, X: np.ndarray) -> nn.Module:

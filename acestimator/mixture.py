@@ -13,10 +13,10 @@ from torch import Tensor
 
 START_STEPS = 20  # of EM, from the split of the scores in two
 WARM_STEPS = 4  # of EM, at each later refit
-# Least variance of a component, in squared nats: constants that differ by less than its root, 0.03, tell no samples
-# apart. On digits a floor of 1e-5 makes a second component of a clean set's harder samples, and one of 1e-2 misses
-# a third of pair-flipped labels.
-_FLOOR = 1e-3
+# Least variance of a component, in squared nats. On digits a floor of 1e-5 makes a second component of a clean set's
+# harder samples, and one of 1e-2 misses a third of pair-flipped labels. Where all scores lie closer together, as in the
+# paper's regime, it is a share of their variance.
+_FLOOR, _FLOOR_SHARE = 1e-3, 0.05
 _RATE_BOUNDS = (1e-6, 1.0 - 1e-6)
 
 
@@ -54,17 +54,18 @@ class ScoreMixture:
         Returns
         -------
         ScoreMixture or None
-            None where the scores all but agree (to 0.03 nats): nothing sets any sample apart.
+            None where the scores are all equal: nothing sets any sample apart.
         """
         moments = _moments(scores, weight)
         total, mean, var = _summary(moments.sum(dim=1).tolist(), 0.0)
-        if not var > _FLOOR:
+        if not var > 1e-12 * (1.0 + mean * mean):  # beyond rounding
             return None
+        floor = _floor(var)
         split = mean
         for _ in range(10):
             low, high = _split_summaries(moments, (moments[1] > split * moments[0]).to(moments.dtype), 0.0)
             split = 0.5 * (low[1] + high[1])
-        return cls(high[0] / total, low[1], low[2] + _FLOOR, high[1], high[2] + _FLOOR)._em(moments, START_STEPS)
+        return cls(high[0] / total, low[1], low[2] + floor, high[1], high[2] + floor)._em(moments, START_STEPS)
 
     def refit(self, scores: Tensor, weight: Tensor | None = None, n_steps: int = WARM_STEPS) -> ScoreMixture:
         """Return the mixture after ``n_steps`` more steps of EM on these scores."""
@@ -110,11 +111,12 @@ class ScoreMixture:
         return torch.sigmoid((c2 * scores + c1) * scores + c0)
 
     def _em(self, moments: Tensor, n_steps: int) -> ScoreMixture:
-        total = float(moments[0].sum())
+        total, _, var = _summary(moments.sum(dim=1).tolist(), 0.0)
+        floor = _floor(var)
         scores = moments[1] / moments[0]  # (N,)
         fit = self
         for _ in range(n_steps):
-            clean, wrong = _split_summaries(moments, fit._responsibility(scores), _FLOOR)
+            clean, wrong = _split_summaries(moments, fit._responsibility(scores), floor)
             # An empty component has no moments to take, and one that crossed the other changes its meaning:
             # the last step is kept.
             if min(clean[0], wrong[0]) <= 1e-9 * total or wrong[1] < clean[1]:
@@ -131,6 +133,11 @@ def _moments(scores: Tensor, weight: Tensor | None) -> Tensor:
     s = scores.double()
     w = torch.ones_like(s) if weight is None else weight.double()
     return torch.stack((w, w * s, w * s * s))
+
+
+def _floor(var: float) -> float:
+    """Floor of a component's variance where the scores' own is ``var``."""
+    return min(_FLOOR, _FLOOR_SHARE * max(var, 1e-12))
 
 
 def _summary(sums: list[float], floor: float) -> tuple[float, float, float]:

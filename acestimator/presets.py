@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from acestimator.alpha import Penalty
+from acestimator.training import batch_sizes
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,10 @@ class Preset:
     penalty : tuple (name, strength) or None
     posterior_weights : bool
         Whether samples are weighted by the probability that their label is right.
+    min_steps : int
+        Training sets of few batches get as many more epochs as make these steps.
+    full_rate_steps : int
+        ``alpha_lr`` holds for epochs of at least as many steps, and is in proportion to them below.
     """
 
     optimizer: Literal["adamw", "sgd"]
@@ -37,6 +44,8 @@ class Preset:
     alpha_weight_decay: float
     penalty: Penalty | None
     posterior_weights: bool
+    min_steps: int
+    full_rate_steps: int
 
 
 # Of the constants, the paper states only the decay (Section 4): they share the network's optimiser.
@@ -55,6 +64,11 @@ PRESETS = {
         alpha_weight_decay=0.0,
         penalty=None,
         posterior_weights=True,
+        # A sample is visited once an epoch, however few steps the network makes in it. Where these are few, the
+        # constants would explain the labels before the network has learnt anything: on iris (2 steps an epoch) with
+        # clean labels accuracy fell from .95 to .86.
+        min_steps=300,
+        full_rate_steps=20,
     ),
     # Table 7, the row of Wide-ResNet-28-10 on CIFAR.
     "paper": Preset(
@@ -69,5 +83,39 @@ PRESETS = {
         alpha_weight_decay=PAPER_ALPHA_WEIGHT_DECAY,
         penalty=None,
         posterior_weights=False,
+        min_steps=0,
+        full_rate_steps=0,
     ),
 }
+
+
+def resolve(preset: str, given: dict[str, Any], n_samples: int) -> Preset:
+    """Merge a preset with the parameters that are given, for a training set of that size.
+
+    Parameters
+    ----------
+    preset : str
+        A name of ``PRESETS``.
+    given : dict
+        Values by name; None and names that are not there leave the preset's.
+    n_samples : int
+        N, of positive weight.
+
+    Returns
+    -------
+    Preset
+    """
+    names = {field.name for field in dataclasses.fields(Preset)}
+    given = {name: value for name, value in given.items() if name in names and value is not None}
+    settings = dataclasses.replace(PRESETS[preset], **given)
+    derived: dict[str, Any] = {}
+    steps = len(batch_sizes(n_samples, settings.batch_size))
+    derived["max_epochs"] = max(settings.max_epochs, math.ceil(settings.min_steps / steps))
+    if settings.alpha_lr == "paper":
+        # The paper's constants share the network's optimiser but for the decay.
+        derived["alpha_momentum"] = settings.momentum
+        derived["alpha_weight_decay"] = PAPER_ALPHA_WEIGHT_DECAY
+        derived["posterior_weights"] = False
+    elif steps < settings.full_rate_steps:
+        derived["alpha_lr"] = settings.alpha_lr * steps / settings.full_rate_steps
+    return dataclasses.replace(settings, **{name: value for name, value in derived.items() if name not in given})

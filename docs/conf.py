@@ -1,8 +1,8 @@
 """Sphinx configuration: ``python -m sphinx -W --keep-going -b html docs docs/_build/html``."""
 
-from datetime import UTC, datetime
-
 import matplotlib as mpl
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
 
 import acestimator
 
@@ -10,13 +10,12 @@ mpl.use("agg")
 
 project = "acestimator"
 author = "The acestimator developers"
-copyright = f"{datetime.now(tz=UTC).year}, {author}"
+copyright = author
 version = release = acestimator.__version__
 
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "myst_parser",
     "sphinx_gallery.gen_gallery",
@@ -31,11 +30,12 @@ add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings name types and shapes
 maximum_signature_line_length = 80
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False  # the class template lists them, with their docstrings
 
 # ---------------------------------------------------------------- pages
 
-myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 sphinx_gallery_conf = {
@@ -50,6 +50,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "write_computation_times": False,
     "show_signature": False,
+    "capture_repr": (),  # what is to be seen is printed or drawn
     "remove_config_comments": True,
     "min_reported_time": 0,
 }
@@ -61,6 +62,8 @@ suppress_warnings = ["sphinx_gallery.duplicate_filename"]
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"acestimator {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_theme_options = {
     "logo": {"text": "acestimator"},
     "navbar_align": "left",
@@ -70,6 +73,23 @@ html_theme_options = {
     "footer_end": ["sphinx-version"],
     "secondary_sidebar_items": ["page-toc"],
 }
-html_sidebars = {"index": [], "guide": [], "design": [], "changelog": []}
+html_sidebars = {page: [] for page in ("index", "guide", "design", "changelog", "tutorials/generated/*")}
 html_copy_source = False
 html_show_sourcelink = False
+
+# ---------------------------------------------------------------- formulas
+
+
+def visit_formula(translator, node):
+    """Write a formula as MathML, which browsers show by themselves: the site needs no script from elsewhere."""
+    block = isinstance(node, nodes.math_block)
+    formula = tex2mathml(node.astext(), as_block=block)
+    translator.body.append(f'<div class="formula">{formula}</div>' if block else formula)
+    raise nodes.SkipNode
+
+
+def setup(app):
+    app.add_html_math_renderer("mathml", (visit_formula, None), (visit_formula, None))
+
+
+html_math_renderer = "mathml"

@@ -11,14 +11,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
+from sklearn.datasets import load_iris, load_wine
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from acestimator import AutoCleansingClassifier, detection
+from acestimator.presets import resolve
+from acestimator.training import batch_sizes
 
 FITTED_ARRAYS = ("alpha_", "mislabel_scores_", "mislabel_proba_", "suggested_labels_")
 
@@ -352,15 +355,37 @@ def test_suggested_labels_feed_another_classifier(noisy_digits):
 
 
 def test_settings_come_from_the_preset_unless_they_are_given(small):
-    paper = AutoCleansingClassifier(preset="paper", learning_rate=0.02)._settings()
+    paper = resolve("paper", {"learning_rate": 0.02, "alpha_momentum": None}, 10_000)
     assert (paper.optimizer, paper.learning_rate, paper.batch_size, paper.alpha_lr) == ("sgd", 0.02, 128, "paper")
     assert (paper.alpha_momentum, paper.alpha_weight_decay) == (0.9, 5e-5)
-    regime = AutoCleansingClassifier(alpha_lr="paper")._settings()
-    assert (regime.alpha_momentum, regime.alpha_weight_decay) == (0.9, 5e-5)
-    assert AutoCleansingClassifier(alpha_lr="paper", alpha_weight_decay=1e-5)._settings().alpha_weight_decay == 1e-5
-    clf = quick(preset="paper", penalty=None, learning_rate=0.01).fit(*small)
+    regime = resolve("default", {"alpha_lr": "paper"}, 10_000)
+    assert (regime.alpha_momentum, regime.alpha_weight_decay, regime.posterior_weights) == (0.9, 5e-5, False)
+    assert resolve("default", {"alpha_lr": "paper", "alpha_weight_decay": 1e-5}, 100).alpha_weight_decay == 1e-5
+    clf = quick(preset="paper", learning_rate=0.01).fit(*small)
     assert clf.history_[0]["alpha_norm"] > 0
     assert "noise_rate" not in clf.history_[-1]  # no posterior weights, so no mixture before the end
+
+
+@given(st.integers(2, 5000), st.integers(1, 200))
+def test_small_sets_get_more_epochs_and_slower_constants(n_samples, batch_size):
+    settings = resolve("default", {"batch_size": batch_size}, n_samples)
+    steps = len(batch_sizes(n_samples, batch_size))
+    assert settings.max_epochs * steps >= 300
+    assert settings.max_epochs == 60 or (settings.max_epochs - 1) * steps < 300
+    assert settings.alpha_lr == pytest.approx(0.3 * min(1.0, steps / 20))
+    given = resolve("default", {"batch_size": batch_size, "max_epochs": 7, "alpha_lr": 0.2}, n_samples)
+    assert (given.max_epochs, given.alpha_lr) == (7, 0.2)
+
+
+@pytest.mark.parametrize("load", [load_iris, load_wine])
+def test_small_clean_sets_lose_little_to_plain_training(load):
+    X, y = load(return_X_y=True)
+    folds = StratifiedKFold(3, shuffle=True, random_state=0)
+    plain, cleansed = (
+        cross_val_score(AutoCleansingClassifier(random_state=0, **parameters), X, y, cv=folds).mean()
+        for parameters in ({"alpha_lr": 0}, {})
+    )
+    assert cleansed > plain - 0.02
 
 
 @pytest.mark.parametrize("penalty", [("l2", 3.0), ("l1", 0.5), ("group", 0.5)])

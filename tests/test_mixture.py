@@ -78,7 +78,17 @@ def test_recovers_the_rate():
 
 def test_scores_that_agree_set_no_sample_apart():
     assert ScoreMixture.start(torch.zeros(10)) is None
-    assert ScoreMixture.start(1e-3 * torch.arange(10.0)) is None
+    assert ScoreMixture.start(torch.full((10,), 0.3)) is None
+
+
+@given(st.floats(1e-3, 0.05))
+def test_small_scores_are_judged_by_their_own_spread(scale):
+    """Below the floor's reach the posterior does not depend on the scores' unit."""
+    scores = draw()
+    small, smaller = ScoreMixture.start(scale * scores), ScoreMixture.start(0.1 * scale * scores)
+    np.testing.assert_allclose(
+        small.posterior(scale * scores).numpy(), smaller.posterior(0.1 * scale * scores).numpy(), atol=1e-6
+    )
 
 
 def test_densities_integrate_to_one():

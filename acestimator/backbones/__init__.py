@@ -1,7 +1,7 @@
 """Networks by name. One file a family; each registers its builders here.
 
-A builder is called as ``builder(input_shape, n_classes)`` and returns a module from (B, *input_shape) to
-(B, n_classes).
+A builder is called as ``builder(input_shape, n_classes)`` and returns a module from ``(B, *input_shape)``
+to (B, n_classes).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def make(backbone: Any, trial: Tensor, n_classes: int) -> nn.Module:
     ----------
     backbone : str, nn.Module or callable
         A name for :func:`build`; a module, which is copied; or a callable ``(input_shape, n_classes) -> module``.
-    trial : Tensor of float32, shape (n, *input_shape)
+    trial : Tensor of float32, shape (n, ...)
         Samples to try it on, on the CPU.
     n_classes : int
 

@@ -2,17 +2,17 @@ r"""
 A first fit on noisy labels
 ===========================
 
-A fifth of the labels of the handwritten digits are replaced at random. A network is then trained on them twice, plainly
-and by AutoCleansing, and the labels that it holds to be wrong are looked at.
+A fifth of the labels of the handwritten digits are replaced at random. A network is then trained on them twice,
+plainly and by AutoCleansing, and the labels that the second training holds to be wrong are looked at.
 """
 
 # %%
 # Digits with wrong labels
 # ------------------------
 #
-# 1,257 images of 8 x 8 pixels are for training, 540 for testing. The labels of the training images are passed through a
-# transition matrix ``pi``, where ``pi[k, i]`` is the probability that an image of category k is labelled i. Here each
-# label is replaced with probability 0.2, by any of the nine others alike. The test labels stay right.
+# 1,257 images of 8 x 8 pixels are for training, 540 for testing. The labels of the training images are passed
+# through a transition matrix ``pi``, where ``pi[k, i]`` is the probability of label i for an image of category k. Here
+# each label is replaced with probability 0.2, by any of the nine others alike. The test labels stay right.
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -21,12 +21,13 @@ from sklearn.model_selection import train_test_split
 from acestimator.noise import corrupt, symmetric
 
 X, y = load_digits(return_X_y=True)
-X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.3, stratify=y, random_state=0)
+split = train_test_split(X, y, test_size=0.3, stratify=y, random_state=0)
+X_train, X_test, y_train, y_test = split
 observed = corrupt(y_train, symmetric(10, 0.2), random_state=0)
 
 # %%
-# From here on the models see ``observed`` alone. ``is_wrong`` is what they are asked to find; in real data nobody has it,
-# and it is used below only to mark the answers.
+# From here on the models see ``observed`` alone. ``is_wrong`` is what they are asked to find; in real data nobody
+# has it, and it is used below only to mark the answers.
 
 is_wrong = observed != y_train
 print(f"{is_wrong.sum()} of {len(observed)} labels are wrong: {is_wrong.mean():.1%}")
@@ -35,27 +36,28 @@ print(f"{is_wrong.sum()} of {len(observed)} labels are wrong: {is_wrong.mean():.
 # Two pipelines
 # -------------
 #
-# :class:`~acestimator.AutoCleansingClassifier` is a scikit-learn classifier and goes to the end of a pipeline like any
-# other. The step before it drops the pixels that are blank in every image. No scaler is needed: the classifier
+# :class:`~acestimator.AutoCleansingClassifier` is a scikit-learn classifier and goes to the end of a pipeline like
+# any other. The step before it drops the pixels that are blank in every image. No scaler is needed: the classifier
 # standardises its inputs itself.
 #
-# With ``alpha_lr=0`` the constants of the method never move. What is left is plain training of the same network, with
-# the same batches and the same number of epochs: the model to compare with.
+# With ``alpha_lr=0`` the constants of the method never move. What is left is plain training of the same network,
+# with the same batches and the same number of epochs: the model to compare with.
 
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.pipeline import make_pipeline
 
 from acestimator import AutoCleansingClassifier
 
-plain = make_pipeline(VarianceThreshold(), AutoCleansingClassifier(alpha_lr=0, random_state=0))
+plain_clf = AutoCleansingClassifier(alpha_lr=0, random_state=0)
+plain = make_pipeline(VarianceThreshold(), plain_clf)
 cleansing = make_pipeline(VarianceThreshold(), AutoCleansingClassifier(random_state=0))
 
 # %%
 # Cross-validation, against the labels at hand
 # --------------------------------------------
 #
-# ``cross_val_score`` compares the predictions with the labels that it is given, and a fifth of these are wrong. So it
-# gives a low score to both models, and would give a low one to a perfect model.
+# ``cross_val_score`` compares the predictions with the labels that it is given, and a fifth of these are wrong. So
+# it gives a low score to both models, and would give a low one to a perfect model.
 
 from sklearn.model_selection import cross_val_score
 
@@ -70,9 +72,9 @@ for name, model in (("plain", plain), ("cleansing", cleansing)):
 #
 # .. math:: a\,(1 - r) + (1 - a)\,\frac{r}{K - 1},
 #
-# which is :math:`1 - r` for a perfect model. It grows with :math:`a` as long as :math:`r < 1 - 1/K`: under symmetric
-# noise, noisy scores still put models in the right order on average. Under noise that depends on the category or on the
-# sample they need not.
+# which is :math:`1 - r` for a perfect model. It grows with :math:`a` as long as :math:`r < 1 - 1/K`: under
+# symmetric noise, noisy scores still put models in the right order on average. Under noise that depends on the
+# category or on the sample they need not.
 
 rate = is_wrong.mean()
 print(f"the best score to be had against these labels is about {1 - rate:.3f}")
@@ -89,23 +91,24 @@ for name, model in (("plain", plain), ("cleansing", cleansing)):
     print(f"{name:10s} {clean_scores[name]:.3f} against the right labels")
 
 # %%
-# The models are the same as before but for a larger training set, and the formula takes the second table to the first,
-# up to that and to chance.
+# The models are the same as before but for a larger training set, and the formula takes the second table to the
+# first, up to that and to chance.
 
 for name, accuracy in clean_scores.items():
     expected = accuracy * (1 - rate) + (1 - accuracy) * rate / 9
-    print(f"{name:10s} {expected:.3f} expected against noisy labels, {noisy_scores[name]:.3f} seen")
+    seen = noisy_scores[name]
+    print(f"{name:10s} {expected:.3f} expected against noisy labels, {seen:.3f} seen")
 
 # %%
 # The suspects
 # ------------
 #
 # The fit has also scored each training sample. ``mislabel_scores_`` is what the sample's own constant adds to the
-# log-probability of its observed label: the help that the network needed to agree with it, in nats. The pictures show the
-# samples of the highest scores.
+# log-probability of its observed label: the help that the network needed to agree with it, in nats. The pictures
+# show the samples of the highest scores.
 #
-# The classifier is the last step of the pipeline. It scored the samples in their order, so the raw images may be shown,
-# whatever the steps before it made of them.
+# The classifier is the last step of the pipeline. It scored the samples in their order, so the raw images may be
+# shown, whatever the steps before it made of them.
 
 # sphinx_gallery_thumbnail_number = 1
 from acestimator import SuspectsDisplay
@@ -114,27 +117,29 @@ clf = cleansing[-1]
 SuspectsDisplay.from_estimator(clf, X_train, observed, image_shape=(8, 8))
 
 # %%
-# How many of the wrong labels are among them? If somebody had told us the number of wrong labels, and we looked through
-# that many samples from the top of the list:
+# How many of the wrong labels are among them? If somebody had told us the number of wrong labels, and we looked
+# through that many samples from the top of the list:
 
 order = np.argsort(-clf.mislabel_scores_, kind="stable")
 n_wrong = is_wrong.sum()
-print(f"{is_wrong[order[:n_wrong]].sum()} of the {n_wrong} wrong labels are among the {n_wrong} most suspicious")
+n_found = is_wrong[order[:n_wrong]].sum()
+print(f"{n_found} of the {n_wrong} wrong labels are among the {n_wrong} most suspicious")
 
 # %%
 # Without a number
 # ----------------
 #
-# Nobody tells us. ``mislabel_proba_`` turns the scores into probabilities that a label is wrong, by a mixture of two
-# normal distributions, and ``noise_rate_`` is their mean.
+# Nobody tells us. ``mislabel_proba_`` turns the scores into probabilities that a label is wrong, by a mixture of
+# two normal distributions, and ``noise_rate_`` is their mean.
 
 from acestimator import ScoreHistogramDisplay
 
 ScoreHistogramDisplay.from_estimator(clf)
 
 # %%
-# On the left stand, close to zero, the samples whose labels needed no help. The counts are on a logarithmic scale: the
-# broad component on the right covers the wrong labels, and reaches down to samples that are merely hard.
+# On the left, close to zero, stand the samples whose labels needed no help. The counts are on a logarithmic scale: that
+# one column holds most of the samples. The broad component covers the wrong labels, and the hard samples between the
+# two.
 
 flagged = clf.mislabel_proba_ > 0.5
 print(f"estimated noise rate {clf.noise_rate_:.1%}, true {rate:.1%}")
@@ -143,16 +148,16 @@ print(f"share of the wrong labels that is flagged:  {flagged[is_wrong].mean():.1
 print(f"share of the flagged labels that is wrong:  {is_wrong[flagged].mean():.1%}")
 
 # %%
-# So this list is nearly complete, and longer than it should be: right labels that the network found hard to learn are on
-# it, and the noise rate is estimated a few points too high. The probabilities do not say which ones these are. Almost
-# all of them are close to zero or to one, since a label that is held to be wrong is hardly trained on any more, and its
-# score then grows.
+# So this list is nearly complete, and longer than it should be: right labels that the network found hard to learn are
+# on it, and the noise rate is estimated a few points too high. The probabilities do not say which ones these are. The
+# component of the right labels is a few hundredths of a nat wide, so that any score well past it can only belong to the
+# other one: almost all probabilities are close to zero or to one.
 
-near_one = clf.mislabel_proba_[flagged] > 0.99
-print(f"{near_one.sum()} of the {flagged.sum()} flagged labels have a probability above 0.99")
+near_one = (clf.mislabel_proba_[flagged] > 0.99).sum()
+print(f"{near_one} of the {flagged.sum()} flagged labels have a probability above 0.99")
 
 # %%
-# The order of the scores does say it. For a short list that is nearly pure, go by the order and stop early.
+# The scores do say it. For a shorter list that is purer, go by their order and stop early.
 
 for length in (100, 200, 250, 300):
     print(f"the first {length}: {is_wrong[order[:length]].mean():.1%} wrong")
@@ -165,35 +170,37 @@ for length in (100, 200, 250, 300):
 # where it is probably wrong.
 
 suggested = clf.suggested_labels_
-print(f"right labels before: {(observed == y_train).mean():.1%}, after: {(suggested == y_train).mean():.1%}")
-print(f"wrong labels put right: {(suggested == y_train)[is_wrong].sum()} of {n_wrong}")
-print(f"right labels spoiled:   {(suggested != y_train)[~is_wrong].sum()} of {(~is_wrong).sum()}")
+is_right = suggested == y_train
+print(f"share of right labels before: {1 - rate:.1%}, after: {is_right.mean():.1%}")
+print(f"wrong labels put right: {is_right[is_wrong].sum()} of {n_wrong}")
+print(f"right labels spoiled:   {(~is_right)[~is_wrong].sum()} of {(~is_wrong).sum()}")
 
 # %%
 # During training
 # ---------------
 #
-# The middle panel tells the two kinds of training apart. Its accuracy is that of the network on the *observed* labels.
+# The middle panel tells the two kinds of training apart. Its accuracy is that of the network on the *observed*
+# labels.
 
 from acestimator import TrainingCurvesDisplay
 
 TrainingCurvesDisplay.from_estimator(clf)
 
 # %%
-# A plain network goes on until it knows most of the wrong labels by heart. Here the constants take them over, and the
-# network's agreement with the observed labels settles near the share of them that is right.
+# A plain network goes on until it knows most of the wrong labels by heart. Here the constants take them over, and
+# the network's agreement with the observed labels settles near the share of them that is right.
 
 for name, model in (("plain", plain), ("cleansing", cleansing)):
     last = model[-1].history_[-1]
-    print(f"{name:10s} agrees with {last['accuracy']:.1%} of the observed training labels at the end")
+    print(f"{name:10s} agrees with {last['accuracy']:.1%} of the observed labels at the end")
 
 # %%
 # Where next
 # ----------
 #
 # * The :doc:`user guide </guide>` has the method in one page, what to do with the suspects, and the limits.
-# * Put your own data in place of ``X_train`` and ``observed``: arrays of vectors or of images, data frames, labels of any
-#   kind. Keep aside a test set whose labels you have checked.
-# * Replace ``symmetric`` with :func:`~acestimator.noise.pair_flip`, a harder kind of noise, in which each category is
-#   mistaken for one other.
+# * Put your own data in place of ``X_train`` and ``observed``: arrays of vectors or of images, data frames, labels
+#   of any kind. Keep aside a test set whose labels you have checked.
+# * Replace ``symmetric`` with :func:`~acestimator.noise.pair_flip`, a harder kind of noise, in which each category
+#   is mistaken for one other.
 # * Pass your own network as ``backbone``.
