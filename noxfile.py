@@ -2,12 +2,11 @@
 
 import nox
 
-nox.options.default_venv_backend = "venv"  # pip, which finds the builds that the constraints name
+nox.options.default_venv_backend = "venv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "types", "tests"]
 
-# Two busy torch processes with two threads each on two cores run far slower than one after the other.
-ENV = {"MPLBACKEND": "agg"}
+ENV = {"MPLBACKEND": "agg"}  # no session has a screen
 
 
 def install(session: nox.Session, *packages: str) -> None:
@@ -60,5 +59,5 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def theory(session: nox.Session) -> None:
     """Check the closed forms of the paper against learned constants, slow cases included."""
-    install(session, "pytest", "hypothesis", "mpmath")
+    install(session, "pytest", "hypothesis")
     session.run("pytest", "tests/theory", "-m", "not cuda", *session.posargs, env=ENV)

@@ -20,8 +20,8 @@ def resolve_device(device: str | torch.device) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)
-        torch.empty(0, device=resolved)
-    except (RuntimeError, AssertionError) as error:
+        torch.empty(0, device=resolved, dtype=torch.float64)  # mixture and products need it
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise ValueError(
             f"device is {str(device)!r}, which this installation of torch cannot use ({str(error).splitlines()[0]}): "
             "take 'auto', 'cpu' or a device that it has."

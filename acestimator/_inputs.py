@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor
 
 _CHUNK = 1 << 22  # elements converted at a time
@@ -28,7 +28,7 @@ def check_samples(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bo
     ndim = 2 if hasattr(X, "columns") else X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
     images = ndim == 4
     if ndim == 3:
-        shape = tuple(X.shape)
+        shape = np.shape(X)
         raise ValueError(
             f"X has shape {shape}, expected (N, D) or (N, C, H, W): give grey images their channel axis, "
             f"X[:, None] of shape {(shape[0], 1, *shape[1:])}."
@@ -45,6 +45,23 @@ def check_samples(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bo
     array = checked[0] if isinstance(checked, tuple) else checked
     _check_finite(array, getattr(estimator, "feature_names_in_", None))
     return checked
+
+
+def check_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
+    """Validate sample weights (N,): float64, non-negative, of a finite sum.
+
+    Raises
+    ------
+    ValueError
+        If they are not.
+    """
+    weight: np.ndarray = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    with np.errstate(over="ignore"):
+        if not np.isfinite(weight.sum()):
+            raise ValueError(
+                f"sample_weight holds values up to {weight.max():.3g}, whose sum overflows: scale it down."
+            )
+    return weight
 
 
 def _check_finite(X: np.ndarray, names: np.ndarray | None) -> None:
@@ -83,6 +100,8 @@ def fit_scaler(X: np.ndarray, sample_weight: np.ndarray | None) -> StandardScale
         If a variance overflows float64.
     """
     scaler = StandardScaler()
+    if sample_weight is not None:
+        sample_weight = sample_weight / sample_weight.mean()  # only ratios matter; these do not overflow
     with np.errstate(over="ignore", invalid="ignore"):
         if X.ndim == 2:
             scaler.fit(X, sample_weight=sample_weight)

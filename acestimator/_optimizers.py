@@ -24,31 +24,52 @@ class FusedOptimizer(ABC):
     parameters : iterable of Tensor
         Leaves of one device and dtype.
     n_moments : int
-        Tensors of state that each parameter has, beside a count of steps that all share.
+        Tensors of state that each parameter has, beside its count of steps.
     """
 
     def __init__(self, parameters: Iterable[Tensor], n_moments: int) -> None:
         # Detached they share memory with the leaves, and may be written to where gradients are recorded.
         self._parameters = [p.detach() for p in parameters]
+        self._strides = [p.stride() for p in self._parameters]
         self._moments = [[torch.zeros_like(p) for p in self._parameters] for _ in range(n_moments)]
-        device = self._parameters[0].device if self._parameters else None
-        self._count = torch.zeros((), dtype=torch.float32, device=device)
+        self._counts = [torch.zeros((), dtype=torch.float32, device=p.device) for p in self._parameters[:1]]
+        self._counts *= len(self._parameters)  # one count for all, until a step leaves some of them out
 
     def step(self, grads: Sequence[Tensor | None], lr: float) -> None:
         """Move every parameter that has a gradient; the others are left alone, as by torch.optim."""
-        self._count += 1
-        parameters, moments = self._parameters, self._moments
-        if any(grad is None for grad in grads):
-            reached = [i for i, grad in enumerate(grads) if grad is not None]
-            if not reached:
-                return
-            grads = [grads[i] for i in reached]
-            parameters = [parameters[i] for i in reached]
-            moments = [[moment[i] for i in reached] for moment in moments]
-        self._move(parameters, grads, moments, lr)  # type: ignore[arg-type]
+        # The kernels go through memory as it lies; autograd may hand out a gradient that lies otherwise.
+        laid = [
+            grad if grad is None or grad.stride() == stride else torch.empty_like(p).copy_(grad)
+            for grad, stride, p in zip(grads, self._strides, self._parameters, strict=True)
+        ]
+        reached = [i for i, grad in enumerate(laid) if grad is not None]
+        if not reached:
+            return
+        if len(reached) == len(laid) and self._counts[0] is self._counts[-1]:
+            self._counts[0].add_(1)
+            self._move(self._parameters, laid, self._moments, self._counts, lr)  # type: ignore[arg-type]
+            return
+        if self._counts[0] is self._counts[-1]:
+            self._counts = [self._counts[0].clone() for _ in self._counts]
+        counts = [self._counts[i] for i in reached]
+        torch._foreach_add_(counts, 1)
+        self._move(
+            [self._parameters[i] for i in reached],
+            [laid[i] for i in reached],  # type: ignore[misc]
+            [[moment[i] for i in reached] for moment in self._moments],
+            counts,
+            lr,
+        )
 
     @abstractmethod
-    def _move(self, parameters: list[Tensor], grads: list[Tensor], moments: list[list[Tensor]], lr: float) -> None:
+    def _move(
+        self,
+        parameters: list[Tensor],
+        grads: list[Tensor],
+        moments: list[list[Tensor]],
+        counts: list[Tensor],
+        lr: float,
+    ) -> None:
         """Run the kernel."""
 
 
@@ -59,14 +80,21 @@ class FusedAdamW(FusedOptimizer):
         super().__init__(parameters, n_moments=2)
         self.beta1, self.weight_decay = beta1, weight_decay
 
-    def _move(self, parameters: list[Tensor], grads: list[Tensor], moments: list[list[Tensor]], lr: float) -> None:
+    def _move(
+        self,
+        parameters: list[Tensor],
+        grads: list[Tensor],
+        moments: list[list[Tensor]],
+        counts: list[Tensor],
+        lr: float,
+    ) -> None:
         torch._fused_adamw_(
             parameters,
             grads,
             moments[0],
             moments[1],
             [],
-            [self._count] * len(parameters),
+            counts,
             lr=lr,
             beta1=self.beta1,
             beta2=ADAM_BETA2,
@@ -87,7 +115,14 @@ class FusedSGD(FusedOptimizer):
         super().__init__(parameters, n_moments=1)
         self.momentum, self.weight_decay = momentum, weight_decay
 
-    def _move(self, parameters: list[Tensor], grads: list[Tensor], moments: list[list[Tensor]], lr: float) -> None:
+    def _move(
+        self,
+        parameters: list[Tensor],
+        grads: list[Tensor],
+        moments: list[list[Tensor]],
+        counts: list[Tensor],
+        lr: float,
+    ) -> None:
         torch._fused_sgd_(
             parameters,
             grads,

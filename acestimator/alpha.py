@@ -123,7 +123,7 @@ class AlphaTable:
             If an index is outside 0..N-1.
         """
         if self._open_rows is not None:
-            self._open_part = self._open_rows.narrow(0, self._open_at, index.shape[0])
+            self._open_part = self._next_part(index)
             return self._widen(self._open_part, index)
         self._check_index(index)
         return self._widen(self._current(index)[0], index)
@@ -166,6 +166,10 @@ class AlphaTable:
             self._open_at += self._open_part.shape[0]
             self._open_part = None
             return
+        if self._open_rows is not None:
+            raise RuntimeError(
+                "step() between open() and close() follows rows() for the same samples: call rows() first."
+            )
         if grad.shape != (index.shape[0], self.n_classes):
             raise ValueError(
                 f"grad has shape {tuple(grad.shape)}, expected ({len(index)}, {self.n_classes}): "
@@ -185,13 +189,21 @@ class AlphaTable:
         """Announce the samples of the coming steps, so that their rows are gathered and written back at one go.
 
         Until :meth:`close`, each step reads the rows of the next of these samples and then moves them: ``rows`` and
-        ``step`` in turn, in this order. It changes no result. A table with momentum, decay or penalty moves at
-        every step; it gains only that the positions are checked once, which makes a GPU wait once.
+        ``step`` in turn, with successive parts of ``index`` as ``torch.split`` gives them. It changes no result. A
+        table with momentum, decay or penalty moves at every step; it gains only that the positions are checked
+        once, which makes a GPU wait once.
 
         Parameters
         ----------
         index : Tensor of int64, shape (M,)
             All different.
+
+        Raises
+        ------
+        IndexError
+            If an index is outside 0..N-1.
+        RuntimeError
+            From then on, if ``rows``, ``step``, ``flush`` or ``dense`` is called in another way.
         """
         self._check_index(index)
         self._is_open = True
@@ -207,6 +219,8 @@ class AlphaTable:
 
     def flush(self) -> None:
         """Bring every row up to date."""
+        if self._open_rows is not None:
+            raise RuntimeError("the announced rows are not written back yet: call close() first.")
         if self._plain:
             return
         chunk = max(1, _CHUNK // self._alpha.shape[1])
@@ -217,6 +231,17 @@ class AlphaTable:
             self._oldest = self._products.clock
 
     # ------------------------------------------------------------------ inside
+
+    def _next_part(self, index: Tensor) -> Tensor:
+        """Rows of the next of the announced samples, (B, W), a view; they must be the ones asked for."""
+        assert self._open_rows is not None and self._open_index is not None  # noqa: PT018
+        here = self._open_index.data_ptr() + self._open_at * self._open_index.element_size()
+        if index.data_ptr() != here or self._open_at + index.shape[0] > self._open_index.shape[0]:
+            raise RuntimeError(
+                "rows() was called for other samples than the next ones that open() announced: "
+                "take the parts of its index in order, each with rows() and then step(), or close() first."
+            )
+        return self._open_rows.narrow(0, self._open_at, index.shape[0])
 
     def _current(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
         """Constants and velocities (B, W) after all the steps that these rows missed."""

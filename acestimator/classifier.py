@@ -6,7 +6,9 @@ Legend: N samples, K classes, D features.
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -17,17 +19,24 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from acestimator import _inputs, backbones, detection
 from acestimator._device import place, resolve_device
 from acestimator._progress import progress
+from acestimator.alpha import check_penalty
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective
 from acestimator.presets import PRESETS, Preset, resolve
 from acestimator.training import BatchOrder, TrainingPlan, predict_logits, train
 
-_PREDICT_ROWS = 4096  # samples a forward pass takes
+_INITIALISATION = threading.Lock()  # of one network at a time: torch has one global generator for all threads
+
+# What a fit sets, and the next one forgets.
+_READ_OFF = ("alpha_", "mislabel_scores_", "mislabel_proba_", "noise_rate_", "suggested_labels_", "mixture_", "_used")
+_LEARNT = ("classes_", "history_", "n_iter_", "module_", "scaler_", "input_shape_")
+_OF_SKLEARN = ("n_features_in_", "feature_names_in_")
+_FITTED = frozenset((*_READ_OFF, *_LEARNT, *_OF_SKLEARN))
 
 
 class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
@@ -65,7 +74,8 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
     learning_rate, weight_decay : float, default=None
         Of the network; the rate follows half a cosine to zero. (preset: 1e-3, 1e-2)
     optimizer : {"adamw", "sgd"}, default=None
-        Of the network. (preset: "adamw")
+        Of the network; SGD, where it is not the preset's, at a rate of 0.03 and a decay of 1e-3 unless they are given.
+        (preset: "adamw")
     standardize : bool, default=True
         Standardise the inputs with the training set's statistics, per feature or per channel.
     device : str or torch.device, default="auto"
@@ -74,7 +84,7 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
         1 shows a progress bar with the loss and the running estimate of the noise rate.
     random_state : int, RandomState or None, default=None
         Seeds initialisation, batch order and whatever the backbone draws. On the CPU an int repeats a fit
-        exactly.
+        exactly; not, however, for a module that draws in training (dropout) while other threads draw too.
 
     Attributes
     ----------
@@ -224,66 +234,66 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
         A fit that fails or is interrupted leaves the estimator as it was before the call.
         """
         fresh = object.__new__(type(self))
-        fresh.__dict__.update({name: value for name, value in vars(self).items() if not name.endswith("_")})
+        fresh.__dict__.update({name: value for name, value in vars(self).items() if name not in _FITTED})
         fresh._fit(X, y, sample_weight)
         self.__dict__ = fresh.__dict__
         return self
 
+    @torch.inference_mode(False)
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
         self._validate_params()
+        check_penalty(self.penalty)
         device = resolve_device(self.device)
         X, y = _inputs.check_samples(self, X, y, reset=True)
-        weight = None
-        if sample_weight is not None:
-            weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weight = None if sample_weight is None else _inputs.check_weights(sample_weight, X)
         used, labels = self._encode(y, weight)
         X_used, weight = (X, weight) if used is None else (X[used], weight[used] if weight is not None else None)
 
-        self.input_shape_ = tuple(X.shape[1:])
-        self.scaler_ = _inputs.fit_scaler(X_used, weight) if self.standardize else None
         n_samples = len(labels)
         settings = resolve(self.preset, self.get_params(deep=False), n_samples)
-        batch_size = settings.batch_size
         # One batch that holds everything needs no order and can be exact: in float64, a weight of 2 and a sample given
         # twice then agree to rounding.
-        whole = n_samples <= batch_size and (weight is None or weight.sum() <= batch_size)
-        exact = whole and self._runs_in_double()
-        dtype = torch.float64 if exact else torch.float32
+        whole = n_samples <= settings.batch_size and (weight is None or weight.sum() <= settings.batch_size)
+        self.input_shape_ = tuple(X.shape[1:])
+        self.scaler_ = _inputs.fit_scaler(X_used, weight) if self.standardize else None
+        # Our own perceptron runs in float64 where exactness is free; a user's module may not be able to.
+        own_perceptron = isinstance(self.backbone, str) and len(self.input_shape_) == 1
+        dtype = torch.float64 if whole and own_perceptron else torch.float32
 
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            network = self._make_network(X_used).to(device, dtype)
-            plan = self._plan(settings)
-            objective = self._make_objective(settings)
-            placed_labels = torch.from_numpy(labels).to(device)
-            placed_weight = None if weight is None else torch.from_numpy(weight).to(device, dtype)
-            objective.bind(
-                placed_labels,
-                len(self.classes_),
-                sample_weight=placed_weight,
-                steps_per_epoch=plan.steps_per_epoch(n_samples),
-                max_epochs=plan.max_epochs,
-                dtype=dtype,
-            )
-            features = place(_inputs.to_tensor(X_used, self.scaler_, dtype), device)
-            with progress(self.verbose, plan.max_epochs) as on_epoch:
-                self.history_ = train(
-                    network,
-                    objective,
-                    features,
-                    placed_labels,
-                    plan,
-                    generator=torch.Generator().manual_seed(seed),
-                    sample_weight=placed_weight,
-                    shuffle=not whole,
-                    on_epoch=on_epoch,
-                )
-        self.n_iter_ = len(self.history_)
-        self._read_constants(
-            objective, predict_logits(network, torch.split(features, _PREDICT_ROWS), device), y, used, weight
+        with _INITIALISATION, _seeded(seed, device):
+            trial = _inputs.to_tensor(X_used[:2], self.scaler_, torch.float32)
+            network = backbones.make(self.backbone, trial, len(self.classes_)).to(device, dtype)
+        plan, objective = self._plan(settings), self._make_objective(settings)
+        placed_labels = torch.from_numpy(labels).to(device)
+        placed_weight = None if weight is None else torch.tensor(weight, device=device)
+        objective.bind(
+            placed_labels,
+            len(self.classes_),
+            sample_weight=placed_weight,
+            steps_per_epoch=plan.steps_per_epoch(n_samples),
+            max_epochs=plan.max_epochs,
+            dtype=dtype,
         )
-        self.module_ = network.to(self._inference_dtype())
+        features = place(_inputs.to_tensor(X_used, self.scaler_, dtype), device)
+        # Our own backbones draw nothing in training, and leave torch's one global generator to other threads.
+        draws = nullcontext() if isinstance(self.backbone, str) else _seeded(seed, device)
+        with draws, progress(self.verbose, plan.max_epochs) as on_epoch:
+            self.history_ = train(
+                network,
+                objective,
+                features,
+                placed_labels,
+                plan,
+                generator=torch.Generator().manual_seed(seed),
+                sample_weight=placed_weight,
+                shuffle=not whole,
+                on_epoch=on_epoch,
+            )
+        self.n_iter_ = len(self.history_)
+        self._read_constants(objective, predict_logits(network, [features], device), y, labels, used, weight)
+        # On vectors in float64: a sample's prediction then does not depend on which others are asked for.
+        self.module_ = network.double() if own_perceptron else network
 
     def _encode(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray | None, np.ndarray]:
         """Set classes_; returns the positions of the samples of positive weight (None for all) and their labels."""
@@ -324,10 +334,6 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
             posterior_weights=settings.posterior_weights,
         )
 
-    def _make_network(self, X: np.ndarray) -> nn.Module:
-        trial = _inputs.to_tensor(X[:2], self.scaler_, torch.float32)
-        return backbones.make(self.backbone, trial, len(self.classes_))
-
     # ------------------------------------------------------------------ reading the constants
 
     def _read_constants(
@@ -335,15 +341,21 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
         objective: Objective,
         chunks: Iterator[Tensor],
         y: np.ndarray,
+        labels: np.ndarray,
         used: np.ndarray | None,
         weight: np.ndarray | None,
     ) -> None:
         """Set what is read off the constants, in one pass over the training samples without augmentation."""
-        n_samples = len(y) if used is None else len(used)
+        n_samples = len(labels)
         constants = objective.table.dense() if isinstance(objective, AutoCleansing) else None
         scores, predicted = np.zeros(n_samples), np.empty(n_samples, dtype=np.int64)
         start = 0
         for logits in chunks:
+            if not torch.isfinite(logits).all():
+                raise FloatingPointError(
+                    "the trained network gives NaN or infinite logits on its training samples: lower learning_rate, "
+                    "standardise the inputs, or look for what overflows in the backbone."
+                )
             rows = slice(start, start + len(logits))
             predicted[rows] = logits.argmax(dim=1).cpu().numpy()
             if constants is not None:
@@ -367,9 +379,11 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
         self.alpha_ = _scatter(alpha, used, len(y), 0.0)
         self.mislabel_scores_ = _scatter(scores, used, len(y), 0.0)
         self.mislabel_proba_ = _scatter(proba, used, len(y), self.noise_rate_)
-        wrong = np.flatnonzero(proba > 0.5)
-        self.suggested_labels_ = y.copy()
-        self.suggested_labels_[wrong if used is None else used[wrong]] = self.classes_[predicted[wrong]]
+        suggested = self.classes_[detection.suggested_labels(labels, predicted, proba)]
+        self.suggested_labels_ = y.astype(np.result_type(y, suggested)) if used is not None else suggested
+        if used is not None:
+            self.suggested_labels_[used] = suggested
+        self._used = used
 
     def find_mislabeled(self, percent: float = 1.0) -> np.ndarray:
         r"""Algorithm 2: positions of the most suspicious training samples, most suspicious first.
@@ -377,7 +391,8 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         percent : float, default=1.0
-            :math:`\tau`, the percentage of the training samples to list, 0 to 100.
+            :math:`\tau`, the percentage of the training samples to list, 0 to 100. Samples of weight 0 do not count
+            and are not listed.
 
         Returns
         -------
@@ -389,7 +404,9 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
             If ``percent`` is not between 0 and 100.
         """
         check_is_fitted(self)
-        return detection.find_mislabeled(self.alpha_, percent)
+        if self._used is None:
+            return detection.find_mislabeled(self.alpha_, percent)
+        return self._used[detection.find_mislabeled(self.alpha_[self._used], percent)]
 
     # ------------------------------------------------------------------ predicting
 
@@ -423,33 +440,25 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
 
     def _checked_logits(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
+        self._check_shape(getattr(X, "shape", ()))
         X = _inputs.check_samples(self, X, reset=False)
-        if tuple(X.shape[1:]) != self.input_shape_:
-            raise ValueError(
-                f"one sample of X has shape {tuple(X.shape[1:])}, expected {self.input_shape_} as in fit: "
-                "resize the images to that."
-            )
-        return torch.cat([logits.cpu() for logits in self._logits(X)]).double().numpy()
+        self._check_shape(X.shape)  # of lists, too
+        # Where the module lies: it may have come from a machine with another device.
+        parameter = next((p for p in self.module_.parameters() if p.is_floating_point()), torch.empty(0))
+        chunks = _inputs.standardized(X, self.scaler_, parameter.dtype)
+        logits = predict_logits(self.module_, chunks, parameter.device)
+        return torch.cat([part.cpu() for part in logits]).double().numpy()
 
-    def _logits(self, X: np.ndarray) -> Iterator[Tensor]:
-        """Logits of checked samples, in chunks, on the network's device."""
-        device = resolve_device(self.device)
-        chunks = (
-            part
-            for start in range(0, len(X), _PREDICT_ROWS)
-            for part in _inputs.standardized(X[start : start + _PREDICT_ROWS], self.scaler_, self._inference_dtype())
-        )
-        return predict_logits(self.module_.to(device), chunks, device)
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        """Raise ValueError for images of another shape; vectors are left to scikit-learn, which knows their names."""
+        sample = tuple(shape[1:])
+        if max(len(sample), len(self.input_shape_)) == 3 and sample and sample != self.input_shape_:
+            raise ValueError(
+                f"one sample of X has shape {sample}, expected {self.input_shape_} as in fit: "
+                "bring the samples to that shape."
+            )
 
     # ------------------------------------------------------------------ housekeeping
-
-    def _runs_in_double(self) -> bool:
-        """Our own perceptron runs in float64 where exactness is free; a user's module may not be able to."""
-        return isinstance(self.backbone, str) and len(self.input_shape_) == 1
-
-    def _inference_dtype(self) -> torch.dtype:
-        # On vectors in float64: a sample's prediction then does not depend on which others are asked for.
-        return torch.float64 if self._runs_in_double() else torch.float32
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "mislabel_scores_")
@@ -459,9 +468,17 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
         state: dict[str, Any] = dict(super().__getstate__())
         for name in ("module_", "backbone"):
             module = state.get(name)
-            if isinstance(module, nn.Module) and any(p.is_cuda for p in module.parameters()):
+            if isinstance(module, nn.Module) and any(t.device.type != "cpu" for t in module.state_dict().values()):
                 state[name] = copy.deepcopy(module).cpu()
         return state
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators, and put them back afterwards."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def _scatter(values: np.ndarray, used: np.ndarray | None, n_samples: int, fill: float) -> np.ndarray:

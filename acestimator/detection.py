@@ -62,6 +62,8 @@ def mean_centered_gauge(alpha: Array) -> Array:
     -------
     array of shape (N, K)
     """
+    if not alpha.is_floating_point():
+        alpha = alpha.double()
     return alpha - alpha.mean(dim=1, keepdim=True)
 
 
@@ -163,23 +165,22 @@ def max_min_ranks(alpha: Array) -> tuple[np.ndarray, np.ndarray]:
     return scale * rankdata(-highest, method="min"), scale * rankdata(lowest, method="min")
 
 
-@_on_arrays
-def suggested_labels(labels: Array, logits: Array, mislabel_proba: Array) -> Array:
+def suggested_labels(labels: np.ndarray, predicted: np.ndarray, mislabel_proba: np.ndarray) -> np.ndarray:
     """Return the network's label where the given one is more likely wrong than right, the given one elsewhere.
 
     Parameters
     ----------
-    labels : array of int64, shape (N,)
+    labels : ndarray of shape (N,)
         Observed labels.
-    logits : array of shape (N, K)
-        The network's, without constants.
-    mislabel_proba : array of shape (N,)
+    predicted : ndarray of shape (N,)
+        The network's labels, without constants.
+    mislabel_proba : ndarray of shape (N,)
 
     Returns
     -------
-    array of int64, shape (N,)
+    ndarray of shape (N,)
     """
-    return torch.where(mislabel_proba > 0.5, logits.argmax(dim=1), labels.long())
+    return np.where(mislabel_proba > 0.5, predicted, labels)
 
 
 def _extremes(alpha: Array) -> tuple[np.ndarray, np.ndarray]:

@@ -44,7 +44,7 @@ class Objective:
             Observed labels, 0..K-1.
         n_classes : int
             K.
-        sample_weight : Tensor, shape (N,), optional
+        sample_weight : Tensor of float64, shape (N,), optional
             Positive weights; None for all equal.
         steps_per_epoch, max_epochs : int
             Length of the training.
@@ -62,7 +62,7 @@ class Objective:
 
     def loss(self, logits: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         """Loss of each sample, (B,), differentiable in ``logits`` (B, C). Pure."""
-        raise NotImplementedError(f"{type(self).__name__} must define loss or loss_and_grad")
+        raise NotImplementedError(f"{type(self).__name__} must define loss or grad")
 
     def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         """Gradient of each sample's loss in its logits, (B, C), and a record (B, ...) for :meth:`losses`. Pure.

@@ -48,6 +48,12 @@ class Preset:
     full_rate_steps: int
 
 
+# Rate and decay of the network where only the optimiser is named. On digits (see docs/design.md).
+OPTIMIZERS = {
+    "adamw": {"learning_rate": 1e-3, "weight_decay": 1e-2},
+    "sgd": {"learning_rate": 0.03, "weight_decay": 1e-3},
+}
+
 # Of the constants, the paper states only the decay (Section 4): they share the network's optimiser.
 PAPER_ALPHA_WEIGHT_DECAY = 5e-5
 
@@ -107,6 +113,8 @@ def resolve(preset: str, given: dict[str, Any], n_samples: int) -> Preset:
     """
     names = {field.name for field in dataclasses.fields(Preset)}
     given = {name: value for name, value in given.items() if name in names and value is not None}
+    if given.get("optimizer", PRESETS[preset].optimizer) != PRESETS[preset].optimizer:
+        given = {**OPTIMIZERS[given["optimizer"]], **given}
     settings = dataclasses.replace(PRESETS[preset], **given)
     derived: dict[str, Any] = {}
     steps = len(batch_sizes(n_samples, settings.batch_size))

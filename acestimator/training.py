@@ -20,7 +20,8 @@ from acestimator.objectives import Objective
 BatchOrder = Callable[[int, torch.Generator], Tensor]
 
 _BLOCK_STEPS = 64  # steps whose samples are gathered, and whose records are kept, at one go
-_BLOCK_ELEMENTS = 1 << 22  # a block's features or logits, at most
+_BLOCK_ELEMENTS = 1 << 22  # a block's features, and its logits, at most
+_PREDICT_ROWS, _PREDICT_ELEMENTS = 4096, 1 << 20  # samples of a forward pass, and numbers in them, at most
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,6 @@ def batch_sizes(n_samples: int, batch_size: int) -> list[int]:
     return sizes
 
 
-@torch.inference_mode(False)
 @torch.enable_grad()
 def train(
     network: nn.Module,
@@ -107,7 +107,8 @@ def train(
     plan : TrainingPlan
     generator : torch.Generator
         CPU generator of the batch order.
-    sample_weight : Tensor, shape (N,), optional
+    sample_weight : Tensor of float64, shape (N,), optional
+        Positive weights.
     shuffle : bool, default=True
         Without it the batches are taken in the given order, and nothing is drawn.
     on_epoch : callable, optional
@@ -139,7 +140,7 @@ def train(
         began = time.perf_counter()
         meter = _Meter(sample_weight)
         order = _epoch_order(plan, epoch, n_samples, generator, shuffle).to(labels.device)
-        for block_sizes, block, even in _blocks(order, evens, sizes, features[0].numel()):
+        for block_sizes, block, even in _blocks(order, evens, sizes, max(features[0].numel(), objective.n_classes)):
             # What a block's steps need of the samples is gathered at one go; each step gets views of it.
             objective.open(block)
             block_labels = labels.index_select(0, block)
@@ -156,10 +157,11 @@ def train(
                 logits = network(x)  # (B, C)
                 output = logits.detach()
                 grad, kept = objective.grad(output, y, index)
-                optimizer.step(
-                    torch.autograd.grad(logits, parameters, grad * loss_scale, allow_unused=True),
-                    plan.learning_rate * lr_scale,
-                )
+                if logits.requires_grad:  # not where all of the network is frozen
+                    optimizer.step(
+                        torch.autograd.grad(logits, parameters, grad * loss_scale, allow_unused=True),
+                        plan.learning_rate * lr_scale,
+                    )
                 objective.step(index, grad, lr_scale)
                 records.append(kept)
                 outputs.append(output)
@@ -182,11 +184,26 @@ def train(
 
 
 def predict_logits(network: nn.Module, chunks: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
-    """Logits of the network in evaluation mode, chunk by chunk, on ``device``."""
+    """Logits of the network in evaluation mode, on ``device``, a bounded number of samples at a time.
+
+    Parameters
+    ----------
+    network : nn.Module
+        On ``device``.
+    chunks : iterable of Tensor, shape (n, ...)
+        Samples, anywhere.
+    device : torch.device
+
+    Yields
+    ------
+    Tensor, shape (n', C)
+    """
     network.eval()
     for chunk in chunks:
-        with torch.inference_mode():
-            yield network(chunk.to(device))
+        rows = max(1, min(_PREDICT_ROWS, _PREDICT_ELEMENTS // max(1, chunk[0].numel())))
+        for part in torch.split(chunk, rows):
+            with torch.inference_mode():
+                yield network(part.to(device))
 
 
 def _epoch_order(plan: TrainingPlan, epoch: int, n_samples: int, generator: torch.Generator, shuffle: bool) -> Tensor:
@@ -219,8 +236,9 @@ def _loss_scale(
 ) -> Tensor:
     """Factor of each sample's gradient, (M, 1): its weights over its batch's sum of sample weights."""
     scale = even
-    if sample_weight is not None:
-        scale = torch.cat([share / share.sum() for share in torch.split(sample_weight.index_select(0, index), sizes)])
+    if sample_weight is not None:  # in float64 until only ratios are left
+        parts = torch.split(sample_weight.index_select(0, index), sizes)
+        scale = torch.cat([part / part.sum() for part in parts]).to(even.dtype)
     return (scale if weight is None else scale * weight)[:, None]
 
 
@@ -246,7 +264,8 @@ class _Meter:
         weighted = parts if self.sample_weight is None else parts * self.sample_weight.index_select(0, index)
         sums = weighted.sum(dim=1, dtype=torch.float64).tolist()  # the block's one wait for the device
         if not math.isfinite(sums[1]):
-            return next(i for i, batch in enumerate(torch.split(loss, sizes)) if not torch.isfinite(batch).all())
+            bad = [i for i, batch in enumerate(torch.split(loss, sizes)) if not torch.isfinite(batch).all()]
+            return bad[0] if bad else 0  # no single loss need be infinite for their sum to be
         self.sums = [a + b for a, b in zip(self.sums, sums, strict=True)]
         return None
 

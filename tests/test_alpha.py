@@ -145,6 +145,20 @@ def test_announcing_the_samples_changes_nothing(variant, momentum):
     assert torch.equal(tables[0].dense(), tables[1].dense())
 
 
+def test_announced_samples_are_taken_in_order_or_not_at_all():
+    table = AlphaTable(N, K, lr=1.0)
+    order = torch.tensor([0, 1, 2, 3])
+    table.open(order)
+    with pytest.raises(RuntimeError, match="other samples than the next ones"):
+        table.rows(torch.tensor([3, 2]))
+    with pytest.raises(RuntimeError, match="call rows"):
+        table.step(order[:2], torch.ones(2, K))
+    with pytest.raises(RuntimeError, match="call close"):
+        table.dense()
+    table.close()
+    assert not table.dense().any()
+
+
 def test_norm_is_the_mean_norm_of_the_dense_rows():
     table = AlphaTable(N, K, lr=1.0, momentum=0.9)
     table.step(torch.tensor([0, 2]), torch.randn(2, K, generator=torch.Generator().manual_seed(0)))

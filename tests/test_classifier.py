@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.datasets import load_iris, load_wine
 from sklearn.linear_model import LogisticRegression
@@ -18,6 +19,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_sco
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
+from torch.nn import functional as F
 
 from acestimator import AutoCleansingClassifier, detection
 from acestimator.presets import resolve
@@ -161,6 +163,69 @@ def test_weights_that_sum_to_one_still_make_batches(noisy_digits):
     uniform = np.full(len(y), 1.0 / len(y))
     weighted, plain = quick().fit(X, y, sample_weight=uniform), quick().fit(X, y)
     np.testing.assert_allclose(weighted.decision_function(X), plain.decision_function(X), atol=1e-3)
+
+
+@pytest.mark.parametrize("scale", [1e-50, 1e-3, 1e39, 1e300])
+def test_only_the_ratios_of_weights_matter(small, scale):
+    X, y = small
+    weight = np.random.RandomState(0).randint(1, 4, size=len(y)).astype(float)
+    fits = [quick().fit(X, y, sample_weight=pd.Series(c * weight)) for c in (1.0, scale)]
+    np.testing.assert_allclose(*(clf.decision_function(X) for clf in fits), atol=1e-5)
+
+
+def test_samples_of_weight_zero_are_not_listed_as_suspects(small):
+    X, y = small
+    weight = (np.arange(150) % 2).astype(float)
+    found = quick().fit(X, y, sample_weight=weight).find_mislabeled(80)
+    assert len(found) == 60
+    assert weight[found].all()
+
+
+def test_image_statistics_count_a_sample_by_its_weight():
+    rng = np.random.RandomState(0)
+    X, y, weight = rng.normal(size=(10, 2, 4, 4)), np.arange(10) % 2, rng.randint(0, 4, size=10)
+    scalers = [
+        quick(max_epochs=1).fit(X, y, sample_weight=weight).scaler_,
+        quick(max_epochs=1).fit(X.repeat(weight, axis=0), y.repeat(weight)).scaler_,
+    ]
+    np.testing.assert_allclose(scalers[0].mean_, scalers[1].mean_, atol=1e-12)
+    np.testing.assert_allclose(scalers[0].scale_, scalers[1].scale_, atol=1e-12)
+
+
+@pytest.mark.parametrize("variant", ["AC1", "AC2"])
+def test_the_papers_regime_through_the_estimator(small, variant):
+    """Against network and dense alpha under one torch.optim.SGD on the weighted mean loss, ragged batch included."""
+    X, y = small
+    weight = np.random.RandomState(0).randint(1, 4, size=150).astype(float)
+    orders = [torch.from_numpy(np.random.RandomState(i).permutation(150)) for i in range(4)]
+    start = nn.Linear(4, 3)
+    clf = AutoCleansingClassifier(
+        start, variant=variant, preset="paper", standardize=False, max_epochs=4, batch_size=40, random_state=0
+    )
+    clf._batch_order = lambda epoch, generator: orders[epoch]
+    clf.fit(X, y, sample_weight=weight)
+
+    network, alpha = copy.deepcopy(start), nn.Parameter(torch.zeros(150, 3))
+    x, labels, w = torch.from_numpy(X).float(), torch.from_numpy(y), torch.from_numpy(weight).float()
+    mask = F.one_hot(labels, 3) if variant == "AC2" else torch.ones(150, 3)
+    groups = [{"params": network.parameters(), "weight_decay": 5e-4}, {"params": [alpha], "weight_decay": 5e-5}]
+    optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9, nesterov=True)
+    for step, index in enumerate(index for order in orders for index in order.split(40)):
+        for group in optimizer.param_groups:
+            group["lr"] = 0.1 * 0.5 * (1 + np.cos(np.pi * step / 16))
+        loss = F.cross_entropy(network(x[index]) + (alpha * mask)[index], labels[index], reduction="none")
+        optimizer.zero_grad()
+        # The network sees the weights; a sample's own row moves at full rate, over the batch's sum of weights.
+        network_loss, row_loss = (loss * w[index]).sum() / w[index].sum(), loss.sum() / w[index].sum()
+        parameters = list(network.parameters())
+        grads = torch.autograd.grad(network_loss, parameters, retain_graph=True)
+        alpha.grad = torch.autograd.grad(row_loss, alpha)[0]
+        for p, grad in zip(parameters, grads, strict=True):
+            p.grad = grad
+        optimizer.step()
+    torch.testing.assert_close(clf.module_.weight, network.weight, rtol=0, atol=1e-5)
+    expected = detection.mean_centered_gauge((alpha * mask).detach().numpy())
+    np.testing.assert_allclose(detection.mean_centered_gauge(clf.alpha_), expected, atol=1e-5)
 
 
 def test_classes_that_only_zero_weights_have_are_no_classes(small):
@@ -310,6 +375,48 @@ def test_a_module_with_float32_constants_inside_its_forward(small):
     assert clf.decision_function(X).shape == (150, 3)
 
 
+def test_a_frozen_module_is_scored_and_not_trained(small):
+    X, y = small
+    module = nn.Linear(4, 3).requires_grad_(False)
+    clf = quick(backbone=module).fit(X, y)
+    assert torch.equal(clf.module_.weight, module.weight)
+    assert clf.mislabel_scores_.any()
+
+
+def test_prediction_uses_what_was_fitted_whatever_the_parameters_say_now(small):
+    X, y = small
+    clf = quick().fit(X, y)
+    expected = clf.predict_proba(X)
+    clf.set_params(backbone=nn.Linear(4, 3), device="cuda", standardize=False)
+    np.testing.assert_array_equal(clf.predict_proba(X), expected)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(clf)).predict_proba(X), expected)
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("backbone", ["mlp", linear])
+def test_fitting_inside_no_grad_and_inference_mode(small, context, backbone):
+    expected = quick(backbone=backbone).fit(*small).decision_function(small[0])
+    with context():
+        np.testing.assert_array_equal(quick(backbone=backbone).fit(*small).decision_function(small[0]), expected)
+
+
+def test_fits_in_threads_equal_fits_one_after_the_other(small):
+    clfs = [quick(random_state=seed) for seed in range(6)]
+    expected = [clone(clf).fit(*small).decision_function(small[0]) for clf in clfs]
+    fitted = Parallel(n_jobs=3, backend="threading")(delayed(clf.fit)(*small) for clf in clfs)
+    for clf, decision in zip(fitted, expected, strict=True):
+        np.testing.assert_array_equal(clf.decision_function(small[0]), decision)
+
+
+def test_a_subclass_keeps_its_own_attributes(small):
+    class Sub(AutoCleansingClassifier):
+        def fit(self, X, y):
+            self.seen_ = len(X)
+            return super().fit(X, y)
+
+    assert Sub(max_epochs=1).fit(*small).seen_ == 150
+
+
 # ------------------------------------------------------------------ with the rest of scikit-learn
 
 
@@ -359,6 +466,10 @@ def test_settings_come_from_the_preset_unless_they_are_given(small):
     assert (paper.optimizer, paper.learning_rate, paper.batch_size, paper.alpha_lr) == ("sgd", 0.02, 128, "paper")
     assert (paper.alpha_momentum, paper.alpha_weight_decay) == (0.9, 5e-5)
     regime = resolve("default", {"alpha_lr": "paper"}, 10_000)
+    named = resolve("default", {"optimizer": "sgd"}, 10_000)
+    assert (named.learning_rate, named.weight_decay) == (0.03, 1e-3)
+    assert resolve("default", {"optimizer": "sgd", "learning_rate": 0.2}, 10_000).learning_rate == 0.2
+    assert resolve("paper", {"optimizer": "sgd"}, 10_000).learning_rate == 0.1
     assert (regime.alpha_momentum, regime.alpha_weight_decay, regime.posterior_weights) == (0.9, 5e-5, False)
     assert resolve("default", {"alpha_lr": "paper", "alpha_weight_decay": 1e-5}, 100).alpha_weight_decay == 1e-5
     clf = quick(preset="paper", learning_rate=0.01).fit(*small)
@@ -410,6 +521,7 @@ def test_cuda_fit_is_close_to_the_cpus_and_pickles_to_the_cpu(noisy_digits):
         clf = AutoCleansingClassifier(device=device, random_state=0).fit(X, y)
         scores[device] = clf.score(X_test, y_test)
     assert abs(scores["cpu"] - scores["cuda"]) < 0.03
+    assert next(clf.module_.parameters()).is_cuda
     again = pickle.loads(pickle.dumps(clf))
     assert not next(again.module_.parameters()).is_cuda
     np.testing.assert_allclose(again.predict_proba(X_test), clf.predict_proba(X_test), atol=1e-6)

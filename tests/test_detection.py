@@ -122,6 +122,10 @@ def test_ranks_are_percentiles_and_ties_share_the_better_one():
 
 
 def test_suggested_labels_follow_the_network_above_one_half_only():
-    logits = np.array([[0.0, 5.0], [0.0, 5.0], [0.0, 5.0]])
-    suggested = detection.suggested_labels(np.zeros(3, dtype=np.int64), logits, np.array([0.51, 0.5, 0.49]))
+    suggested = detection.suggested_labels(np.array([0, 0, 0]), np.array([1, 1, 1]), np.array([0.51, 0.5, 0.49]))
     assert suggested.tolist() == [1, 0, 0]
+
+
+def test_integer_tables_are_read_as_numbers():
+    alpha = np.array([[3, 0], [0, 0], [0, 1]])
+    np.testing.assert_array_equal(detection.find_mislabeled(alpha, 100), detection.find_mislabeled(alpha + 0.0, 100))

@@ -42,6 +42,7 @@ def test_nan_in_images_names_the_images():
         (np.zeros((4, 2)), np.zeros(3), r"inconsistent numbers of samples: \[4, 3\]"),
         (np.zeros((4, 2)), None, "requires y to be passed"),
         (np.zeros((4, 28, 28)), np.arange(4) % 2, r"\(4, 28, 28\).*channel axis, X\[:, None\] of shape \(4, 1, 28"),
+        (np.zeros((4, 2, 2)).tolist(), np.arange(4) % 2, r"\(4, 2, 2\), expected \(N, D\) or"),
         (np.zeros(4), np.arange(4) % 2, "Reshape your data"),
         (np.zeros((0, 2)), np.zeros(0), "0 sample"),
         (np.zeros((4, 2)), np.ones(4), r"the one class .*1.*at least 2 classes"),
@@ -69,6 +70,7 @@ def test_values_beyond_float32_without_standardisation():
         (np.array([1.0, 0.0, 1.0, 0.0]), "the one class 0 once the 2 samples of weight 0 are left out"),
         (np.zeros(4), "no class at all once the 4 samples of weight 0|at least one non-zero"),
         (np.array([1.0, np.nan, 1.0, 1.0]), "NaN"),
+        (np.full(4, 1e308), r"up to 1e\+308, whose sum overflows: scale it down"),
     ],
 )
 def test_weights_that_cannot_be_used(weight, message):
@@ -85,6 +87,8 @@ def test_weights_that_cannot_be_used(weight, message):
         ({"backbone": nn.Linear(4, 7)}, r"maps \(2, 4\) to \(2, 7\), expected \(2, 3\).*each of the 3 classes"),
         ({"backbone": lambda shape, k: "net"}, "returned str, expected a torch.nn.Module"),
         ({"backbone": nn.LSTM(4, 3)}, "maps .* to tuple, expected"),
+        ({"backbone": nn.Linear(5, 3)}, r"failed on samples of shape \(2, 4\) .*expected \(2, 3\): one logit"),
+        ({"alpha_lr": 0, "penalty": ("l3", 1.0)}, "penalty is 'l3'"),
         ({"variant": "AC3"}, "'variant' parameter.*'AC1'"),
         ({"preset": "best"}, "'preset' parameter"),
         ({"alpha_lr": -0.1}, "'alpha_lr' parameter"),
@@ -141,6 +145,14 @@ def test_a_loss_that_is_not_finite_stops_the_fit_and_leaves_it_unfitted(small):
     assert not hasattr(clf, "n_features_in_")
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_last_step_that_diverges_is_noticed(small, optimizer):
+    """No loss is taken after it, so the logits are looked at."""
+    X, y = small
+    with pytest.raises(FloatingPointError, match="the trained network gives NaN or infinite logits"):
+        quick(max_epochs=1, learning_rate=1e200, optimizer=optimizer).fit(X[:30], y[:30])
+
+
 class Interrupting(nn.Module):
     """Ctrl-C in the middle of the second epoch."""
 
@@ -171,6 +183,5 @@ def test_a_failed_fit_keeps_the_fitted_model(small, parameters, X, error):
     with pytest.raises(error):
         clf.fit(small[0] if X is None else X, small[1])
     assert {name for name in vars(clf) if name.endswith("_")} == {name for name in before[1] if name.endswith("_")}
-    clf.set_params(backbone="auto")
     np.testing.assert_array_equal(clf.predict_proba(small[0]), before[0])
     assert torch.is_grad_enabled()

@@ -1,5 +1,6 @@
 """The loop and the objectives: plain training, the paper's regime, AC2, failures; against references written out."""
 
+import copy
 import math
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 
 from acestimator._optimizers import FusedAdamW, FusedSGD
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective, softmax_gradient
-from acestimator.training import TrainingPlan, batch_sizes, train
+from acestimator.training import TrainingPlan, _loss_scale, batch_sizes, train
 
 K = 4
 PLAN = TrainingPlan(max_epochs=3, batch_size=8, learning_rate=0.05, optimizer="sgd", momentum=0.9, weight_decay=1e-3)
@@ -228,6 +229,88 @@ def test_parameters_that_the_loss_does_not_reach_stand_still():
     run(CrossEntropy(), network, features, labels)
     assert torch.equal(network.unused.weight, before[0])
     assert not torch.equal(network.used.weight, before[1])
+
+
+class Einsum(nn.Module):
+    """Its weight's gradient is laid out the other way round."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(K, 5, generator=torch.Generator().manual_seed(0)))
+
+    def forward(self, x):
+        return torch.einsum("bi,oi->bo", x, self.weight)
+
+
+class Summed(nn.Module):
+    """The gradient of the gain is one number, expanded."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.gain = nn.Linear(5, K), nn.Parameter(torch.full((100,), 0.01))
+
+    def forward(self, x):
+        return self.linear(x) * self.gain.sum()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("module", [Einsum, Summed])
+def test_gradients_of_any_layout(module, optimizer):
+    features, labels, _ = problem()
+    torch.manual_seed(0)
+    network = module()
+    reference = copy.deepcopy(network)
+    plan = TrainingPlan(3, 8, 0.05, optimizer, 0.9, 1e-2)
+    run(CrossEntropy(), network, features, labels, plan)
+    torch_class = torch.optim.SGD if optimizer == "sgd" else torch.optim.AdamW
+    settings_ = {"momentum": 0.9, "nesterov": True} if optimizer == "sgd" else {}
+    torch_optimizer = torch_class(reference.parameters(), lr=1.0, weight_decay=1e-2, **settings_)
+    for index, lr in epochs_of_batches(len(labels), plan):
+        torch_optimizer.param_groups[0]["lr"] = lr
+        torch_optimizer.zero_grad()
+        F.cross_entropy(reference(features[index]), labels[index]).backward()
+        torch_optimizer.step()
+    torch.testing.assert_close(parameters_of(network), parameters_of(reference), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("sample_weight", [None, torch.tensor([1.0, 2, 3, 4, 5, 6, 7])])
+@pytest.mark.parametrize("weight", [None, torch.linspace(0, 1, 7)])
+def test_a_batchs_scales_are_its_weights_over_its_sum_of_sample_weights(sample_weight, weight):
+    index, sizes = torch.tensor([6, 0, 2, 5, 1, 3, 4]), [3, 4]
+    even = torch.tensor([1 / 3] * 3 + [1 / 4] * 4)
+    scale = _loss_scale(even, sizes, index, sample_weight, None if weight is None else weight[index]).squeeze(1)
+    w = torch.ones(7) if sample_weight is None else sample_weight
+    for part, batch in zip(scale.split(sizes), index.split(sizes), strict=True):
+        expected = w[batch] / w[batch].sum() * (1 if weight is None else weight[batch])
+        torch.testing.assert_close(part, expected)
+
+
+@pytest.mark.parametrize("parameters", [{"weight_decay": 0.1}, {"penalty": ("l2", 0.1)}])
+def test_decay_and_penalty_act_once_a_visit_whatever_the_batch_size(parameters):
+    for batch_size in (2, 29):
+        labels = torch.randint(K, (29,))
+        objective = AutoCleansing(variant="AC1", lr=0.3, **parameters)
+        steps = len(batch_sizes(29, batch_size))
+        objective.bind(labels, K, steps_per_epoch=steps, max_epochs=1, dtype=torch.float64)
+        objective.table._alpha += 1.0
+        for index in torch.arange(29).split(batch_sizes(29, batch_size)):
+            objective.step(index, torch.zeros(len(index), K, dtype=torch.float64), 1.0)
+        torch.testing.assert_close(objective.table.dense().mean().item(), math.exp(-0.3 * 0.1), rtol=1e-3, atol=0)
+
+
+def test_adamw_counts_each_parameters_own_steps():
+    """A parameter that some steps do not reach, as under stochastic depth, is corrected for those that do."""
+    ours, theirs = ([nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(3))] for _ in range(2))
+    fused = FusedAdamW(ours, beta1=0.9, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(theirs, lr=0.1, weight_decay=0.0)
+    for reached in (True, False, False, True, True):
+        grads = [torch.ones(2), torch.ones(3) if reached else None]
+        fused.step(grads, 0.1)
+        for p, grad in zip(theirs, grads, strict=True):
+            p.grad = grad
+        optimizer.step()
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])

@@ -77,7 +77,7 @@ def make(backbone: Any, trial: Tensor, n_classes: int) -> nn.Module:
     Raises
     ------
     ValueError
-        If it is no module, or does not map the samples to (n, n_classes).
+        If it is no module, fails, or does not map the samples to (n, n_classes).
     """
     input_shape = tuple(trial.shape[1:])
     if isinstance(backbone, nn.Module):
@@ -89,12 +89,15 @@ def make(backbone: Any, trial: Tensor, n_classes: int) -> nn.Module:
         if not isinstance(network, nn.Module):
             raise ValueError(f"the callable backbone returned {type(network).__name__}, expected a torch.nn.Module.")
     network = network.cpu().float()
-    with torch.no_grad():
-        output = network.eval()(trial)
+    expected = f"expected ({len(trial)}, {n_classes}): one logit for each of the {n_classes} classes."
+    try:
+        with torch.no_grad():
+            output = network.eval()(trial)
+    except Exception as error:  # whatever a user's module raises
+        raise ValueError(
+            f"the backbone failed on samples of shape {tuple(trial.shape)} ({error}), {expected}"
+        ) from error
     got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
     if got != (len(trial), n_classes):
-        raise ValueError(
-            f"the backbone maps {tuple(trial.shape)} to {got}, expected ({len(trial)}, {n_classes}): "
-            f"one logit for each of the {n_classes} classes."
-        )
+        raise ValueError(f"the backbone maps {tuple(trial.shape)} to {got}, {expected}")
     return network
