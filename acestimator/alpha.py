@@ -91,10 +91,10 @@ class AlphaTable:
         self._velocity = torch.zeros_like(self._alpha) if momentum else None
         self._products = WindowProducts(device) if momentum or weight_decay else None
         self._seen = torch.zeros(n_samples, dtype=torch.int64, device=device) if self._products else None
-        self._open_index: Tensor | None = None  # (M,), between open() and close()
-        self._open_rows: Tensor | None = None  # (M, W)
-        self._open_part: Tensor | None = None  # (B, W) of them, between rows() and step()
-        self._open_at = 0
+        # Between open() and close(): positions (M,), their rows (M, W), views of these by step, and the place in them
+        self._open_index = self._open_rows = self._alpha
+        self._open_parts: list[Tensor] = []
+        self._open_step = self._open_pointer = 0
         self._is_open = False
         self._checked: Tensor | None = None  # the index that was last found in range
         self._oldest = 0  # no row was last seen before this step
@@ -122,9 +122,8 @@ class AlphaTable:
         IndexError
             If an index is outside 0..N-1.
         """
-        if self._open_rows is not None:
-            self._open_part = self._next_part(index)
-            return self._widen(self._open_part, index)
+        if self._open_parts:
+            return self._widen(self._next_part(index), index)
         self._check_index(index)
         return self._widen(self._current(index)[0], index)
 
@@ -136,9 +135,9 @@ class AlphaTable:
         return self._widen(self._alpha, torch.arange(self.n_samples, device=self._alpha.device))
 
     def norm(self) -> float:
-        """Mean over the samples of the Euclidean norm of their rows."""
+        """Root of the mean squared Euclidean norm of the rows."""
         self.flush()
-        return float(torch.linalg.vector_norm(self._alpha, dim=1).mean()) if self.n_samples else 0.0
+        return float(torch.linalg.vector_norm(self._alpha)) / max(1, self.n_samples) ** 0.5
 
     # ------------------------------------------------------------------ moving
 
@@ -161,15 +160,11 @@ class AlphaTable:
         ValueError
             If ``grad`` is not (B, K). The table is as it was.
         """
-        if self._open_part is not None:  # the rows that were just read, a view of the announced ones
-            self._open_part.add_(self._narrow(grad, index), alpha=-(self.lr if lr is None else lr))
-            self._open_at += self._open_part.shape[0]
-            self._open_part = None
+        if self._open_parts:
+            self._next_part(index).add_(self._narrow(grad, index), alpha=-(self.lr if lr is None else lr))
+            self._open_step += 1
+            self._open_pointer += index.shape[0] * index.element_size()
             return
-        if self._open_rows is not None:
-            raise RuntimeError(
-                "step() between open() and close() follows rows() for the same samples: call rows() first."
-            )
         if grad.shape != (index.shape[0], self.n_classes):
             raise ValueError(
                 f"grad has shape {tuple(grad.shape)}, expected ({len(index)}, {self.n_classes}): "
@@ -185,18 +180,19 @@ class AlphaTable:
         else:
             self._proximal_step(index, grad, rate)
 
-    def open(self, index: Tensor) -> None:
+    def open(self, index: Tensor, sizes: list[int]) -> None:
         """Announce the samples of the coming steps, so that their rows are gathered and written back at one go.
 
-        Until :meth:`close`, each step reads the rows of the next of these samples and then moves them: ``rows`` and
-        ``step`` in turn, with successive parts of ``index`` as ``torch.split`` gives them. It changes no result. A
-        table with momentum, decay or penalty moves at every step; it gains only that the positions are checked
-        once, which makes a GPU wait once.
+        Until :meth:`close`, ``rows`` and ``step`` take the parts ``torch.split(index, sizes)`` one after the other. It
+        changes no result. A table with momentum, decay or penalty moves at every step; it gains only that the
+        positions are checked once, which makes a GPU wait once.
 
         Parameters
         ----------
         index : Tensor of int64, shape (M,)
             All different.
+        sizes : list of int
+            Samples of each step; their sum is M.
 
         Raises
         ------
@@ -208,18 +204,20 @@ class AlphaTable:
         self._check_index(index)
         self._is_open = True
         if self._plain:
-            self._open_index, self._open_rows, self._open_at = index, self._alpha.index_select(0, index), 0
+            self._open_index, self._open_rows = index, self._alpha.index_select(0, index)
+            self._open_parts = list(torch.split(self._open_rows, sizes))
+            self._open_step, self._open_pointer = 0, index.data_ptr()
 
     def close(self) -> None:
         """Write back the rows that :meth:`open` gathered."""
-        if self._open_rows is not None and self._open_index is not None:
+        if self._open_parts:
             self._alpha.index_copy_(0, self._open_index, self._open_rows)
-            self._open_rows = None
+            self._open_parts = []
         self._is_open = False
 
     def flush(self) -> None:
         """Bring every row up to date."""
-        if self._open_rows is not None:
+        if self._open_parts:
             raise RuntimeError("the announced rows are not written back yet: call close() first.")
         if self._plain:
             return
@@ -234,14 +232,12 @@ class AlphaTable:
 
     def _next_part(self, index: Tensor) -> Tensor:
         """Rows of the next of the announced samples, (B, W), a view; they must be the ones asked for."""
-        assert self._open_rows is not None and self._open_index is not None  # noqa: PT018
-        here = self._open_index.data_ptr() + self._open_at * self._open_index.element_size()
-        if index.data_ptr() != here or self._open_at + index.shape[0] > self._open_index.shape[0]:
+        if index.data_ptr() != self._open_pointer or self._open_step == len(self._open_parts):
             raise RuntimeError(
-                "rows() was called for other samples than the next ones that open() announced: "
-                "take the parts of its index in order, each with rows() and then step(), or close() first."
+                "open() announced other samples than these as the next ones: "
+                "take the parts of its index in order, one a step, or close() first."
             )
-        return self._open_rows.narrow(0, self._open_at, index.shape[0])
+        return self._open_parts[self._open_step]
 
     def _current(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
         """Constants and velocities (B, W) after all the steps that these rows missed."""

@@ -54,8 +54,8 @@ class Objective:
         self.labels, self.n_classes, self.sample_weight = labels, n_classes, sample_weight
         self.steps_per_epoch, self.max_epochs = steps_per_epoch, max_epochs
 
-    def open(self, index: Tensor) -> None:
-        """Prepare for the steps over the samples (M,), which follow in this order, each sample once."""
+    def open(self, index: Tensor, sizes: list[int]) -> None:
+        """Prepare for steps over the samples (M,), each once, in this order and in batches of these sizes."""
 
     def close(self) -> None:
         """End what :meth:`open` began."""
@@ -190,9 +190,9 @@ class AutoCleansing(CrossEntropy):
         """Closed form at ``logits + alpha[index]``."""
         return softmax_gradient(logits + self.table.rows(index), labels)
 
-    def open(self, index: Tensor) -> None:
+    def open(self, index: Tensor, sizes: list[int]) -> None:
         """Gather the rows of these samples."""
-        self.table.open(index)
+        self.table.open(index, sizes)
 
     def close(self) -> None:
         """Write the rows back."""

@@ -300,7 +300,7 @@ class TrainingCurvesDisplay:
         panels: tuple[tuple[str, list[tuple[str, str | None]]], ...] = (
             ("training loss", [("loss", None)]),
             ("share of the samples", [*shares]),
-            ("mean norm of a row of alpha", [("alpha_norm", None)]),
+            ("root mean square norm of a row of alpha", [("alpha_norm", None)]),
         )
         for ax, (ylabel, curves) in zip(self.axes_, panels, strict=True):
             for name, label in curves:

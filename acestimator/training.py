@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from acestimator._optimizers import FusedAdamW, FusedOptimizer, FusedSGD
+from acestimator._optimizers import FusedAdamW, FusedOptimizer, FusedSGD, parameter_gradients
 from acestimator.objectives import Objective
 
 BatchOrder = Callable[[int, torch.Generator], Tensor]
@@ -58,7 +58,7 @@ class TrainingPlan:
         """lr_t / lr_0: one cosine cycle."""
         return 0.5 * (1.0 + math.cos(math.pi * step / n_steps))
 
-    def make_optimizer(self, parameters: list[nn.Parameter]) -> FusedOptimizer:
+    def make_optimizer(self, parameters: Iterable[nn.Parameter]) -> FusedOptimizer:
         """Optimiser of these parameters."""
         if self.optimizer == "sgd":
             return FusedSGD(parameters, momentum=self.momentum, weight_decay=self.weight_decay)
@@ -128,7 +128,7 @@ def train(
     n_samples = len(labels)
     sizes = batch_sizes(n_samples, plan.batch_size)
     n_steps = plan.max_epochs * len(sizes)
-    parameters = [p for p in network.parameters() if p.requires_grad]
+    parameters = tuple(p for p in network.parameters() if p.requires_grad)
     optimizer = plan.make_optimizer(parameters)
     network.train()
     # One over the size of its batch, for every place in an epoch
@@ -142,7 +142,7 @@ def train(
         order = _epoch_order(plan, epoch, n_samples, generator, shuffle).to(labels.device)
         for block_sizes, block, even in _blocks(order, evens, sizes, max(features[0].numel(), objective.n_classes)):
             # What a block's steps need of the samples is gathered at one go; each step gets views of it.
-            objective.open(block)
+            objective.open(block, block_sizes)
             block_labels = labels.index_select(0, block)
             parts = (
                 block,
@@ -159,7 +159,7 @@ def train(
                 grad, kept = objective.grad(output, y, index)
                 if logits.requires_grad:  # not where all of the network is frozen
                     optimizer.step(
-                        torch.autograd.grad(logits, parameters, grad * loss_scale, allow_unused=True),
+                        parameter_gradients(logits, grad * loss_scale, parameters),
                         plan.learning_rate * lr_scale,
                     )
                 objective.step(index, grad, lr_scale)

@@ -135,7 +135,7 @@ def test_announcing_the_samples_changes_nothing(variant, momentum):
     generator = torch.Generator().manual_seed(1)
     for _ in range(3):
         order = torch.randperm(N, generator=generator)
-        tables[0].open(order)
+        tables[0].open(order, [2, 2, 2, 1])
         for index in order.split(2):
             grad = torch.randn(len(index), K, generator=generator)
             assert torch.equal(tables[0].rows(index), tables[1].rows(index))
@@ -148,22 +148,23 @@ def test_announcing_the_samples_changes_nothing(variant, momentum):
 def test_announced_samples_are_taken_in_order_or_not_at_all():
     table = AlphaTable(N, K, lr=1.0)
     order = torch.tensor([0, 1, 2, 3])
-    table.open(order)
-    with pytest.raises(RuntimeError, match="other samples than the next ones"):
-        table.rows(torch.tensor([3, 2]))
-    with pytest.raises(RuntimeError, match="call rows"):
-        table.step(order[:2], torch.ones(2, K))
+    table.open(order, [2, 2])
+    for other in (torch.tensor([3, 2]), order[2:]):
+        with pytest.raises(RuntimeError, match="announced other samples"):
+            table.rows(other)
+        with pytest.raises(RuntimeError, match="announced other samples"):
+            table.step(other, torch.ones(2, K))
     with pytest.raises(RuntimeError, match="call close"):
         table.dense()
     table.close()
     assert not table.dense().any()
 
 
-def test_norm_is_the_mean_norm_of_the_dense_rows():
+def test_norm_is_the_root_mean_square_of_the_dense_rows_norms():
     table = AlphaTable(N, K, lr=1.0, momentum=0.9)
     table.step(torch.tensor([0, 2]), torch.randn(2, K, generator=torch.Generator().manual_seed(0)))
     table.step(torch.tensor([1]), torch.ones(1, K))
-    assert table.norm() == pytest.approx(float(table.dense().norm(dim=1).mean()))
+    assert table.norm() == pytest.approx(float(table.dense().norm(dim=1).square().mean().sqrt()))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from acestimator._optimizers import FusedAdamW, FusedSGD
+from acestimator._optimizers import FusedAdamW, FusedSGD, parameter_gradients
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective, softmax_gradient
 from acestimator.training import TrainingPlan, _loss_scale, batch_sizes, train
 
@@ -296,6 +296,20 @@ def test_decay_and_penalty_act_once_a_visit_whatever_the_batch_size(parameters):
         for index in torch.arange(29).split(batch_sizes(29, batch_size)):
             objective.step(index, torch.zeros(len(index), K, dtype=torch.float64), 1.0)
         torch.testing.assert_close(objective.table.dense().mean().item(), math.exp(-0.3 * 0.1), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_parameter_gradients_are_autograds(monkeypatch, private):
+    if not private:
+        monkeypatch.delattr(torch.autograd.Variable, "_execution_engine")
+    features, _, network = problem()
+    parameters = (*network.parameters(), nn.Parameter(torch.ones(2)))
+    grad = torch.randn(29, K, generator=torch.Generator().manual_seed(0))
+    ours = parameter_gradients(network(features), grad, parameters)
+    theirs = torch.autograd.grad(network(features), parameters, grad, allow_unused=True)
+    assert ours[-1] is theirs[-1] is None
+    assert all(torch.equal(a, b) for a, b in zip(ours[:-1], theirs[:-1], strict=True))
+    assert all(p.grad is None for p in parameters)
 
 
 def test_adamw_counts_each_parameters_own_steps():
