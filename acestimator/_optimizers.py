@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 ADAM_BETA2, ADAM_EPS = 0.999, 1e-8
+_ENGINE: Any = getattr(torch.autograd.Variable, "_execution_engine", None)  # None, should a torch rename it
 
 
 def parameter_gradients(
@@ -24,10 +26,9 @@ def parameter_gradients(
     The engine is called without that function's checks of its arguments, which take 12 us, 2 % of a step of a small
     network.
     """
-    engine = getattr(torch.autograd.Variable, "_execution_engine", None)
-    if engine is None:  # a torch that no longer has it under this name
+    if _ENGINE is None:
         return torch.autograd.grad(output, parameters, output_gradient, allow_unused=True)
-    gradients: Sequence[Tensor | None] = engine.run_backward(
+    gradients: Sequence[Tensor | None] = _ENGINE.run_backward(
         (output,), (output_gradient,), False, False, parameters, allow_unreachable=True, accumulate_grad=False
     )
     return gradients

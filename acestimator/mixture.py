@@ -57,13 +57,14 @@ class ScoreMixture:
             None where the scores are all equal: nothing sets any sample apart.
         """
         moments = _moments(scores, weight)
-        total, mean, var = _summary(moments.sum(dim=1).tolist(), 0.0)
+        sums = moments.sum(dim=1).tolist()
+        total, mean, var = _summary(sums, 0.0)
         if not var > 1e-12 * (1.0 + mean * mean):  # beyond rounding
             return None
         floor = _floor(var)
         split = mean
         for _ in range(10):
-            low, high = _split_summaries(moments, (moments[1] > split * moments[0]).to(moments.dtype), 0.0)
+            low, high = _split(moments, sums, (moments[1] > split * moments[0]).to(moments.dtype), 0.0)
             split = 0.5 * (low[1] + high[1])
         return cls(high[0] / total, low[1], low[2] + floor, high[1], high[2] + floor)._em(moments, START_STEPS)
 
@@ -111,12 +112,13 @@ class ScoreMixture:
         return torch.sigmoid((c2 * scores + c1) * scores + c0)
 
     def _em(self, moments: Tensor, n_steps: int) -> ScoreMixture:
-        total, _, var = _summary(moments.sum(dim=1).tolist(), 0.0)
+        sums = moments.sum(dim=1).tolist()
+        total, _, var = _summary(sums, 0.0)
         floor = _floor(var)
         scores = moments[1] / moments[0]  # (N,)
         fit = self
         for _ in range(n_steps):
-            clean, wrong = _split_summaries(moments, fit._responsibility(scores), floor)
+            clean, wrong = _split(moments, sums, fit._responsibility(scores), floor)
             # An empty component has no moments to take, and one that crossed the other changes its meaning:
             # the last step is kept.
             if min(clean[0], wrong[0]) <= 1e-9 * total or wrong[1] < clean[1]:
@@ -147,10 +149,9 @@ def _summary(sums: list[float], floor: float) -> tuple[float, float, float]:
     return sums[0], mean, max(sums[2] / weight - mean * mean, 0.0) + floor
 
 
-def _split_summaries(
-    moments: Tensor, share: Tensor, floor: float
+def _split(
+    moments: Tensor, sums: list[float], share: Tensor, floor: float
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Summaries of the two parts into which ``share`` (N,) divides each sample, the upper part's share given."""
-    upper = torch.mv(moments, share)  # (3,)
-    both = torch.stack((moments.sum(dim=1) - upper, upper)).tolist()  # one transfer from the device
-    return _summary(both[0], floor), _summary(both[1], floor)
+    upper = torch.mv(moments, share).tolist()  # one transfer from the device
+    return _summary([a - b for a, b in zip(sums, upper, strict=True)], floor), _summary(upper, floor)

@@ -301,7 +301,7 @@ def test_decay_and_penalty_act_once_a_visit_whatever_the_batch_size(parameters):
 @pytest.mark.parametrize("private", [True, False])
 def test_parameter_gradients_are_autograds(monkeypatch, private):
     if not private:
-        monkeypatch.delattr(torch.autograd.Variable, "_execution_engine")
+        monkeypatch.setattr("acestimator._optimizers._ENGINE", None)
     features, _, network = problem()
     parameters = (*network.parameters(), nn.Parameter(torch.ones(2)))
     grad = torch.randn(29, K, generator=torch.Generator().manual_seed(0))
