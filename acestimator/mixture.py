@@ -14,7 +14,7 @@ from torch import Tensor
 START_STEPS = 20  # of EM, from the split of the scores in two
 WARM_STEPS = 4  # of EM, at each later refit
 # Least variance of a component, in squared nats. On digits a floor of 1e-5 makes a second component of a clean set's
-# harder samples, and one of 1e-2 misses a third of pair-flipped labels. Where all scores lie closer together, as in the
+# harder samples, and one of 3e-2 costs three points under pair flips. Where all scores lie closer together, as in the
 # paper's regime, it is a share of their variance.
 _FLOOR, _FLOOR_SHARE = 1e-3, 0.05
 _RATE_BOUNDS = (1e-6, 1.0 - 1e-6)
