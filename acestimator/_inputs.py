@@ -5,6 +5,7 @@ Legend: N samples, D features, C channels, H and W pixels.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,6 +33,13 @@ def check_samples(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bo
         raise ValueError(
             f"X has shape {shape}, expected (N, D) or (N, C, H, W): give grey images their channel axis, "
             f"X[:, None] of shape {(shape[0], 1, *shape[1:])}."
+        )
+    if images and reset and np.shape(X)[3] in (1, 3, 4) and np.shape(X)[1] > 4:
+        warnings.warn(
+            f"X has shape {np.shape(X)} and is read as (N, C, H, W), images of {np.shape(X)[1]} channels: "
+            "if its channels come last, give X.transpose(0, 3, 1, 2).",
+            UserWarning,
+            stacklevel=4,
         )
     checked = validate_data(
         estimator,

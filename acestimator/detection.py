@@ -129,7 +129,11 @@ def find_mislabeled(alpha: Array, percent: float = 1.0) -> np.ndarray:
     ValueError
         If ``percent`` is not between 0 and 100.
     """
-    if not 0 <= percent <= 100:
+    try:
+        in_range = 0 <= percent <= 100
+    except TypeError:  # no number at all
+        in_range = False
+    if not in_range:
         raise ValueError(f"percent is {percent!r}, expected a number between 0 and 100.")
     highest, lowest = _extremes(alpha)
     n_samples = len(highest)

@@ -61,7 +61,7 @@ def test_length_of_the_list(n_samples, percent, n_listed):
     assert n_listed == math.ceil(round(n_samples * percent / 100, 9))
 
 
-@pytest.mark.parametrize("percent", [-1, 100.5, float("nan")])
+@pytest.mark.parametrize("percent", [-1, 100.5, float("nan"), "ten"])
 def test_find_mislabeled_rejects_a_percent_out_of_range(percent):
     with pytest.raises(ValueError, match="expected a number between 0 and 100"):
         detection.find_mislabeled(np.zeros((3, 2)), percent)

@@ -56,6 +56,11 @@ def test_data_that_cannot_be_used(X, y, message):
         quick().fit(X, y)
 
 
+def test_images_with_their_channels_last_draw_a_warning():
+    with pytest.warns(UserWarning, match=r"\(6, 8, 8, 3\) .* images of 8 channels: .*X.transpose\(0, 3, 1, 2\)"):
+        quick().fit(np.zeros((6, 8, 8, 3)), np.arange(6) % 2)
+
+
 def test_values_beyond_float32_without_standardisation():
     X = np.array([[1e300], [2.0], [3.0], [4.0]] * 20)
     with pytest.raises(ValueError, match=r"overflow torch\.float32 without standardisation: rescale X"):
