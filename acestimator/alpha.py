@@ -96,7 +96,6 @@ class AlphaTable:
         self._open_parts: list[Tensor] = []
         self._open_step = self._open_pointer = 0
         self._is_open = False
-        self._checked: Tensor | None = None  # the index that was last found in range
         self._oldest = 0  # no row was last seen before this step
         # A proximal step is a function of the summed rates alone, so one float64 a row remembers where it stands.
         self._shrunk = torch.zeros(n_samples, dtype=torch.float64, device=device) if self.penalty else None
@@ -199,8 +198,11 @@ class AlphaTable:
         IndexError
             If an index is outside 0..N-1.
         RuntimeError
-            From then on, if ``rows``, ``step``, ``flush`` or ``dense`` is called in another way.
+            If it was called before without ``close``; and from then on, if ``rows``, ``step``, ``flush`` or ``dense``
+            is called in another way.
         """
+        if self._is_open:
+            raise RuntimeError("open() was called twice: call close() after the steps over the first samples.")
         self._check_index(index)
         self._is_open = True
         if self._plain:
@@ -320,8 +322,8 @@ class AlphaTable:
         return grad if self.labels is None else grad.gather(1, self.labels[index][:, None])
 
     def _check_index(self, index: Tensor) -> None:
-        """Raise IndexError for a position outside the table; free for the tensor that passed last (rows, then step)."""
-        if self._is_open or index is self._checked or not len(index):
+        """Raise IndexError for a position outside the table; not again for samples that open() has checked."""
+        if self._is_open or not len(index):
             return
         low, high = int(index.min()), int(index.max())
         if low < 0 or high >= self.n_samples:
@@ -329,7 +331,6 @@ class AlphaTable:
                 f"index holds {low} to {high}, expected positions 0 to {self.n_samples - 1} "
                 f"of the {self.n_samples} training samples of this table."
             )
-        self._checked = index
 
 
 def _check_hyperparameters(

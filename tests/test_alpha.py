@@ -156,6 +156,8 @@ def test_announced_samples_are_taken_in_order_or_not_at_all():
             table.step(other, torch.ones(2, K))
     with pytest.raises(RuntimeError, match="call close"):
         table.dense()
+    with pytest.raises(RuntimeError, match="called twice"):
+        table.open(order, [2, 2])
     table.close()
     assert not table.dense().any()
 
