@@ -5,7 +5,7 @@ matplotlib is imported when something is drawn, not before.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 import torch
@@ -316,9 +316,7 @@ class TrainingCurvesDisplay:
 
 def _figure_of(ax: Axes | None) -> tuple[Figure, Axes]:
     if ax is not None:
-        figure = ax.get_figure(root=True)
-        assert figure is not None
-        return figure, ax
+        return cast("Figure", ax.figure), ax
     import matplotlib.pyplot as plt
 
     figure, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
