@@ -241,7 +241,7 @@ class AutoCleansing(CrossEntropy):
 def softmax_gradient(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Gradient of the cross-entropy, ``softmax(logits) - onehot(labels)``, and log-probabilities; both (B, K)."""
     log_probability = torch.log_softmax(logits, dim=1)
-    return log_probability.exp().scatter_(1, labels[:, None], -1.0, reduce="add"), log_probability
+    return log_probability.exp().scatter_(1, labels.unsqueeze(1), -1.0, reduce="add"), log_probability
 
 
 def _refit_epochs(max_epochs: int) -> frozenset[int]:
