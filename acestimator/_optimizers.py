@@ -46,12 +46,17 @@ class FusedOptimizer(ABC):
     """
 
     def __init__(self, parameters: Iterable[Tensor], n_moments: int) -> None:
+        self._leaves = tuple(parameters)
         # Detached they share memory with the leaves, and may be written to where gradients are recorded.
-        self._parameters = [p.detach() for p in parameters]
+        self._parameters = [p.detach() for p in self._leaves]
         self._moments = [[torch.zeros_like(p) for p in self._parameters] for _ in range(n_moments)]
         self._counts = [torch.zeros((), dtype=torch.float32, device=p.device) for p in self._parameters[:1]]
         self._counts *= len(self._parameters)  # one count for all, until a step leaves some of them out
         self._all_plain = all(p.is_contiguous() for p in self._parameters)
+
+    def descend(self, output: Tensor, output_gradient: Tensor, lr: float) -> None:
+        """Step along the gradients that this gradient in the network's output has in the parameters."""
+        self.step(parameter_gradients(output, output_gradient, self._leaves), lr)
 
     def step(self, grads: Sequence[Tensor | None], lr: float) -> None:
         """Move every parameter that has a gradient; the others are left alone, as by torch.optim."""

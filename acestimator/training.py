@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from acestimator._optimizers import FusedAdamW, FusedOptimizer, FusedSGD, parameter_gradients
+from acestimator._optimizers import FusedAdamW, FusedOptimizer, FusedSGD
 from acestimator.objectives import Objective
 
 BatchOrder = Callable[[int, torch.Generator], Tensor]
@@ -128,8 +128,7 @@ def train(
     n_samples = len(labels)
     sizes = batch_sizes(n_samples, plan.batch_size)
     n_steps = plan.max_epochs * len(sizes)
-    parameters = tuple(p for p in network.parameters() if p.requires_grad)
-    optimizer = plan.make_optimizer(parameters)
+    optimizer = plan.make_optimizer(p for p in network.parameters() if p.requires_grad)
     network.train()
     # One over the size of its batch, for every place in an epoch
     counts = torch.tensor(sizes, device=labels.device)
@@ -150,37 +149,55 @@ def train(
                 _take(features, block),
                 _loss_scale(even, block_sizes, block, sample_weight, objective.weight(block)),
             )
-            records: list[Tensor] = []
-            outputs: list[Tensor] = []
-            for index, y, x, loss_scale in zip(*(torch.split(part, block_sizes) for part in parts), strict=True):
-                lr_scale = plan.lr_scale(step, n_steps)
-                logits = network(x)  # (B, C)
-                output = logits.detach()
-                grad, kept = objective.grad(output, y, index)
-                if logits.requires_grad:  # not where all of the network is frozen
-                    optimizer.step(
-                        parameter_gradients(logits, grad * loss_scale, parameters),
-                        plan.learning_rate * lr_scale,
-                    )
-                objective.step(index, grad, lr_scale)
-                records.append(kept)
-                outputs.append(output)
-                step += 1
+            lr_scales = [plan.lr_scale(step + i, n_steps) for i in range(len(block_sizes))]
+            outputs, records = _take_steps(
+                network,
+                objective,
+                optimizer,
+                plan.learning_rate,
+                lr_scales,
+                [torch.split(p, block_sizes) for p in parts],
+            )
             objective.close()
             # One look at a block's losses, not at each step's: a look makes a GPU wait for the host.
-            joined = torch.cat(outputs)  # (M, C)
-            losses = objective.losses(torch.cat(records), block_labels)
-            bad_step = meter.add(block, block_labels, losses, joined, block_sizes)
+            bad_step = meter.add(block, block_labels, objective.losses(records, block_labels), outputs, block_sizes)
             if bad_step is not None:
-                raise _diverged(epoch, step - len(block_sizes) + bad_step, plan, n_steps)
-            objective.observe(block, joined)
-        record = {"epoch": epoch + 1, **meter.record(), "lr": plan.learning_rate * lr_scale}
+                raise _diverged(epoch, step + bad_step, plan, n_steps)
+            objective.observe(block, outputs)
+            step += len(block_sizes)
+        record = {"epoch": epoch + 1, **meter.record(), "lr": plan.learning_rate * lr_scales[-1]}
         record |= objective.end_epoch(epoch)
         record["seconds"] = time.perf_counter() - began
         history.append(record)
         if on_epoch is not None:
             on_epoch(record)
     return history
+
+
+def _take_steps(
+    network: nn.Module,
+    objective: Objective,
+    optimizer: FusedOptimizer,
+    learning_rate: float,
+    lr_scales: list[float],
+    parts: list[tuple[Tensor, ...]],
+) -> tuple[Tensor, Tensor]:
+    """Steps over one block, whose indices, labels, features and loss scales come in parts by step.
+
+    Returns the logits (M, C) and the objective's records (M, ...).
+    """
+    outputs: list[Tensor] = []
+    records: list[Tensor] = []
+    for lr_scale, index, labels, x, loss_scale in zip(lr_scales, *parts, strict=True):
+        logits = network(x)  # (B, C)
+        output = logits.detach()
+        grad, record = objective.grad(output, labels, index)
+        if logits.requires_grad:  # not where all of the network is frozen
+            optimizer.descend(logits, grad * loss_scale, learning_rate * lr_scale)
+        objective.step(index, grad, lr_scale)
+        outputs.append(output)
+        records.append(record)
+    return torch.cat(outputs), torch.cat(records)
 
 
 def predict_logits(network: nn.Module, chunks: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
