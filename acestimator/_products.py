@@ -1,14 +1,19 @@
 """Products of 2 x 2 step matrices over a sliding window, for the lazy optimiser of :mod:`acestimator.alpha`.
 
-Legend: b entries a block, W entries in the window (b * b).
+Legend: b entries a block, W entries in the window (b * b), n steps.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+Matrix = tuple[float, float, float, float]  # m00, m01, m10, m11
+
 BLOCK = 256  # b; the window is b * b = 65,536 steps, and an advance costs two rows of b products
+IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0)
 
 
 class WindowProducts:
@@ -25,8 +30,12 @@ class WindowProducts:
 
     Parameters
     ----------
-    device : torch.device or str
-        Where the products live. Always float64.
+    live : Tensor of float64, shape (2 * b, 2, 2)
+    archive : Tensor of float64, shape (b * b, 2, 2)
+        Where the products are kept, transposed: given, because they may lie in a file. Zeros, or the state of other
+        products.
+    clock : int
+        Time now. All times that will be asked for are at least this, or were in the window of the given state.
 
     Notes
     -----
@@ -34,33 +43,51 @@ class WindowProducts:
     The owner keeps all of its times within the last ``capacity`` steps.
     """
 
-    def __init__(self, device: torch.device | str = "cpu", block: int = BLOCK) -> None:
-        self.block = block
-        self.clock = 0
-        # [row, entry, column]: entries 0..b-1 times of the current block, b..2b-1 ends of blocks (a ring)
-        self._live = torch.zeros(2, 2 * block, 2, dtype=torch.float64, device=device)
-        self._spare = torch.empty_like(self._live)
-        self._archive = torch.zeros(block, block, 2, 2, dtype=torch.float64, device=device)
-        self._identity = torch.eye(2, dtype=torch.float64, device=device)
-        self._live[:, 0, :] = self._identity
+    def __init__(self, live: Tensor, archive: Tensor, clock: int = 0) -> None:
+        self.block = len(live) // 2
+        self.clock = clock
+        # live: entries 0..b-1 are times of the current block, b..2b-1 ends of blocks (a ring). Transposed, because then
+        # all of them times a step is one matrix product, and each of them lies in one piece.
+        self.live, self.archive = live, archive
+        self._spare = torch.empty_like(live)
+        self._identity = torch.eye(2, dtype=live.dtype, device=live.device)
+        self.live[clock % self.block] = self._identity
+
+    @classmethod
+    def empty(cls, block: int = BLOCK, clock: int = 0) -> WindowProducts:
+        """Products of no step yet, in memory of their own."""
+        shapes = window_shapes(block)
+        live, archive = (torch.zeros(shape, dtype=torch.float64) for shape in shapes.values())
+        return cls(live, archive, clock)
 
     @property
     def capacity(self) -> int:
         """How far back a time may lie: all blocks of the ring but the one being written."""
         return self.block * (self.block - 1)
 
-    def advance(self, matrix: tuple[float, float, float, float]) -> None:
-        """Multiply every product of the window from the left by ``[[m00, m01], [m10, m11]]``."""
-        step = torch.tensor(matrix, dtype=torch.float64).view(2, 2).to(self._live.device, non_blocking=True)
-        torch.matmul(step, self._live.view(2, -1), out=self._spare.view(2, -1))
-        self._live, self._spare = self._spare, self._live
-        self.clock += 1
-        slot = self.clock % self.block
-        if slot == 0:
+    def advance(self, matrices: Sequence[Matrix]) -> None:
+        """Multiply every product of the window from the left by these steps' matrices, the first one first."""
+        done = 0
+        while done < len(matrices):
+            room = self.block - self.clock % self.block  # steps to the start of the next block
+            self._advance_in_block(matrices[done : done + room])
+            done += room
+
+    def _advance_in_block(self, matrices: Sequence[Matrix]) -> None:
+        """Advance by steps of which the last one may open the next block."""
+        whole, *newer = suffix_products(matrices)
+        torch.matmul(self.live.view(-1, 2), self._transposed([whole])[0], out=self._spare.view(-1, 2))
+        self.live.copy_(self._spare)  # not swapped with it: they may lie in a file
+        first = self.clock % self.block + 1
+        self.clock += len(matrices)
+        stop = min(first + len(matrices), self.block)
+        if len(matrices) > 1:
+            self.live[first:stop] = self._transposed(newer[: stop - first])
+        if self.clock % self.block == 0:
             done = (self.clock // self.block - 1) % self.block
-            self._archive[done] = self._live[:, : self.block].transpose(0, 1)
-            self._live[:, self.block + done, :] = self._identity
-        self._live[:, slot, :] = self._identity
+            self.archive[done * self.block : (done + 1) * self.block] = self.live[: self.block]
+            self.live[self.block + done] = self._identity
+        self.live[self.clock % self.block] = self._identity
 
     def since(self, times: Tensor) -> Tensor:
         """Products from each time to now.
@@ -72,12 +99,45 @@ class WindowProducts:
 
         Returns
         -------
-        Tensor of float64, shape (B, 2, 2)
+        Tensor of float64, shape (B, 4)
+            The entries 00, 10, 01, 11 of the product: column after column, as they are stored.
         """
-        block, slot = times // self.block, times % self.block
-        current = self._live[:, slot].transpose(0, 1)  # (B, 2, 2)
-        ring = block % self.block
-        outer = self._live[:, self.block + ring].transpose(0, 1)  # (B, 2, 2)
-        finished = torch.matmul(outer, self._archive[ring, slot])
-        is_current = (block == self.clock // self.block)[:, None, None]
-        return torch.where(is_current, current, finished)
+        live, slot = self.live.view(-1, 4), times % self.block
+        start = self.clock - self.clock % self.block  # of the current block
+        current = times >= start
+        if times.device.type == "cpu" and bool(current.all()):
+            return live.index_select(0, slot)
+        ring = times // self.block % self.block
+        to_block_end = self.archive.view(-1, 4).index_select(0, ring * self.block + slot)
+        # A time of the current block has one factor alone.
+        e, g, f, h = torch.where(current[:, None], self._identity.view(4), to_block_end).unbind(1)
+        a, c, b, d = live.index_select(0, torch.where(current, slot, self.block + ring)).unbind(1)
+        return torch.stack((a * e + b * g, c * e + d * g, a * f + b * h, c * f + d * h), dim=1)
+
+    def _transposed(self, matrices: Sequence[Matrix]) -> Tensor:
+        """(n, 2, 2) float64 on the device of the products."""
+        return (
+            torch.tensor([(a, c, b, d) for a, b, c, d in matrices], dtype=torch.float64)
+            .view(-1, 2, 2)
+            .to(self.live.device, non_blocking=True)
+        )
+
+
+def window_shapes(block: int = BLOCK) -> dict[str, tuple[int, ...]]:
+    """Shapes of the two tensors behind :class:`WindowProducts`."""
+    return {"live": (2 * block, 2, 2), "archive": (block * block, 2, 2)}
+
+
+def multiply(left: Matrix, right: Matrix) -> Matrix:
+    """Product of two 2 x 2 matrices."""
+    a, b, c, d = left
+    e, f, g, h = right
+    return (a * e + b * g, a * f + b * h, c * e + d * g, c * f + d * h)
+
+
+def suffix_products(matrices: Sequence[Matrix]) -> list[Matrix]:
+    """``[M_n ... M_1, M_n ... M_2, ..., M_n, I]`` of ``[M_1, ..., M_n]``."""
+    products = [IDENTITY]
+    for matrix in reversed(matrices):
+        products.append(multiply(products[-1], matrix))
+    return products[::-1]

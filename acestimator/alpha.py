@@ -1,23 +1,29 @@
 """AlphaTable: one row of constants per training sample, with an exact and lazy optimiser.
 
-Legend: N samples, K classes, B batch, W width of a stored row (K for AC1, 1 for AC2).
+Legend: N samples, K classes, B batch, M samples of a block of steps.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from acestimator._products import WindowProducts
+from acestimator import _kernels
+from acestimator._hyperparameters import Hyperparameters, Penalty, Variant, check_labels, check_rate
+from acestimator._ids import Ids, SampleIds
+from acestimator._motion import Linear
+from acestimator._rows import LazyRows, row_specs
+from acestimator._softmax import shifted_cross_entropy, softmax_gradient
+from acestimator._storage import FileStorage, Spec, Storage, read_header
 
-Variant = Literal["AC1", "AC2"]
-Penalty = tuple[str, float]
-
-PENALTIES = ("l2", "l1", "group")
-_CHUNK = 1 << 22  # elements moved at a time where the whole table is swept
+_STATE_VERSION = 1
 
 
 class AlphaTable:
@@ -35,7 +41,7 @@ class AlphaTable:
     variant : {"AC1", "AC2"}, default="AC1"
         AC1 keeps K constants a sample; AC2 one, on the sample's observed label.
     labels : Tensor of int64, shape (N,), optional
-        Observed labels in 0..K-1; needed by AC2 only.
+        Observed labels in 0..K-1; needed by AC2, and by AC1 with ``rivals``.
     lr : float
         Learning rate of a step that names none.
     momentum, weight_decay : float, default=0.0
@@ -46,13 +52,40 @@ class AlphaTable:
         ``("l2", s)``, ``("l1", s)`` or ``("group", s)``: after every step each row of the table takes the
         proximal step of ``lr * s * f``, with f the half squared norm, the l1 norm or the Euclidean norm of the row.
         Excludes momentum and weight decay, with which skipped steps would have no closed form.
+    rivals : int, optional
+        Of AC1's K constants keep that of the observed label and this many others, the largest in size after each
+        visit; what is dropped is zero. An approximation, for K in the hundreds.
+    ids : Tensor or sequence of int or of str, shape (N,), optional
+        The user's own names of the samples. If they are given, every ``index`` below holds ids in place of positions.
     dtype : torch.dtype, default=torch.float32
+        float64, float32, bfloat16 or float16. Rows of the latter two are computed in float32 and rounded
+        stochastically when they are stored.
     device : torch.device or str, default="cpu"
+        Where rows are handed out and gradients taken.
+    storage : {"device", "pinned"}, default="device"
+        "pinned" keeps the table in the host's page-locked memory, beside a network on a GPU.
+    file : path, optional
+        Keep the table in this file, which must not be there yet, mapped into memory; :meth:`resume` opens it again.
+    fused : bool, default=False
+        On a GPU, compute :meth:`gradient` in one Triton kernel. It is tested against the torch path, which is the
+        default.
+    seed : int, default=0
+        Of the stochastic rounding.
+
+    Attributes
+    ----------
+    n_samples, n_classes : int
+    clock : int
+        Steps taken.
 
     Raises
     ------
     ValueError
-        If a parameter is out of its range, or labels are missing or of the wrong length for AC2.
+        If a parameter is out of its range, or labels or ids are missing, of the wrong length or twice there.
+    FileExistsError
+        If ``file`` is there.
+    OSError
+        If the disk has no room for ``file``.
 
     Notes
     -----
@@ -64,6 +97,20 @@ class AlphaTable:
         \begin{pmatrix}1 - \eta_t\lambda(1+\mu) & -\eta_t\mu^2\\ \lambda & \mu\end{pmatrix},
 
     the same :math:`M_t` for all rows (:math:`\eta` the rate, :math:`\lambda` the decay, :math:`\mu` the momentum).
+
+    A process that is killed between two steps leaves in ``file`` the table as it was after the first; one that is
+    killed in the middle of a step, a table of which that step's rows may have moved or not. Between :meth:`open` and
+    :meth:`close` the file has the table as it was at ``open``.
+
+    Examples
+    --------
+    In a PyTorch loop, the constants are three lines::
+
+        table = AlphaTable(len(dataset), n_classes, lr=0.3)
+        ...
+            loss = table.cross_entropy(model(x), y, index)  # in place of F.cross_entropy(model(x), y)
+            optimizer.zero_grad(), loss.backward(), optimizer.step()
+            table.step_pending()
     """
 
     def __init__(
@@ -78,38 +125,101 @@ class AlphaTable:
         nesterov: bool = False,
         weight_decay: float = 0.0,
         penalty: Penalty | None = None,
+        rivals: int | None = None,
+        ids: Ids | None = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        storage: Literal["device", "pinned"] = "device",
+        file: str | os.PathLike[str] | None = None,
+        fused: bool = False,
+        seed: int = 0,
     ) -> None:
-        _check_hyperparameters(variant, lr, momentum, nesterov, weight_decay, penalty)
-        self.n_samples, self.n_classes, self.variant = n_samples, n_classes, variant
-        self.lr, self.momentum, self.nesterov, self.weight_decay = lr, momentum, nesterov, weight_decay
-        self.penalty = penalty if penalty is not None and penalty[1] > 0 else None
-        self.labels = _check_labels(labels, n_samples, n_classes).to(device) if variant == "AC2" else None
-        width = n_classes if variant == "AC1" else 1
-        self._alpha = torch.zeros(n_samples, width, dtype=dtype, device=device)  # (N, W)
-        self._velocity = torch.zeros_like(self._alpha) if momentum else None
-        self._products = WindowProducts(device) if momentum or weight_decay else None
-        self._seen = torch.zeros(n_samples, dtype=torch.int64, device=device) if self._products else None
-        # Between open() and close(): positions (M,), their rows (M, W), views of these by step, and the place in them
-        self._open_index = self._open_rows = self._alpha
-        self._open_parts: list[Tensor] = []
-        self._open_step = self._open_pointer = 0
-        self._is_open = False
-        self._oldest = 0  # no row was last seen before this step
-        # A proximal step is a function of the summed rates alone, so one float64 a row remembers where it stands.
-        self._shrunk = torch.zeros(n_samples, dtype=torch.float64, device=device) if self.penalty else None
-        self._path = 0.0
-        self._plain = self._products is None and self._shrunk is None  # rows outside the batch stand still
+        own = Hyperparameters(
+            n_classes=n_classes,
+            variant=variant,
+            rivals=rivals,
+            lr=lr,
+            momentum=momentum,
+            nesterov=nesterov,
+            weight_decay=weight_decay,
+            penalty=penalty,
+            dtype=str(dtype).split(".")[-1],
+            seed=seed,
+        )
+        if storage not in ("device", "pinned"):
+            raise ValueError(f"storage is {storage!r}, expected 'device' or 'pinned'; file= names a file.")
+        labels = check_labels(labels, n_samples, n_classes) if own.needs_labels else None
+        names = None if ids is None else SampleIds(ids, n_samples)
+        device = torch.device(device)
+        specs = row_specs(own)
+        if file is not None:
+            store: Storage = _new_file(Path(file), own, specs, n_samples, names)
+        elif storage == "pinned":
+            store = Storage(specs, n_samples, torch.device("cpu"), pinned=torch.cuda.is_available())
+        else:
+            store = Storage(specs, n_samples, device)
+        self._take(LazyRows(own, store, device), names, fused)
+        self._rows.begin(0, labels)
+        self._name(names)
+
+    @classmethod
+    def resume(
+        cls, file: str | os.PathLike[str], *, device: torch.device | str = "cpu", fused: bool = False
+    ) -> AlphaTable:
+        """Open the table in a file, to read it or to go on.
+
+        Parameters
+        ----------
+        file : path
+            What ``file`` was when the table was made.
+        device, fused
+            As in the class.
+
+        Raises
+        ------
+        ValueError
+            If it is not such a file, of another version, damaged, or of the wrong size.
+        """
+        path = Path(file)
+        header = read_header(path)
+        config = dict(header["config"])
+        config["penalty"] = None if config["penalty"] is None else tuple(config["penalty"])
+        store = FileStorage(path, header, header["capacity"], create=False)
+        store.n_rows = int(store["counters"][1])
+        names = SampleIds(store["ids"], store.n_rows) if "ids" in store.specs else None
+        table = cls.__new__(cls)
+        table._take(LazyRows(Hyperparameters(**config), store, torch.device(device)), names, fused)
+        return table
+
+    def _take(self, rows: LazyRows, names: SampleIds | None, fused: bool) -> None:
+        self._rows, self._ids = rows, names
+        self._fused = fused and _kernels.usable(rows.device) and rows.own.compute_dtype == torch.float32
+        self._pending: list[tuple[Tensor, Tensor]] = []  # samples and gradients that backward() left
+
+    @property
+    def n_samples(self) -> int:
+        """N."""
+        return self._rows.storage.n_rows
+
+    @property
+    def n_classes(self) -> int:
+        """K."""
+        return self._rows.own.n_classes
+
+    @property
+    def clock(self) -> int:
+        """Steps taken."""
+        return self._rows.clock
 
     # ------------------------------------------------------------------ reading
 
-    def rows(self, index: Tensor) -> Tensor:
+    def rows(self, index: Tensor | Ids) -> Tensor:
         """Constants of some samples, as dense SGD would have them now.
 
         Parameters
         ----------
         index : Tensor of int64, shape (B,)
+            Positions in 0..N-1, or ids.
 
         Returns
         -------
@@ -119,28 +229,45 @@ class AlphaTable:
         Raises
         ------
         IndexError
-            If an index is outside 0..N-1.
+            If a position is outside 0..N-1, or an id not known.
         """
-        if self._open_parts:
-            return self._widen(self._next_part(index), index)
-        self._check_index(index)
-        return self._widen(self._current(index)[0], index)
+        if self._rows.block is not None:
+            return self._rows.block.rows(_tensor(index))
+        return self._rows.show(self._positions(index))
 
     def dense(self) -> Tensor:
-        """Return the whole table, (N, K), up to date; for AC1 the storage itself, not a copy."""
-        self.flush()
-        if self.labels is None:
-            return self._alpha
-        return self._widen(self._alpha, torch.arange(self.n_samples, device=self._alpha.device))
+        """Return the whole table, (N, K), up to date; for AC1 without rivals the storage itself, not a copy."""
+        return self._rows.show_all()
 
     def norm(self) -> float:
         """Root of the mean squared Euclidean norm of the rows."""
-        self.flush()
-        return float(torch.linalg.vector_norm(self._alpha)) / max(1, self.n_samples) ** 0.5
+        return self._rows.norm()
+
+    def gradient(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        r"""Gradient of each sample's cross-entropy in its logits, which is that in its constants. Pure.
+
+        Parameters
+        ----------
+        logits : Tensor, shape (B, K)
+        labels : Tensor of int64, shape (B,)
+        index : Tensor of int64, shape (B,)
+
+        Returns
+        -------
+        grad : Tensor, shape (B, K)
+            ``softmax(logits + alpha[index]) - onehot(labels)``.
+        log_probability : Tensor, shape (B, K)
+        """
+        if not self._fused:
+            return softmax_gradient(logits + self.rows(index), labels)
+        block = self._rows.block
+        if block is None:
+            return _kernels.shifted_gradient(logits, labels, self.rows(index))
+        return _kernels.shifted_gradient(logits, labels, *block.upcoming(index))
 
     # ------------------------------------------------------------------ moving
 
-    def step(self, index: Tensor, grad: Tensor, lr: float | None = None) -> None:
+    def step(self, index: Tensor | Ids, grad: Tensor, lr: float | None = None) -> None:
         """Advance the clock by one step of SGD; touches only the rows in ``index``.
 
         Parameters
@@ -155,221 +282,322 @@ class AlphaTable:
         Raises
         ------
         IndexError
-            If an index is outside 0..N-1. The table is as it was.
+            If a position is outside 0..N-1, or an id not known.
         ValueError
-            If ``grad`` is not (B, K). The table is as it was.
+            If ``grad`` is not (B, K), or NaN or infinite somewhere, or ``lr`` is no finite number >= 0.
+            After an error the table is as it was. Between :meth:`open` and :meth:`close` gradients are not looked at.
         """
-        if self._open_parts:
-            self._next_part(index).add_(self._narrow(grad, index), alpha=-(self.lr if lr is None else lr))
-            self._open_step += 1
-            self._open_pointer += index.shape[0] * index.element_size()
-            return
-        if grad.shape != (index.shape[0], self.n_classes):
+        rate = self._rows.own.lr if lr is None else check_rate("lr", lr)
+        if grad.shape != (len(index), self.n_classes):
             raise ValueError(
                 f"grad has shape {tuple(grad.shape)}, expected ({len(index)}, {self.n_classes}): "
                 "one row per entry of index and one column per class."
             )
-        rate = self.lr if lr is None else lr
-        self._check_index(index)
-        grad = self._narrow(grad, index).to(self._alpha.dtype)
-        if self._plain:
-            self._alpha.index_add_(0, index, grad, alpha=-rate)
-        elif self._products is not None:
-            self._linear_step(index, grad, rate)
+        if self._rows.block is not None:
+            self._rows.block.step(_tensor(index), grad, rate)
         else:
-            self._proximal_step(index, grad, rate)
+            self._step(self._positions(index), grad, rate)
 
-    def open(self, index: Tensor, sizes: list[int]) -> None:
-        """Announce the samples of the coming steps, so that their rows are gathered and written back at one go.
+    def open(self, index: Tensor | Ids, sizes: Sequence[int]) -> None:
+        """Announce the samples of the coming steps, so that their rows are gathered and moved at one go.
 
-        Until :meth:`close`, ``rows`` and ``step`` take the parts ``torch.split(index, sizes)`` one after the other. It
-        changes no result. A table with momentum, decay or penalty moves at every step; it gains only that the
-        positions are checked once, which makes a GPU wait once.
+        Until :meth:`close`, ``rows`` and ``step`` take the parts ``torch.split(index, sizes)`` one after the other.
+        It changes no result, but for rounding. Gradients are kept as they are given, not copied, and are not
+        looked at for NaN.
 
         Parameters
         ----------
         index : Tensor of int64, shape (M,)
             All different.
-        sizes : list of int
+        sizes : sequence of int
             Samples of each step; their sum is M.
 
         Raises
         ------
         IndexError
-            If an index is outside 0..N-1.
+            If a position is outside 0..N-1, or an id not known.
+        ValueError
+            If a sample stands there twice, if ``sizes`` does not add up to M, or if they are too many steps.
         RuntimeError
             If it was called before without ``close``; and from then on, if ``rows``, ``step``, ``flush`` or ``dense``
             is called in another way.
         """
-        if self._is_open:
+        rows = self._rows
+        if rows.block is not None:
             raise RuntimeError("open() was called twice: call close() after the steps over the first samples.")
-        self._check_index(index)
-        self._is_open = True
-        if self._plain:
-            self._open_index, self._open_rows = index, self._alpha.index_select(0, index)
-            self._open_parts = list(torch.split(self._open_rows, sizes))
-            self._open_step, self._open_pointer = 0, index.data_ptr()
+        if sum(sizes) != len(index):
+            raise ValueError(f"sizes add up to {sum(sizes)} and index has {len(index)} samples: give a size per step.")
+        if isinstance(rows.motion, Linear) and len(sizes) > rows.motion.products.capacity // 2:
+            limit = rows.motion.products.capacity // 2
+            raise ValueError(f"{len(sizes)} steps were announced, expected at most {limit}: open() fewer at a time.")
+        at = self._positions(index)
+        if _has_repeats(at):
+            raise ValueError("a sample stands twice in index, expected all different: open() fewer steps at a time.")
+        rows.open(at, _tensor(index), list(sizes))
 
     def close(self) -> None:
-        """Write back the rows that :meth:`open` gathered."""
-        if self._open_parts:
-            self._alpha.index_copy_(0, self._open_index, self._open_rows)
-            self._open_parts = []
-        self._is_open = False
+        """Write back the rows that :meth:`open` gathered, after the steps taken since."""
+        self._rows.close()
 
     def flush(self) -> None:
         """Bring every row up to date."""
-        if self._open_parts:
-            raise RuntimeError("the announced rows are not written back yet: call close() first.")
-        if self._plain:
-            return
-        chunk = max(1, _CHUNK // self._alpha.shape[1])
-        for start in range(0, self.n_samples, chunk):
-            index = torch.arange(start, min(start + chunk, self.n_samples), device=self._alpha.device)
-            self._store(index, *self._current(index))
-        if self._products is not None:
-            self._oldest = self._products.clock
+        self._rows.flush()
+
+    def extend(self, n_samples: int, *, labels: Tensor | None = None, ids: Ids | None = None) -> None:
+        """Add samples after those that are there, which keep their positions, constants and velocities.
+
+        Parameters
+        ----------
+        n_samples : int
+            How many.
+        labels : Tensor of int64, shape (n_samples,), optional
+            As in the class.
+        ids : Tensor or sequence of int or of str, shape (n_samples,), optional
+            Needed if the table has ids.
+
+        Raises
+        ------
+        ValueError
+            If labels or ids are missing, of the wrong length, or an id is there already.
+        RuntimeError
+            If samples are announced by :meth:`open`.
+        OSError
+            If the disk has no room: a file that grows beyond its spare room is written anew beside the old one, which
+            it then replaces. After an error the table is as it was.
+        """
+        self._refuse_in_block()
+        if n_samples < 0:
+            raise ValueError(f"n_samples is {n_samples}, expected the number of samples to add.")
+        if (ids is None) != (self._ids is None):
+            raise ValueError("give ids for new samples if, and only if, the table was made with ids.")
+        own, first = self._rows.own, self.n_samples
+        labels = check_labels(labels, n_samples, self.n_classes) if own.needs_labels else None
+        names = None if self._ids is None or ids is None else self._ids.extended(ids, n_samples)
+        self._rows.grow(first + n_samples)
+        self._rows.begin(first, labels)
+        self._name(names)
+
+    def sync(self) -> None:
+        """Write a file's changes to the disk now: they outlive the process without it, but not a power failure."""
+        self._rows.storage.sync()
+
+    # ------------------------------------------------------------------ in a loop of one's own
+
+    def cross_entropy(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        index: Tensor | Ids,
+        *,
+        reduction: Literal["mean", "sum", "none"] = "mean",
+    ) -> Tensor:
+        r"""Softmax cross-entropy of ``logits + alpha[index]``, differentiable in the logits.
+
+        ``backward`` leaves each sample's own gradient, :math:`\mathrm{softmax}(m + \alpha) - \mathrm{onehot}(y)`, to
+        :meth:`step_pending`, whatever the loss was divided or multiplied by on the way (the batch's size,
+        accumulation, a loss scale).
+
+        Parameters
+        ----------
+        logits : Tensor, shape (B, K)
+            Of the network; computed in float32 if they are in 16 bits.
+        labels : Tensor of int64, shape (B,)
+            Observed labels.
+        index : Tensor of int64, shape (B,)
+            The samples: positions in 0..N-1, or ids.
+        reduction : {"mean", "sum", "none"}, default="mean"
+            As in ``torch.nn.functional.cross_entropy``.
+
+        Returns
+        -------
+        Tensor
+            A number, or (B,) with ``reduction="none"``.
+
+        Raises
+        ------
+        IndexError
+            If a position is outside 0..N-1, or an id not known.
+        ValueError
+            If the shapes do not fit, or ``reduction`` is unknown.
+        """
+        if logits.shape != (len(index), self.n_classes) or labels.shape != (len(index),):
+            raise ValueError(
+                f"logits has shape {tuple(logits.shape)}, labels {tuple(labels.shape)} and index {len(index)} entries; "
+                f"expected (B, {self.n_classes}), (B,) and B."
+            )
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(f"reduction is {reduction!r}, expected 'mean', 'sum' or 'none'.")
+        if self._rows.block is not None:
+            at = _tensor(index)
+            alpha = self._rows.block.rows(at)
+        else:
+            at = self._positions(index).clone()  # a loader may use its memory again
+            alpha = self._rows.show(at)
+        loss: Tensor = shifted_cross_entropy(logits, alpha, labels, lambda grad: self._pending.append((at, grad)))
+        if reduction == "none":
+            return loss
+        return loss.mean() if reduction == "mean" else loss.sum()
+
+    def step_pending(self, lr: float | None = None) -> None:
+        """Step with what ``backward`` left since the last time, summed over each sample.
+
+        Parameters
+        ----------
+        lr : float, optional
+            As in :meth:`step`.
+
+        Raises
+        ------
+        RuntimeError
+            If no gradient is pending.
+        ValueError
+            As in :meth:`step`. The table is as it was, and the gradients are still pending.
+        """
+        if not self._pending:
+            raise RuntimeError("no gradient is pending: call backward() on the loss of cross_entropy() first.")
+        rate = self._rows.own.lr if lr is None else check_rate("lr", lr)
+        (at, grad), *more = self._pending
+        if more:
+            at = torch.cat([at, *(other for other, _ in more)])
+            grad = torch.cat([grad, *(other for _, other in more)])
+        if self._rows.block is not None:
+            self._rows.block.step(at, grad, rate)
+        else:
+            self._step(at, grad, rate)
+        self._pending.clear()
+
+    def discard_pending(self) -> None:
+        """Forget what ``backward`` left, as after a step that a loss scaler skips."""
+        self._pending.clear()
+
+    # ------------------------------------------------------------------ saving
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a table needs to go on bit for bit.
+
+        Returns
+        -------
+        dict
+            Numbers, strings and tensors, for ``torch.save``. As in torch's optimisers the tensors are the table's own,
+            not copies.
+
+        Raises
+        ------
+        RuntimeError
+            If gradients are pending, or samples are announced by :meth:`open`.
+        """
+        self._refuse_in_block()
+        if self._pending:
+            raise RuntimeError("gradients are pending: call step_pending() or discard_pending() first.")
+        storage = self._rows.storage
+        return {
+            "version": _STATE_VERSION,
+            "hyperparameters": dict(vars(self._rows.own)),
+            "ids": None if self._ids is None else self._ids.values.tolist(),
+            "arrays": {name: storage[name] for name in storage.specs if name != "ids"},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become the table that ``state`` was taken of, rate and seed included.
+
+        Parameters
+        ----------
+        state : dict
+            Of :meth:`state_dict`.
+
+        Raises
+        ------
+        ValueError
+            If it is of a table of another kind, size or version. The table is as it was.
+        RuntimeError
+            If samples are announced by :meth:`open`.
+        """
+        self._refuse_in_block()
+        if state.get("version") != _STATE_VERSION:
+            raise ValueError(f"the state is of version {state.get('version')!r}, expected {_STATE_VERSION}.")
+        own, storage, arrays = self._rows.own, self._rows.storage, state["arrays"]
+        own.check_same(state["hyperparameters"], "the state")
+        if (state["ids"] is None) != (self._ids is None):
+            raise ValueError("one of the state and this table has ids, and one has none: make the table like it.")
+        n_samples = len(arrays["alpha"])
+        if n_samples != self.n_samples:
+            raise ValueError(
+                f"the state has {n_samples} samples and this table {self.n_samples}: "
+                "make it with as many, or extend() it."
+            )
+        names = None if state["ids"] is None else SampleIds(state["ids"], n_samples)
+        for name, array in arrays.items():
+            if array.shape != storage[name].shape:
+                raise ValueError(
+                    f"the {name} of the state has shape {tuple(array.shape)}, expected {tuple(storage[name].shape)}."
+                )
+        for name, array in arrays.items():
+            storage[name].copy_(array)
+        self._rows.own = replace(own, **{key: state["hyperparameters"][key] for key in ("lr", "seed")})
+        self._rows.bind()
+        self._name(names)
+        self._pending.clear()
 
     # ------------------------------------------------------------------ inside
 
-    def _next_part(self, index: Tensor) -> Tensor:
-        """Rows of the next of the announced samples, (B, W), a view; they must be the ones asked for."""
-        if index.data_ptr() != self._open_pointer or self._open_step == len(self._open_parts):
-            raise RuntimeError(
-                "open() announced other samples than these as the next ones: "
-                "take the parts of its index in order, one a step, or close() first."
+    def _step(self, at: Tensor, grad: Tensor, rate: float) -> None:
+        """One step, if the gradient is finite."""
+        # A sum is finite if all of it is, and takes a fortieth of the time to look at; it may also overflow.
+        if not math.isfinite(float(grad.sum())) and not bool(torch.isfinite(grad).all()):
+            bad = int((~torch.isfinite(grad).all(dim=1)).nonzero()[0])
+            raise ValueError(
+                f"grad is NaN or infinite in row {bad}, expected finite numbers: "
+                "leave this step out (discard_pending(), in a loop), and look for what diverged."
             )
-        return self._open_parts[self._open_step]
+        self._rows.step(at, grad, rate)
 
-    def _current(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Constants and velocities (B, W) after all the steps that these rows missed."""
-        alpha = self._alpha.index_select(0, index)
-        if self._products is not None:
-            assert self._seen is not None
-            products = self._products.since(self._seen[index]).to(alpha.dtype)  # (B, 2, 2)
-            if self._velocity is None:
-                return products[:, 0, :1] * alpha, None
-            velocity = self._velocity[index]
-            return (
-                products[:, 0, :1] * alpha + products[:, 0, 1:] * velocity,
-                products[:, 1, :1] * alpha + products[:, 1, 1:] * velocity,
+    def _positions(self, index: Tensor | Ids) -> Tensor:
+        """Positions (B,) of samples, checked."""
+        if self._ids is not None:
+            return self._ids.rows(index).to(self._rows.device)
+        at = torch.as_tensor(index)
+        if at.dim() != 1 or at.dtype not in (torch.int64, torch.int32):
+            raise ValueError(
+                f"index is {at.dtype} of shape {tuple(at.shape)}, expected positions of samples, int64 of shape (B,)."
             )
-        if self._shrunk is not None:
-            missed = self._path - self._shrunk[index]  # (B,)
-            return self._proximal(alpha, missed), None
-        return alpha, None
+        if len(at):
+            low, high = torch.stack(torch.aminmax(at)).tolist()
+            if low < 0 or high >= self.n_samples:
+                raise IndexError(
+                    f"index holds {low} to {high}, expected positions 0 to {self.n_samples - 1} "
+                    f"of the {self.n_samples} training samples of this table."
+                )
+        return at.long().to(self._rows.device)
 
-    def _store(self, index: Tensor, alpha: Tensor, velocity: Tensor | None) -> None:
-        """Write rows back as of now. Repeats in ``index`` carry equal values, so their order is of no matter."""
-        self._alpha.index_copy_(0, index, alpha)
-        if velocity is not None:
-            assert self._velocity is not None
-            self._velocity.index_copy_(0, index, velocity)
-        if self._products is not None:
-            assert self._seen is not None
-            self._seen[index] = self._products.clock
-        if self._shrunk is not None:
-            self._shrunk[index] = self._path
+    def _name(self, names: SampleIds | None) -> None:
+        """Take the names of the samples, and keep them where the rows are kept."""
+        self._ids = names
+        if names is not None and "ids" in self._rows.storage.specs:
+            self._rows.storage["ids"].copy_(torch.from_numpy(names.values))
 
-    def _linear_step(self, index: Tensor, grad: Tensor, lr: float) -> None:
-        """One step with momentum or decay: the step without gradient, then the gradient's part, which is additive."""
-        assert self._products is not None
-        alpha, velocity = self._current(index)
-        mu, decay = self.momentum, self.weight_decay
-        look = 1.0 + mu if self.nesterov else 1.0
-        across = -lr * mu * mu if self.nesterov else -lr * mu
-        self._products.advance((1.0 - lr * decay * look, across, decay, mu))
-        if velocity is None:
-            self._store(index, (1.0 - lr * decay) * alpha, None)
-        else:
-            self._store(index, (1.0 - lr * decay * look) * alpha + across * velocity, decay * alpha + mu * velocity)
-            assert self._velocity is not None
-            self._velocity.index_add_(0, index, grad)
-        self._alpha.index_add_(0, index, grad, alpha=-lr * look)
-        if self._products.clock - self._oldest >= self._products.capacity:
-            self.flush()  # at most once in `capacity` steps, so its O(N) is spread thin
-
-    def _proximal_step(self, index: Tensor, grad: Tensor, lr: float) -> None:
-        """One proximal step: the gradient first, summed over repeats, then the penalty."""
-        assert self.penalty is not None
-        name, strength = self.penalty
-        self._store(index, *self._current(index))
-        self._alpha.index_add_(0, index, grad, alpha=-lr)
-        # (1 + lr s) multiplies over l2's steps, the thresholds lr s add up over l1's and the group's.
-        self._path += math.log1p(lr * strength) if name == "l2" else lr * strength
-        self._store(index, *self._current(index))
-
-    def _proximal(self, alpha: Tensor, missed: Tensor) -> Tensor:
-        """Penalty's proximal map over a stretch of the path: (B, W) rows, (B,) float64 lengths."""
-        assert self.penalty is not None
-        length = missed[:, None].to(alpha.dtype)  # (B, 1)
-        if self.penalty[0] == "l2":
-            return alpha * torch.exp(-missed)[:, None].to(alpha.dtype)
-        if self.penalty[0] == "l1":
-            return torch.sign(alpha) * torch.clamp(alpha.abs() - length, min=0.0)
-        norm = torch.linalg.vector_norm(alpha, dim=1, keepdim=True)  # (B, 1)
-        return alpha * torch.clamp(1.0 - length / norm.clamp(min=torch.finfo(norm.dtype).tiny), min=0.0)
-
-    def _widen(self, stored: Tensor, index: Tensor) -> Tensor:
-        """(B, W) as stored to (B, K) as seen by the network."""
-        if self.labels is None:
-            return stored
-        wide = stored.new_zeros(len(index), self.n_classes)
-        return wide.scatter_(1, self.labels[index][:, None], stored)
-
-    def _narrow(self, grad: Tensor, index: Tensor) -> Tensor:
-        """(B, K) gradient to the (B, W) that is stored."""
-        return grad if self.labels is None else grad.gather(1, self.labels[index][:, None])
-
-    def _check_index(self, index: Tensor) -> None:
-        """Raise IndexError for a position outside the table; not again for samples that open() has checked."""
-        if self._is_open or not len(index):
-            return
-        low, high = int(index.min()), int(index.max())
-        if low < 0 or high >= self.n_samples:
-            raise IndexError(
-                f"index holds {low} to {high}, expected positions 0 to {self.n_samples - 1} "
-                f"of the {self.n_samples} training samples of this table."
-            )
+    def _refuse_in_block(self) -> None:
+        if self._rows.block is not None:
+            raise RuntimeError("the announced rows are not written back yet: call close() first.")
 
 
-def _check_hyperparameters(
-    variant: str, lr: float, momentum: float, nesterov: bool, weight_decay: float, penalty: Penalty | None
-) -> None:
-    """Raise ValueError naming the first parameter that is out of its range."""
-    if variant not in ("AC1", "AC2"):
-        raise ValueError(f"variant is {variant!r}, expected 'AC1' or 'AC2'.")
-    for name, value in (("lr", lr), ("momentum", momentum), ("weight_decay", weight_decay)):
-        if not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} is {value!r}, expected a finite number >= 0.")
-    if nesterov and not momentum:
-        raise ValueError("nesterov needs a momentum, and momentum is 0.")
-    check_penalty(penalty)
-    if penalty is not None and penalty[1] and (momentum or weight_decay):
-        raise ValueError(
-            f"penalty {penalty[0]!r} was given with momentum {momentum} and weight_decay {weight_decay}: "
-            "set both to 0 (steps that a row skips have a closed form only then)."
-        )
+def _new_file(
+    path: Path, own: Hyperparameters, specs: dict[str, Spec], n_samples: int, names: SampleIds | None
+) -> FileStorage:
+    if path.exists():
+        raise FileExistsError(f"{path} is there already: AlphaTable.resume({str(path)!r}) opens it.")
+    if names is not None:
+        if names.values.dtype.kind != "i":
+            raise ValueError("ids are strings, and a file keeps integers only: number the samples.")
+        specs = specs | {"ids": Spec((), torch.int64)}
+    return FileStorage(path, {"config": vars(own), "specs": specs, "capacity": n_samples}, n_samples, create=True)
 
 
-def check_penalty(penalty: Penalty | None) -> None:
-    """Raise ValueError if this is no penalty: neither None nor a pair of a known name and a strength."""
-    if penalty is None:
-        return
-    if len(penalty) != 2:
-        raise ValueError(f"penalty is {penalty!r}, expected a pair (name, strength) such as ('group', 0.1).")
-    name, strength = penalty
-    if name not in PENALTIES:
-        raise ValueError(f"penalty is {name!r}, expected one of {', '.join(map(repr, PENALTIES))}.")
-    if not (isinstance(strength, (int, float)) and math.isfinite(strength) and strength >= 0):
-        raise ValueError(f"the strength of penalty {name!r} is {strength!r}, expected a finite number >= 0.")
+def _tensor(index: Tensor | Ids) -> Tensor:
+    if not isinstance(index, Tensor):
+        raise TypeError(f"index is {type(index).__name__}, expected a tensor: open() knows its parts by their memory.")
+    return index
 
 
-def _check_labels(labels: Tensor | None, n_samples: int, n_classes: int) -> Tensor:
-    if labels is None:
-        raise ValueError("variant 'AC2' keeps the constant of the observed label: give labels, one per sample.")
-    if labels.shape != (n_samples,):
-        raise ValueError(f"labels has shape {tuple(labels.shape)} and the table {n_samples} samples: give one each.")
-    if n_samples and (int(labels.min()) < 0 or int(labels.max()) >= n_classes):
-        raise ValueError(f"labels run from {int(labels.min())} to {int(labels.max())}, expected 0 to {n_classes - 1}.")
-    return labels
+def _has_repeats(at: Tensor) -> bool:
+    ordered = at.sort().values
+    return bool((ordered[1:] == ordered[:-1]).any())

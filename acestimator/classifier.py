@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 from acestimator import _inputs, backbones, detection
 from acestimator._device import place, resolve_device
+from acestimator._hyperparameters import check_penalty
 from acestimator._progress import progress
-from acestimator.alpha import check_penalty
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective
 from acestimator.presets import PRESETS, Preset, resolve
 from acestimator.training import BatchOrder, TrainingPlan, predict_logits, train

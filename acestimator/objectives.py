@@ -10,7 +10,9 @@ import math
 import torch
 from torch import Tensor
 
-from acestimator.alpha import AlphaTable, Penalty, Variant, check_penalty
+from acestimator._hyperparameters import Penalty, Variant, check_penalty
+from acestimator._softmax import softmax_gradient
+from acestimator.alpha import AlphaTable
 from acestimator.detection import observed_score
 from acestimator.mixture import ScoreMixture
 
@@ -188,7 +190,7 @@ class AutoCleansing(CrossEntropy):
 
     def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         """Closed form at ``logits + alpha[index]``."""
-        return softmax_gradient(logits + self.table.rows(index), labels)
+        return self.table.gradient(logits, labels, index)
 
     def open(self, index: Tensor, sizes: list[int]) -> None:
         """Gather the rows of these samples."""
@@ -236,12 +238,6 @@ class AutoCleansing(CrossEntropy):
             self.mixture = ScoreMixture.start(scores, self.sample_weight)
         else:
             self.mixture = self.mixture.refit(scores, self.sample_weight)
-
-
-def softmax_gradient(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradient of the cross-entropy, ``softmax(logits) - onehot(labels)``, and log-probabilities; both (B, K)."""
-    log_probability = torch.log_softmax(logits, dim=1)
-    return log_probability.exp().scatter_(1, labels.unsqueeze(1), -1.0, reduce="add"), log_probability
 
 
 def _refit_epochs(max_epochs: int) -> frozenset[int]:

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from acestimator.alpha import Penalty
+from acestimator._hyperparameters import Penalty
 from acestimator.training import batch_sizes
 
 

@@ -4,13 +4,16 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from motions import MOTIONS
 
 from acestimator import AlphaTable
 from acestimator._products import WindowProducts
 
 N, K = 7, 3
+rates = st.sampled_from([0.0, 0.01, 0.3, 1.0])
+plans = st.lists(st.tuples(st.lists(st.integers(0, N - 2), min_size=1, max_size=5), rates), min_size=1, max_size=60)
 
 
 def schedule(step):
@@ -20,14 +23,18 @@ def schedule(step):
 class Dense:
     """The reference: an (N, K) parameter under torch.optim.SGD."""
 
-    def __init__(self, labels=None, **hyperparameters):
+    def __init__(self, n_samples=N, n_classes=K, labels=None, dtype=torch.float64, **hyperparameters):
         self.labels = labels
-        self.parameter = torch.nn.Parameter(torch.zeros(N, K, dtype=torch.float64))
+        self.parameter = torch.nn.Parameter(torch.zeros(n_samples, n_classes, dtype=dtype))
         self.optimizer = torch.optim.SGD([self.parameter], **hyperparameters)
+
+    @property
+    def value(self):
+        return self.parameter.detach()
 
     def step(self, index, grad, lr):
         if self.labels is not None:
-            grad = grad * torch.nn.functional.one_hot(self.labels[index], K)
+            grad = grad * torch.nn.functional.one_hot(self.labels[index], grad.shape[1])
         self.parameter.grad = torch.zeros_like(self.parameter).index_add(0, index, grad)
         self.optimizer.param_groups[0]["lr"] = lr
         self.optimizer.step()
@@ -37,51 +44,103 @@ class Dense:
     momentum=st.sampled_from([0.0, 0.5, 0.9, 0.99]),
     nesterov=st.booleans(),
     weight_decay=st.sampled_from([0.0, 5e-5, 1e-2, 0.3]),
-    variant=st.sampled_from(["AC1", "AC2"]),
-    plan=st.lists(st.lists(st.integers(0, N - 2), min_size=1, max_size=5), min_size=1, max_size=60),
+    layout=st.sampled_from(["AC1", "AC2", "all rivals"]),
+    plan=plans,
+    block=st.sampled_from([3, 256]),
     seed=st.integers(0, 2**31),
 )
-def test_rows_and_dense_equal_torch_sgd(momentum, nesterov, weight_decay, variant, plan, seed):
-    """Repeats in and across batches, ragged batches; the last sample is never visited."""
+def test_rows_and_dense_equal_torch_sgd(momentum, nesterov, weight_decay, layout, plan, block, seed):
+    """Repeats in and across batches, ragged batches, any rates, a window of 6 steps or a long one.
+
+    The last sample is never visited. Sparse AC1 that keeps all rivals drops nothing.
+    """
     nesterov = nesterov and momentum > 0
+    hyperparameters = {"lr": 1.0, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(K, (N,), generator=generator)
     table = AlphaTable(
         N,
         K,
-        variant=variant,
+        variant="AC2" if layout == "AC2" else "AC1",
+        rivals=K - 1 if layout == "all rivals" else None,
         labels=labels,
-        lr=1.0,
-        momentum=momentum,
-        nesterov=nesterov,
-        weight_decay=weight_decay,
         dtype=torch.float64,
+        **hyperparameters,
     )
-    dense = Dense(
-        labels if variant == "AC2" else None, lr=1.0, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay
-    )
-    for step, batch in enumerate(plan):
+    if momentum or weight_decay:
+        table._rows.motion.products = WindowProducts.empty(block)
+    dense = Dense(labels=labels if layout == "AC2" else None, **hyperparameters)
+    for batch, lr in plan:
         index = torch.tensor(batch)
-        expected = dense.parameter.detach()[index]
-        torch.testing.assert_close(table.rows(index), expected, rtol=0, atol=1e-12)
+        torch.testing.assert_close(table.rows(index), dense.value[index], rtol=0, atol=1e-12)
         grad = torch.randn(len(batch), K, dtype=torch.float64, generator=generator)
+        table.step(index, grad, lr)
+        dense.step(index, grad, lr)
+    torch.testing.assert_close(table.dense(), dense.value, rtol=0, atol=1e-12)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    momentum=st.sampled_from([0.0, 0.9, 0.99]),
+    nesterov=st.booleans(),
+    weight_decay=st.sampled_from([0.0, 5e-5, 1e-2]),
+    variant=st.sampled_from(["AC1", "AC2"]),
+    seed=st.integers(0, 2**31),
+)
+def test_a_thousand_steps_of_float32_stay_within_5e_5(momentum, nesterov, weight_decay, variant, seed):
+    """Constants up to 10: the gradient pulls outwards, and back from beyond it. 20 samples, two of them a step."""
+    n_samples = 20
+    nesterov = nesterov and momentum > 0
+    hyperparameters = {"lr": 1.0, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(K, (n_samples,), generator=generator)
+    table = AlphaTable(n_samples, K, variant=variant, labels=labels, **hyperparameters)
+    dense = Dense(n_samples, labels=labels if variant == "AC2" else None, dtype=torch.float32, **hyperparameters)
+    largest = 0.0
+    for step in range(1000):
+        index = torch.randperm(n_samples, generator=generator)[:2]
+        lr = 3.0 * (1.0 - momentum) * schedule(step)
+        now = dense.value[index]
+        noise = torch.rand(now.shape, generator=generator)
+        grad = torch.where(now.abs() < 9.0, -torch.sign(now + 1e-3) * noise, now / 9.0 * noise)
+        torch.testing.assert_close(table.rows(index), now, rtol=0, atol=5e-5)
+        table.step(index, grad, lr)
+        dense.step(index, grad, lr)
+        largest = max(largest, float(dense.value.abs().max()))
+    assert largest > 8.0
+    torch.testing.assert_close(table.dense(), dense.value, rtol=0, atol=5e-5)
+
+
+@pytest.mark.parametrize("clock", [2**24 - 3, 2**53 - 300])
+def test_a_late_clock_is_as_exact_as_an_early_one(clock):
+    """Beyond these counts a float32, and a float64, has no odd numbers."""
+    hyperparameters = {"lr": 1.0, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}
+    table = AlphaTable(N, K, dtype=torch.float64, **hyperparameters)
+    table._rows.set_time(clock, clock, 0.0)
+    table._rows._mark.fill_(clock)
+    dense, generator = Dense(**hyperparameters), torch.Generator().manual_seed(0)
+    for step in range(600):
+        index = torch.randint(N - 1, (2,), generator=generator)
+        grad = torch.randn(2, K, dtype=torch.float64, generator=generator)
+        torch.testing.assert_close(table.rows(index), dense.value[index], rtol=0, atol=1e-12)
         table.step(index, grad, schedule(step))
         dense.step(index, grad, schedule(step))
-    torch.testing.assert_close(table.dense(), dense.parameter.detach(), rtol=0, atol=1e-12)
+    assert table.clock == clock + 600
+    torch.testing.assert_close(table.dense(), dense.value, rtol=0, atol=1e-12)
 
 
 def test_a_row_that_waited_for_many_windows_is_exact():
     """Blocks of 4 make a window of 12 steps; a row waits 100, and the table sweeps itself in between."""
-    table = AlphaTable(N, K, lr=0.3, momentum=0.9, nesterov=True, weight_decay=0.1, dtype=torch.float64)
-    table._products = WindowProducts(block=4)
-    dense = Dense(lr=0.3, momentum=0.9, nesterov=True, weight_decay=0.1)
-    generator = torch.Generator().manual_seed(0)
+    hyperparameters = {"lr": 0.3, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1}
+    table = AlphaTable(N, K, dtype=torch.float64, **hyperparameters)
+    table._rows.motion.products = WindowProducts.empty(block=4)
+    dense, generator = Dense(**hyperparameters), torch.Generator().manual_seed(0)
     for step in range(100):
         index = torch.tensor([0, 1]) if step == 0 else torch.tensor([1 + step % 3])
         grad = torch.randn(len(index), K, dtype=torch.float64, generator=generator)
         table.step(index, grad, schedule(step))
         dense.step(index, grad, schedule(step))
-        torch.testing.assert_close(table.rows(torch.arange(N)), dense.parameter.detach(), rtol=0, atol=1e-12)
+        torch.testing.assert_close(table.rows(torch.arange(N)), dense.value, rtol=0, atol=1e-12)
 
 
 @given(st.integers(1, 200), st.integers(0, 2**31))
@@ -90,16 +149,18 @@ def test_window_products_equal_the_product_of_the_steps(n_steps, seed):
     matrices = torch.eye(2, dtype=torch.float64) + 0.1 * torch.randn(
         n_steps, 2, 2, dtype=torch.float64, generator=generator
     )
-    products = WindowProducts(block=5)
+    products = WindowProducts.empty(block=5)
     for matrix in matrices:
-        products.advance(tuple(matrix.flatten().tolist()))
+        products.advance([tuple(matrix.flatten().tolist())])
     first = max(0, n_steps - products.capacity)
     expected, product = [], torch.eye(2, dtype=torch.float64)
     for time in range(n_steps, first - 1, -1):
         expected.append(product)
         product = product @ matrices[time - 1]
     times = torch.arange(n_steps, first - 1, -1)
-    torch.testing.assert_close(products.since(times), torch.stack(expected), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(
+        products.since(times), torch.stack(expected).transpose(1, 2).reshape(-1, 4), rtol=1e-10, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("name", ["l2", "l1", "group"])
@@ -127,22 +188,50 @@ def test_lazy_penalties_equal_a_proximal_step_on_every_row(name):
     torch.testing.assert_close(table.dense(), dense, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("variant", ["AC1", "AC2"])
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_announcing_the_samples_changes_nothing(variant, momentum):
-    labels = torch.arange(N) % K
-    tables = [AlphaTable(N, K, variant=variant, labels=labels, lr=0.3, momentum=momentum) for _ in range(2)]
+LAYOUTS = {"AC1": {}, "AC2": {"variant": "AC2"}, "sparse": {"rivals": 2}}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_announcing_the_samples_changes_nothing(motion, layout):
+    """Rates change from step to step; the last of the announced steps is not taken."""
+    labels, n_classes = torch.arange(N) % K, 6
+    parameters = {"labels": labels, "lr": 0.3, "dtype": torch.float64, **MOTIONS[motion], **LAYOUTS[layout]}
+    tables = [AlphaTable(N, n_classes, **parameters) for _ in range(2)]
+    for table in tables:
+        if hasattr(table._rows.motion, "products"):
+            table._rows.motion.products = WindowProducts.empty(block=4)
     generator = torch.Generator().manual_seed(1)
-    for _ in range(3):
+    for epoch in range(9):
         order = torch.randperm(N, generator=generator)
         tables[0].open(order, [2, 2, 2, 1])
-        for index in order.split(2):
-            grad = torch.randn(len(index), K, generator=generator)
-            assert torch.equal(tables[0].rows(index), tables[1].rows(index))
+        for step, index in enumerate(order.split(2)[:3]):
+            grad = torch.randn(len(index), n_classes, dtype=torch.float64, generator=generator)
+            torch.testing.assert_close(tables[0].rows(index), tables[1].rows(index), rtol=0, atol=1e-12)
             for table in tables:
-                table.step(index, grad)
+                table.step(index, grad, schedule(4 * epoch + step))
         tables[0].close()
-    assert torch.equal(tables[0].dense(), tables[1].dense())
+    torch.testing.assert_close(tables[0].dense(), tables[1].dense(), rtol=0, atol=1e-12)
+    assert tables[0].dense().abs().max() > 0.1
+
+
+def test_a_sparse_row_is_the_dense_one_cut_to_the_largest_rivals_after_each_visit():
+    """The label stays, whatever its size; two rivals of five are kept."""
+    n_classes, rivals, lr = 6, 2, 0.3
+    labels = torch.arange(N) % n_classes
+    table = AlphaTable(N, n_classes, labels=labels, rivals=rivals, lr=lr, dtype=torch.float64)
+    expected, generator = torch.zeros(N, n_classes, dtype=torch.float64), torch.Generator().manual_seed(0)
+    for _ in range(50):
+        index = torch.randperm(N, generator=generator)[:3]
+        grad = torch.randn(3, n_classes, dtype=torch.float64, generator=generator)
+        torch.testing.assert_close(table.rows(index), expected[index], rtol=0, atol=1e-12)
+        table.step(index, grad)
+        for i, g in zip(index.tolist(), grad, strict=True):
+            moved = expected[i] - lr * g
+            others = [j for j in moved.abs().argsort(descending=True).tolist() if j != labels[i]]
+            moved[others[rivals:]] = 0.0
+            expected[i] = moved
+    torch.testing.assert_close(table.dense(), expected, rtol=0, atol=1e-12)
 
 
 def test_announced_samples_are_taken_in_order_or_not_at_all():
@@ -162,11 +251,45 @@ def test_announced_samples_are_taken_in_order_or_not_at_all():
     assert not table.dense().any()
 
 
-def test_norm_is_the_root_mean_square_of_the_dense_rows_norms():
+def test_announcements_that_cannot_be_kept():
     table = AlphaTable(N, K, lr=1.0, momentum=0.9)
+    with pytest.raises(ValueError, match="stands twice in index"):
+        table.open(torch.tensor([0, 1, 0]), [2, 1])
+    with pytest.raises(ValueError, match="add up to 4 and index has 3"):
+        table.open(torch.tensor([0, 1, 2]), [2, 2])
+    table._rows.motion.products = WindowProducts.empty(block=3)
+    with pytest.raises(ValueError, match="4 steps were announced, expected at most 3"):
+        table.open(torch.tensor([0, 1, 2, 3]), [1, 1, 1, 1])
+    table.open(torch.tensor([0, 1, 2]), [2, 1])
+    with pytest.raises(TypeError, match="index is list, expected a tensor"):
+        table.rows([0, 1])
+
+
+def test_rows_changed_in_place_are_not_taken_for_those_of_the_table():
+    table = AlphaTable(N, K, lr=1.0, momentum=0.9)
+    index = torch.tensor([0, 1])
+    table.step(index, torch.ones(2, K))
+    before = table.rows(index).clone()
+    table.rows(index).zero_()
+    assert torch.equal(table.rows(index), before)
+
+
+def test_an_index_whose_memory_was_used_again_is_looked_up_again():
+    table = AlphaTable(N, K, lr=1.0, momentum=0.9)
+    index = torch.tensor([0, 1])
+    table.rows(index)
+    index.data[:] = torch.tensor([2, 3])
+    table.step(index, torch.ones(2, K))
+    assert table.dense().any(dim=1).tolist() == [False, False, True, True, False, False, False]
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_norm_is_the_root_mean_square_of_the_dense_rows_norms(motion):
+    table = AlphaTable(N, K, lr=1.0, **MOTIONS[motion])
     table.step(torch.tensor([0, 2]), torch.randn(2, K, generator=torch.Generator().manual_seed(0)))
     table.step(torch.tensor([1]), torch.ones(1, K))
-    assert table.norm() == pytest.approx(float(table.dense().norm(dim=1).square().mean().sqrt()))
+    norm = table.norm()
+    assert norm == pytest.approx(float(table.dense().norm(dim=1).square().mean().sqrt()))
 
 
 @pytest.mark.parametrize(
@@ -182,6 +305,11 @@ def test_norm_is_the_root_mean_square_of_the_dense_rows_norms():
         ({"variant": "AC2"}, "give labels, one per sample"),
         ({"variant": "AC2", "labels": torch.zeros(3, dtype=torch.int64)}, r"\(3,\).*7 samples"),
         ({"variant": "AC2", "labels": torch.full((N,), 3)}, "from 3 to 3, expected 0 to 2"),
+        ({"rivals": 1}, "give labels, one per sample"),
+        ({"rivals": K}, "rivals is 3, expected an integer from 1 to 2"),
+        ({"rivals": 1, "variant": "AC2"}, "rivals is 1 with variant 'AC2'"),
+        ({"dtype": torch.int8}, "dtype is torch.int8, expected one of torch.float32"),
+        ({"storage": "disk"}, "storage is 'disk', expected 'device' or 'pinned'"),
     ],
 )
 def test_bad_parameters(parameters, message):
@@ -189,33 +317,79 @@ def test_bad_parameters(parameters, message):
         AlphaTable(N, K, **{"lr": 1.0, **parameters})
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("motion", MOTIONS)
 @pytest.mark.parametrize(
-    ("index", "grad", "error", "message"),
+    ("index", "grad", "lr", "error", "message"),
     [
-        ([0, N], torch.ones(2, K), IndexError, f"0 to {N}, expected positions 0 to {N - 1}"),
-        ([-1, 0], torch.ones(2, K), IndexError, "-1 to 0"),
-        ([0, 1], torch.ones(2, K + 1), ValueError, r"\(2, 4\), expected \(2, 3\)"),
-        ([0, 1], torch.ones(1, K), ValueError, r"\(1, 3\), expected \(2, 3\)"),
+        ([0, N], torch.ones(2, K), None, IndexError, f"0 to {N}, expected positions 0 to {N - 1}"),
+        ([-1, 0], torch.ones(2, K), None, IndexError, "-1 to 0"),
+        ([0, 1], torch.ones(2, K + 1), None, ValueError, r"\(2, 4\), expected \(2, 3\)"),
+        ([0, 1], torch.ones(1, K), None, ValueError, r"\(1, 3\), expected \(2, 3\)"),
+        ([0, 1], torch.tensor([[0.0] * K, [0.0, math.nan, 0.0]]), None, ValueError, "NaN or infinite in row 1"),
+        ([0, 1], torch.tensor([[math.inf] * K, [0.0] * K]), None, ValueError, "NaN or infinite in row 0"),
+        ([0, 1], torch.ones(2, K), math.nan, ValueError, "lr is nan"),
+        ([0.0, 1.0], torch.ones(2, K), None, ValueError, "index is torch.float32"),
+        ([[0], [1]], torch.ones(2, K), None, ValueError, r"of shape \(2, 1\)"),
     ],
 )
-def test_a_bad_step_leaves_the_table_as_it_was(momentum, index, grad, error, message):
-    table = AlphaTable(N, K, lr=1.0, momentum=momentum)
+def test_a_bad_step_leaves_the_table_as_it_was(motion, index, grad, lr, error, message):
+    table = AlphaTable(N, K, lr=1.0, **MOTIONS[motion])
     table.step(torch.tensor([0, 1]), torch.ones(2, K))
-    before = table.dense().clone()
+    table.step(torch.tensor([2]), torch.ones(1, K))
+    before = {name: array.clone() for name, array in table.state_dict()["arrays"].items()}
     with pytest.raises(error, match=message):
-        table.step(torch.tensor(index), grad)
-    assert torch.equal(table.dense(), before)
+        table.step(torch.tensor(index), grad, lr)
+    for name, array in table.state_dict()["arrays"].items():
+        assert torch.equal(array, before[name]), name
+
+
+def test_gradients_whose_sum_overflows_are_no_error():
+    table = AlphaTable(N, K, lr=1e-38)
+    table.step(torch.tensor([0]), torch.full((1, K), 3e38))
+    torch.testing.assert_close(table.dense()[0], torch.full((K,), -3.0))
+
+
+def test_an_empty_batch_is_a_step_without_gradients():
+    table, dense = AlphaTable(N, K, lr=1.0, momentum=0.9, dtype=torch.float64), Dense(lr=1.0, momentum=0.9)
+    for index in (torch.tensor([0, 1]), torch.tensor([], dtype=torch.int64), torch.tensor([1])):
+        assert table.rows(index).shape == (len(index), K)
+        grad = torch.ones(len(index), K, dtype=torch.float64)
+        table.step(index, grad, 0.1)
+        dense.step(index, grad, 0.1)
+    torch.testing.assert_close(table.dense(), dense.value, rtol=0, atol=1e-12)
+
+
+CUDA_TABLES = [
+    {**motion, **layout, "storage": storage}
+    for motion in MOTIONS.values()
+    for layout in LAYOUTS.values()
+    for storage in ("device", "pinned")
+] + [{"fused": True}, {"fused": True, "momentum": 0.9}, {"dtype": torch.bfloat16}]
 
 
 @pytest.mark.cuda
-def test_cuda_equals_cpu():
-    tables = [AlphaTable(N, K, lr=0.3, momentum=0.9, weight_decay=0.01, device=device) for device in ("cpu", "cuda")]
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(50):
-        index = torch.randint(N, (3,), generator=generator)
-        grad = torch.randn(3, K, generator=generator)
-        for table in tables:
-            device = table.dense().device
-            table.step(index.to(device), grad.to(device))
-    torch.testing.assert_close(tables[1].dense().cpu(), tables[0].dense())
+@pytest.mark.parametrize("announced", [False, True])
+@pytest.mark.parametrize("parameters", CUDA_TABLES)
+def test_cuda_equals_cpu(parameters, announced):
+    """Rows, gradients and the table, step by step and in blocks; 16 bits to their precision."""
+    labels, generator = torch.arange(N) % K, torch.Generator().manual_seed(0)
+    tables = {
+        device: AlphaTable(N, K, labels=labels, lr=0.3, device=device, **parameters) for device in ("cpu", "cuda")
+    }
+    atol = 0.1 if parameters.get("dtype") == torch.bfloat16 else 1e-5
+    for epoch in range(20):
+        order = torch.randperm(N, generator=generator)
+        logits = torch.randn(N, K, generator=generator)
+        grads: dict[str, list[torch.Tensor]] = {device: [] for device in tables}
+        for device, table in tables.items():
+            if announced:
+                table.open(order_there := order.to(device), [3, 4])
+            parts = (order_there if announced else order.to(device)).split([3, 4])
+            for part in parts:
+                grad, _ = table.gradient(logits.to(device)[part], labels.to(device)[part], part)
+                table.step(part, grad, schedule(epoch))
+                grads[device].append(grad)
+            table.close()
+        for ours, theirs in zip(grads["cuda"], grads["cpu"], strict=True):
+            torch.testing.assert_close(ours.cpu(), theirs, rtol=0, atol=atol)
+    torch.testing.assert_close(tables["cuda"].dense().cpu(), tables["cpu"].dense(), rtol=0, atol=atol)

@@ -292,7 +292,7 @@ def test_decay_and_penalty_act_once_a_visit_whatever_the_batch_size(parameters):
         objective = AutoCleansing(variant="AC1", lr=0.3, **parameters)
         steps = len(batch_sizes(29, batch_size))
         objective.bind(labels, K, steps_per_epoch=steps, max_epochs=1, dtype=torch.float64)
-        objective.table._alpha += 1.0
+        objective.table._rows.alpha += 1.0
         for index in torch.arange(29).split(batch_sizes(29, batch_size)):
             objective.step(index, torch.zeros(len(index), K, dtype=torch.float64), 1.0)
         torch.testing.assert_close(objective.table.dense().mean().item(), math.exp(-0.3 * 0.1), rtol=1e-3, atol=0)

@@ -1,0 +1,111 @@
+"""What :class:`acestimator.AlphaTable` can be told, and the errors for what it cannot.
+
+Legend: N samples, K classes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+Variant = Literal["AC1", "AC2"]
+Penalty = tuple[str, float]
+
+PENALTIES = ("l2", "l1", "group")
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """What describes a table and its optimiser, beside its rows. Checked when it is made."""
+
+    n_classes: int
+    variant: Variant
+    rivals: int | None
+    lr: float
+    momentum: float
+    nesterov: bool
+    weight_decay: float
+    penalty: Penalty | None
+    dtype: str
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.variant not in ("AC1", "AC2"):
+            raise ValueError(f"variant is {self.variant!r}, expected 'AC1' or 'AC2'.")
+        for name in ("lr", "momentum", "weight_decay"):
+            check_rate(name, getattr(self, name))
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum, and momentum is 0.")
+        check_penalty(self.penalty)
+        if self.penalty is not None and self.penalty[1] and (self.momentum or self.weight_decay):
+            raise ValueError(
+                f"penalty {self.penalty[0]!r} was given with momentum {self.momentum} and weight_decay "
+                f"{self.weight_decay}: set both to 0 (steps that a row skips have a closed form only then)."
+            )
+        if self.rivals is not None:
+            if self.variant != "AC1":
+                raise ValueError(f"rivals is {self.rivals!r} with variant 'AC2', which has none: leave it at None.")
+            if not (isinstance(self.rivals, int) and 1 <= self.rivals < self.n_classes):
+                raise ValueError(f"rivals is {self.rivals!r}, expected an integer from 1 to {self.n_classes - 1}.")
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype is torch.{self.dtype}, expected one of torch.{', torch.'.join(DTYPES)}.")
+
+    @property
+    def storage_dtype(self) -> torch.dtype:
+        """Of the stored constants."""
+        return DTYPES[self.dtype]
+
+    @property
+    def compute_dtype(self) -> torch.dtype:
+        """Of the rows that the network sees: 16 bits are for storage only."""
+        return torch.float64 if self.dtype == "float64" else torch.float32
+
+    @property
+    def needs_labels(self) -> bool:
+        return self.variant == "AC2" or self.rivals is not None
+
+    def check_same(self, other: dict[str, Any], what: str) -> None:
+        """Raise ValueError if ``other`` describes another table; the rate may differ, and the seed."""
+        for name, ours in vars(self).items():
+            theirs = other.get(name)
+            theirs = tuple(theirs) if isinstance(theirs, list) else theirs
+            if name not in ("lr", "seed") and theirs != ours:
+                raise ValueError(f"{what} has {name} {theirs!r} and this table {ours!r}: make the table like it.")
+
+
+def check_rate(name: str, value: float) -> float:
+    """``value``, or ValueError if it is no finite number >= 0."""
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} is {value!r}, expected a finite number >= 0.")
+    return value
+
+
+def check_penalty(penalty: Penalty | None) -> None:
+    """Raise ValueError if this is no penalty: neither None nor a pair of a known name and a strength."""
+    if penalty is None:
+        return
+    if len(penalty) != 2:
+        raise ValueError(f"penalty is {penalty!r}, expected a pair (name, strength) such as ('group', 0.1).")
+    name, strength = penalty
+    if name not in PENALTIES:
+        raise ValueError(f"penalty is {name!r}, expected one of {', '.join(map(repr, PENALTIES))}.")
+    if not (isinstance(strength, (int, float)) and math.isfinite(strength) and strength >= 0):
+        raise ValueError(f"the strength of penalty {name!r} is {strength!r}, expected a finite number >= 0.")
+
+
+def check_labels(labels: Tensor | None, n_samples: int, n_classes: int) -> Tensor:
+    """Labels (N,), or ValueError if they are missing, too few, or outside 0..K-1."""
+    if labels is None:
+        raise ValueError(
+            "variant 'AC2', or rivals, keeps the constant of the observed label: give labels, one per sample."
+        )
+    if labels.shape != (n_samples,):
+        raise ValueError(f"labels has shape {tuple(labels.shape)} and the table {n_samples} samples: give one each.")
+    if n_samples and (int(labels.min()) < 0 or int(labels.max()) >= n_classes):
+        raise ValueError(f"labels run from {int(labels.min())} to {int(labels.max())}, expected 0 to {n_classes - 1}.")
+    return labels

@@ -1,0 +1,83 @@
+"""Names of samples that outlive their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Ids = Tensor | np.ndarray | Sequence[int] | Sequence[str]
+
+
+class SampleIds:
+    """Which row a sample has, by an integer or a string of the user's own.
+
+    Parameters
+    ----------
+    ids : Tensor, array or sequence of int or of str, shape (N,)
+        All different.
+    n_samples : int
+        N.
+
+    Raises
+    ------
+    ValueError
+        If they are not N, if one stands there twice, or if they are neither integers nor strings.
+    """
+
+    def __init__(self, ids: Ids, n_samples: int) -> None:
+        self.values = as_ids(ids)
+        if len(self.values) != n_samples:
+            raise ValueError(f"ids has {len(self.values)} entries and there are {n_samples} samples: give one each.")
+        self._order = np.argsort(self.values, kind="stable")
+        self._sorted = self.values[self._order]
+        twice = self._sorted[1:] == self._sorted[:-1]
+        if twice.any():
+            raise ValueError(
+                f"id {self._sorted[1:][twice][0].item()!r} stands twice in ids, expected one row for each."
+            )
+
+    def rows(self, ids: Ids) -> Tensor:
+        """Rows (B,) of samples, int64, on the CPU.
+
+        Raises
+        ------
+        IndexError
+            If one is not known.
+        """
+        wanted = as_ids(ids)
+        if wanted.dtype.kind != self.values.dtype.kind:
+            raise IndexError(f"ids such as {_first(wanted)} were asked for, expected such as {_first(self.values)}.")
+        at = np.searchsorted(self._sorted, wanted).clip(max=max(len(self.values) - 1, 0))
+        known = self._sorted[at] == wanted if len(self.values) else np.zeros(len(wanted), dtype=bool)
+        if not known.all():
+            raise IndexError(
+                f"id {wanted[~known][0].item()!r} is none of the {len(self.values)} of this table: extend() adds some."
+            )
+        return torch.from_numpy(self._order[at])
+
+    def extended(self, ids: Ids, n_samples: int) -> SampleIds:
+        """Ids of these rows and of ``n_samples`` after them."""
+        more = as_ids(ids)
+        if len(more) != n_samples:
+            raise ValueError(f"ids has {len(more)} entries and {n_samples} samples are to be added: give one each.")
+        if more.dtype.kind != self.values.dtype.kind:
+            raise ValueError(f"new ids are such as {_first(more)}, expected such as {_first(self.values)}.")
+        both = np.concatenate((self.values, more))
+        return SampleIds(both, len(both))
+
+
+def as_ids(ids: Ids) -> np.ndarray:
+    """int64 or unicode array, shape (B,)."""
+    array = ids.cpu().numpy() if isinstance(ids, Tensor) else np.asarray(ids)
+    if array.ndim == 1 and array.dtype.kind == "O" and all(isinstance(i, str) for i in array):
+        array = array.astype(str)
+    if array.ndim != 1 or array.dtype.kind not in "iuU":
+        raise ValueError(f"ids are {array.dtype} of shape {array.shape}, expected integers or strings of shape (N,).")
+    return array if array.dtype.kind == "U" else array.astype(np.int64)
+
+
+def _first(ids: np.ndarray) -> str:
+    return repr(ids[0].item()) if len(ids) else "none"

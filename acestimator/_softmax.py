@@ -1,0 +1,41 @@
+"""The gradient that everything starts from, and cross-entropy as an autograd function of it.
+
+Legend: B batch, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def softmax_gradient(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradient of the cross-entropy, ``softmax(logits) - onehot(labels)``, and log-probabilities; both (B, K)."""
+    log_probability = torch.log_softmax(logits, dim=1)
+    return log_probability.exp().scatter_(1, labels.unsqueeze(1), -1.0, reduce="add"), log_probability
+
+
+def shifted_cross_entropy(logits: Tensor, alpha: Tensor, labels: Tensor, record: Callable[[Tensor], None]) -> Tensor:
+    """Cross-entropy (B,) of ``logits + alpha``; backward hands each sample's own gradient to ``record``, unscaled."""
+    loss: Tensor = _ShiftedCrossEntropy.apply(logits, alpha, labels, record)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _ShiftedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, alpha: Tensor, labels: Tensor, record: Callable[[Tensor], None]) -> Tensor:
+        grad, log_probability = softmax_gradient(logits.to(alpha.dtype) + alpha, labels)
+        ctx.save_for_backward(grad)
+        ctx.record, ctx.dtype = record, logits.dtype
+        return log_probability.gather(1, labels[:, None]).squeeze(1).neg_()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None, None]:
+        (grad,) = ctx.saved_tensors  # (B, K)
+        ctx.record(grad)
+        return (grad * grad_output[:, None]).to(ctx.dtype), None, None, None

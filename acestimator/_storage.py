@@ -1,0 +1,243 @@
+"""Where the arrays behind :class:`acestimator.AlphaTable` lie: on a device, in the host's memory, or in a file.
+
+Legend: N rows, C rows that there is room for.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import mmap
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+MAGIC = b"acestimator alpha table\n"
+VERSION = 1  # of the file's layout
+_PAGE = 4096
+_HUGE = 1 << 26  # bytes from which an array is worth huge pages
+_SPARE = 1.25  # room that a growing table takes, over what it needs
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Shape and type of an array; ``by_row``: the shape is that of one row's entry, and there are N of them."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    by_row: bool = True
+
+    def full_shape(self, capacity: int) -> tuple[int, ...]:
+        return (capacity, *self.shape) if self.by_row else self.shape
+
+    def nbytes(self, capacity: int) -> int:
+        return math.prod(self.full_shape(capacity)) * self.dtype.itemsize
+
+
+class Storage:
+    """Named arrays of zeros in memory, some with a row per sample.
+
+    Parameters
+    ----------
+    specs : dict of str to Spec
+    n_rows : int
+    device : torch.device
+    pinned : bool
+        In the host's page-locked memory, from where a GPU copies while it computes.
+    """
+
+    def __init__(self, specs: dict[str, Spec], n_rows: int, device: torch.device, pinned: bool = False) -> None:
+        self.specs, self.device, self.pinned = specs, device, pinned
+        self.n_rows = self.capacity = n_rows
+        self._full = self._allocate(n_rows)
+
+    def __getitem__(self, name: str) -> Tensor:
+        """An array, cut to the rows in use."""
+        array = self._full[name]
+        return array[: self.n_rows] if self.specs[name].by_row else array
+
+    def grow(self, n_rows: int) -> None:
+        """Append rows of zeros. If there is no room for them, nothing changes."""
+        if n_rows > self.capacity:
+            capacity = max(n_rows, int(self.capacity * _SPARE))
+            self._replace(self._allocate(capacity), capacity)
+        self.n_rows = n_rows
+
+    def sync(self) -> None:
+        """Write to disk what is in a file."""
+
+    def _allocate(self, capacity: int) -> dict[str, Tensor]:
+        return {
+            name: _zeros(spec.full_shape(capacity), spec.dtype, self.device, self.pinned)
+            for name, spec in self.specs.items()
+        }
+
+    def _replace(self, arrays: dict[str, Tensor], capacity: int) -> None:
+        for name, spec in self.specs.items():
+            old = self[name]
+            (arrays[name][: self.n_rows] if spec.by_row else arrays[name]).copy_(old)
+        self._full, self.capacity = arrays, capacity
+
+
+class FileStorage(Storage):
+    """The same in one memory-mapped file, with a description in its first page.
+
+    Parameters
+    ----------
+    path : Path
+    header : dict
+        ``config`` (JSON), ``specs`` and ``capacity``, as :func:`read_header` returns them or as they are to be.
+    n_rows : int
+    create : bool
+        Make the file, which must not be there; otherwise map it as it is.
+
+    Raises
+    ------
+    OSError
+        If there is no room on the disk. All of the file is claimed when it is made: a map that found the disk full
+        later could only kill the process.
+    """
+
+    def __init__(self, path: Path, header: dict[str, Any], n_rows: int, *, create: bool) -> None:
+        self.path, self.config, self.specs = path, header["config"], header["specs"]
+        self.device, self.pinned = torch.device("cpu"), False
+        self.n_rows, self.capacity = n_rows, header["capacity"]
+        if create:
+            self._create(path, self.capacity)
+        self._full = self._map(path, self.capacity)
+
+    def __getstate__(self) -> None:
+        raise TypeError(
+            f"a table in a file ({self.path}) cannot be copied or pickled: two tables would write to one file. "
+            "Keep its state_dict(), or a copy of the file."
+        )
+
+    def grow(self, n_rows: int) -> None:
+        if n_rows > self.capacity:
+            # A file of its own first, put in place at one go: a full disk or a crash leaves the old one.
+            capacity = max(n_rows, int(self.capacity * _SPARE))
+            growing = self.path.with_name(self.path.name + ".growing")
+            growing.unlink(missing_ok=True)
+            self._create(growing, capacity)
+            self._replace(self._map(growing, capacity), capacity)
+            self.sync()
+            os.replace(growing, self.path)
+        self.n_rows = n_rows
+
+    def sync(self) -> None:
+        self._mapped.flush()
+
+    def _create(self, path: Path, capacity: int) -> None:
+        size = _offsets(self.specs, capacity)[1]
+        specs = {name: [list(s.shape), str(s.dtype).split(".")[1], s.by_row] for name, s in self.specs.items()}
+        header = {"version": VERSION, "size": size, "capacity": capacity, "specs": specs, "config": self.config}
+        first_page = MAGIC + json.dumps(header).encode()
+        if len(first_page) > _PAGE:
+            raise ValueError(f"the table's description takes {len(first_page)} bytes, and a file has room for {_PAGE}.")
+        free = shutil.disk_usage(path.parent).free
+        if size > free:
+            raise _no_room(path, size, free)
+        with open(path, "xb") as file:
+            try:
+                _claim(file.fileno(), size)
+            except OSError as error:
+                path.unlink()
+                raise _no_room(path, size, free) from error
+            file.write(first_page.ljust(_PAGE))
+
+    def _map(self, path: Path, capacity: int) -> dict[str, Tensor]:
+        offsets, _ = _offsets(self.specs, capacity)
+        self._mapped = np.memmap(path, dtype=np.uint8, mode="r+")
+        whole = torch.from_numpy(self._mapped)
+        return {
+            name: whole[offsets[name] : offsets[name] + spec.nbytes(capacity)]
+            .view(spec.dtype)
+            .view(spec.full_shape(capacity))
+            for name, spec in self.specs.items()
+        }
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Description of a table's file.
+
+    Returns
+    -------
+    dict
+        ``config``, ``specs`` (dict of str to Spec) and ``capacity``.
+
+    Raises
+    ------
+    ValueError
+        If this is no table's file, one of another version, or one whose size is not what it says.
+    """
+    with open(path, "rb") as file:
+        page = file.read(_PAGE)
+    if not page.startswith(MAGIC):
+        raise ValueError(f"{path} is not a file of an alpha table: it does not begin with {MAGIC!r}.")
+    try:
+        header = json.loads(page[len(MAGIC) :])
+        if header["version"] != VERSION:
+            raise ValueError(
+                f"{path} is of version {header['version']}, expected {VERSION}: "
+                "read it with the version of acestimator that wrote it, and give its state_dict() to a new table."
+            )
+        header = {key: header[key] for key in ("size", "capacity", "specs", "config")}
+        size = os.path.getsize(path)
+        if size != header["size"]:
+            raise ValueError(
+                f"{path} has {size:,} bytes, expected {header['size']:,}: it was cut or not copied whole; "
+                "copy it again from where it came."
+            )
+        header["specs"] = {
+            name: Spec(tuple(shape), getattr(torch, dtype), by_row)
+            for name, (shape, dtype, by_row) in header["specs"].items()
+        }
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: the description in its first {_PAGE} bytes is damaged ({error!r}).") from error
+    return header
+
+
+def _offsets(specs: dict[str, Spec], capacity: int) -> tuple[dict[str, int], int]:
+    """First byte of each array, and the size of the file; each begins on a page of its own."""
+    offsets, position = {}, _PAGE
+    for name, spec in specs.items():
+        offsets[name] = position
+        position += -(-spec.nbytes(capacity) // _PAGE) * _PAGE
+    return offsets, position
+
+
+def _claim(descriptor: int, size: int) -> None:
+    """Give the file its size, with room on the disk for all of it."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+        return
+    zeros, left = bytes(1 << 24), size
+    while left:
+        left -= os.write(descriptor, zeros[: min(left, len(zeros))])
+    os.lseek(descriptor, 0, os.SEEK_SET)
+
+
+def _no_room(path: Path, size: int, free: int) -> OSError:
+    return OSError(
+        f"{path} needs {size:,} bytes and its disk has {free:,} free: "
+        "free some, choose another disk, or store less (dtype=torch.bfloat16, or rivals)."
+    )
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device, pinned: bool) -> Tensor:
+    """Zeros that take no memory before they are written to; in huge pages where that may pay.
+
+    Rows lie far apart. In pages of 4 KiB most looks at a row of a large table miss the processor's address cache.
+    """
+    nbytes = math.prod(shape) * dtype.itemsize
+    if device.type != "cpu" or pinned or nbytes < _HUGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return torch.zeros(shape, dtype=dtype, device=device, pin_memory=pinned)
+    memory = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(memory, dtype=dtype).view(shape)
