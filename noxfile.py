@@ -23,8 +23,15 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    install(session, "pytest", "hypothesis", "pandas", "polars")
+    install(session, "pytest", "hypothesis", "pandas", "polars", "lightning")
     session.run("pytest", *session.posargs, env=ENV)
+
+
+@nox.session
+def kernels(session: nox.Session) -> None:
+    """Run the GPU kernel on the CPU, in triton's interpreter, and compile it for a GPU."""
+    install(session, "pytest", "hypothesis", "triton")
+    session.run("pytest", "tests/test_kernels.py", *session.posargs, env=ENV | {"TRITON_INTERPRET": "1"})
 
 
 @nox.session

@@ -66,7 +66,7 @@ def shifted_gradient(
     tensor([[-0.5000,  0.5000]])
     """
     floats = (logits, alpha) if velocity is None else (logits, alpha, velocity)
-    # The kernel reads by address: what does not fit it would read beyond the end of.
+    # Checked, for the kernel reads by address: where torch would broadcast or raise, it would read beyond the end.
     if any(values.shape != logits.shape for values in floats) or labels.shape != logits.shape[:1]:
         shapes = ", ".join(str(tuple(values.shape)) for values in floats)
         raise ValueError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from acestimator._motion import Rows
+from acestimator._motion import Drift, Motion, Number, Rows
 
 
 class Wide:
@@ -26,17 +26,18 @@ class Wide:
         """(B, W) as stored to (B, K) as the network sees them."""
         return stored
 
-    def spread(self, rows: Rows, place: Tensor | None) -> Rows:
-        """Stored rows to those that a gradient of :meth:`narrow` moves."""
-        return rows
+    def move(
+        self, motion: Motion, rows: Rows, place: Tensor | None, drift: Drift, alpha: Tensor, grad: Tensor, lr: Number
+    ) -> None:
+        """One step, in place, of stored rows that drift first; ``alpha`` is theirs after the drift, (B, W) too.
+
+        The gradient is (B, K).
+        """
+        motion.step(rows, drift, alpha, self.narrow(grad, place), lr, rows)
 
     def narrow(self, grad: Tensor, place: Tensor | None) -> Tensor:
-        """(B, K) gradient to the part that moves a row."""
+        """(B, K) gradient to the (B, W) of the stored constants."""
         return grad
-
-    def pack(self, rows: Rows, place: Tensor | None) -> tuple[Rows, Tensor | None]:
-        """Moved rows to stored ones, and their place."""
-        return rows, place
 
 
 class OfLabel(Wide):
@@ -67,14 +68,14 @@ class Sparse(Wide):
         assert place is not None
         return stored.new_zeros(len(stored), self.n_classes).scatter_(1, place, stored)
 
-    def spread(self, rows: Rows, place: Tensor | None) -> Rows:
-        alpha, velocity = rows
-        return Rows(self.show(alpha, place), None if velocity is None else self.show(velocity, place))
-
-    def pack(self, rows: Rows, place: Tensor | None) -> tuple[Rows, Tensor | None]:
+    def move(
+        self, motion: Motion, rows: Rows, place: Tensor | None, drift: Drift, alpha: Tensor, grad: Tensor, lr: Number
+    ) -> None:
         assert place is not None
-        label = place[:, :1]  # the first one of a place, always
-        size = rows.alpha.abs().scatter_(1, label, torch.inf)  # (B, K)
-        place = size.topk(self.width, dim=1).indices
-        velocity = None if rows.velocity is None else rows.velocity.gather(1, place)
-        return Rows(rows.alpha.gather(1, place), velocity), place
+        wide = Rows(self.show(rows.alpha, place), None if rows.velocity is None else self.show(rows.velocity, place))
+        motion.step(wide, drift, self.show(alpha, place), grad, lr, wide)
+        size = wide.alpha.abs().scatter_(1, place[:, :1], torch.inf)  # (B, K); the label is the first one of a place
+        torch.topk(size, self.width, dim=1, out=(size.new_empty(0), place))
+        torch.gather(wide.alpha, 1, place, out=rows.alpha)
+        if rows.velocity is not None and wide.velocity is not None:
+            torch.gather(wide.velocity, 1, place, out=rows.velocity)

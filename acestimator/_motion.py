@@ -6,6 +6,7 @@ for all rows alike or a tensor (B, 1). A mark is the time that a row has been mo
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
@@ -13,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from acestimator._products import IDENTITY, Matrix, WindowProducts, multiply
+from acestimator._products import IDENTITY, Matrix, WindowProducts
 
 Number: TypeAlias = float | Tensor
 Drift: TypeAlias = tuple[Number, ...]
@@ -25,36 +26,45 @@ class Rows(NamedTuple):
     alpha: Tensor
     velocity: Tensor | None = None
 
+    def part(self, part: slice) -> Rows:
+        """Some of the rows."""
+        return Rows(self.alpha[part], None if self.velocity is None else self.velocity[part])
+
 
 class Motion:
     """Without momentum, decay and penalty: a row without a gradient stands still. The base of the other two."""
 
     mark_dtype: torch.dtype | None = None  # of a row's mark; None where rows need none
-    no_drift: Drift = ()
 
     def drift_since(self, marks: Tensor, like: Tensor) -> Drift:
         """Drift from each mark (B,) to now, on the device and of the type of ``like``."""
         return ()
 
-    def drift_of(self, lr: float, before: Drift) -> Drift:
-        """Drift of ``before`` and then one step."""
+    def course(self, rates: Sequence[float]) -> list[tuple[float, ...]]:
+        """Of each step to come: the mark after it, and then the drift from now to it."""
+        return [(0.0,)] * len(rates)
+
+    def drift_until(self, marks: Tensor, course: Tensor, like: Tensor) -> Drift:
+        """Drift from each mark (M,) to the step whose drift in the :meth:`course` is (M, d), float64."""
         return ()
 
     def apply(self, drift: Drift, rows: Rows) -> Rows:
         """Rows after a drift."""
         return rows
 
-    def alpha_after(self, drift: Drift, rows: Rows) -> Tensor:
-        """Constants alone after a drift."""
+    def alpha_after(self, drift: Drift, rows: Rows, out: Tensor | None = None) -> Tensor:
+        """Constants alone after a drift; in ``out`` if it is given and they are not those of ``rows``."""
         return rows.alpha
 
-    def step(self, rows: Rows, grad: Tensor, lr: Number) -> Rows:
-        """Rows after one step with a gradient (B, W)."""
-        return Rows(_descend(rows.alpha, grad, lr))
+    def step(self, rows: Rows, drift: Drift, alpha: Tensor, grad: Tensor, lr: Number, out: Rows) -> None:
+        """One step with a gradient (B, W) of rows that drift first; ``alpha`` is theirs after the drift.
 
-    def advance(self, rates: Sequence[float]) -> list[float]:
-        """Move the clock by steps of these rates; returns the mark after each."""
-        return [0.0] * len(rates)
+        The rows after it go to ``out``, which may be ``rows``: large temporaries cost more than the arithmetic.
+        """
+        _descend(alpha, grad, lr, out.alpha)
+
+    def advance(self, rates: Sequence[float]) -> None:
+        """Move the time by steps of these rates."""
 
 
 class Linear(Motion):
@@ -65,7 +75,6 @@ class Linear(Motion):
     """
 
     mark_dtype = torch.int64
-    no_drift: Drift = IDENTITY
 
     def __init__(self, momentum: float, nesterov: bool, weight_decay: float, products: WindowProducts) -> None:
         self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
@@ -79,12 +88,20 @@ class Linear(Motion):
         return (1.0 - lr * decay, -lr * mu, decay, mu)
 
     def drift_since(self, marks: Tensor, like: Tensor) -> Drift:
-        products = self.products.since(marks).to(like.device, like.dtype)  # (B, 4)
-        m00, m10, m01, m11 = products.unsqueeze(2).unbind(1)
-        return m00, m01, m10, m11
+        return _entries(self.products.since(marks), like)
 
-    def drift_of(self, lr: float, before: Drift) -> Drift:
-        return multiply(self.matrix(lr), before)  # type: ignore[arg-type]
+    def course(self, rates: Sequence[float]) -> list[tuple[float, ...]]:
+        clock, steps = self.products.clock, list[tuple[float, ...]]()
+        m00, m01, m10, m11 = IDENTITY
+        for step, lr in enumerate(rates, start=1):
+            steps.append((clock + step, m00, m10, m01, m11))
+            a, b, c, d = self.matrix(lr)
+            m00, m01, m10, m11 = a * m00 + b * m10, a * m01 + b * m11, c * m00 + d * m10, c * m01 + d * m11
+        return steps
+
+    def drift_until(self, marks: Tensor, course: Tensor, like: Tensor) -> Drift:
+        # Both are stored by column, which is to say transposed, and so is their product
+        return _entries(torch.bmm(self.products.since(marks).view(-1, 2, 2), course.reshape(-1, 2, 2)), like)
 
     def apply(self, drift: Drift, rows: Rows) -> Rows:
         if rows.velocity is None:
@@ -94,24 +111,30 @@ class Linear(Motion):
             velocity = _add(velocity, rows.alpha, drift[2])
         return Rows(self.alpha_after(drift, rows), velocity)
 
-    def alpha_after(self, drift: Drift, rows: Rows) -> Tensor:
+    def alpha_after(self, drift: Drift, rows: Rows, out: Tensor | None = None) -> Tensor:
         # Without decay drift[0] is one and drift[2] zero, exactly.
-        alpha = rows.alpha * drift[0] if self.weight_decay else rows.alpha
-        return alpha if rows.velocity is None else _add(alpha, rows.velocity, drift[1])
+        alpha = torch.mul(rows.alpha, drift[0], out=out) if self.weight_decay else rows.alpha
+        return alpha if rows.velocity is None else _add(alpha, rows.velocity, drift[1], out)
 
-    def step(self, rows: Rows, grad: Tensor, lr: Number) -> Rows:
-        if self.weight_decay:
-            grad = torch.add(grad, rows.alpha, alpha=self.weight_decay)
-        if rows.velocity is None:
-            return Rows(_descend(rows.alpha, grad, lr))
-        velocity = torch.add(grad, rows.velocity, alpha=self.momentum)
-        direction = torch.add(grad, velocity, alpha=self.momentum) if self.nesterov else velocity
-        return Rows(_descend(rows.alpha, direction, lr), velocity)
+    def step(self, rows: Rows, drift: Drift, alpha: Tensor, grad: Tensor, lr: Number, out: Rows) -> None:
+        mu, decay = self.momentum, self.weight_decay
+        if rows.velocity is None or out.velocity is None:
+            _descend(_shrink(alpha, lr * decay, out.alpha), grad, lr, out.alpha)
+            return
+        # v <- mu v + (grad + decay alpha), with the velocity's drift taken along
+        velocity = _add(grad, rows.velocity, mu * drift[3], out.velocity)
+        if decay:
+            _add(velocity, rows.alpha, mu * drift[2], velocity)
+            velocity.add_(alpha, alpha=decay)
+        if self.nesterov:
+            if decay:
+                alpha = _shrink(alpha, lr * decay, out.alpha)
+            _descend(_descend(alpha, grad, lr, out.alpha), velocity, lr * mu, out.alpha)
+        else:
+            _descend(alpha, velocity, lr, out.alpha)
 
-    def advance(self, rates: Sequence[float]) -> list[float]:
-        clock = self.products.clock
+    def advance(self, rates: Sequence[float]) -> None:
         self.products.advance([self.matrix(lr) for lr in rates])
-        return list(range(clock + 1, clock + 1 + len(rates)))
 
 
 class Proximal(Motion):
@@ -123,7 +146,6 @@ class Proximal(Motion):
     """
 
     mark_dtype = torch.float64
-    no_drift: Drift = (0.0,)
 
     def __init__(self, name: str, strength: float, path: float = 0.0) -> None:
         self.name, self.strength, self.path = name, strength, path
@@ -131,8 +153,12 @@ class Proximal(Motion):
     def drift_since(self, marks: Tensor, like: Tensor) -> Drift:
         return ((self.path - marks)[:, None].to(like.device, like.dtype),)
 
-    def drift_of(self, lr: float, before: Drift) -> Drift:
-        return (before[0] + self.length(lr),)
+    def course(self, rates: Sequence[float]) -> list[tuple[float, ...]]:
+        ends = list(itertools.accumulate((self.length(lr) for lr in rates), initial=self.path))
+        return list(zip(ends[1:], ends[:-1], strict=True))
+
+    def drift_until(self, marks: Tensor, course: Tensor, like: Tensor) -> Drift:
+        return ((course - marks[:, None]).to(like.device, like.dtype),)
 
     def length(self, lr: float) -> float:
         """What one step adds to the path."""
@@ -141,7 +167,7 @@ class Proximal(Motion):
     def apply(self, drift: Drift, rows: Rows) -> Rows:
         return Rows(self.alpha_after(drift, rows))
 
-    def alpha_after(self, drift: Drift, rows: Rows) -> Tensor:
+    def alpha_after(self, drift: Drift, rows: Rows, out: Tensor | None = None) -> Tensor:
         alpha, length = rows.alpha, drift[0]
         if self.name == "l2":
             return alpha * (torch.exp(-length) if isinstance(length, Tensor) else math.exp(-length))
@@ -150,31 +176,40 @@ class Proximal(Motion):
         norm = torch.linalg.vector_norm(alpha, dim=1, keepdim=True)  # (B, 1)
         return alpha * torch.clamp(1.0 - length / norm.clamp(min=torch.finfo(norm.dtype).tiny), min=0.0)
 
-    def step(self, rows: Rows, grad: Tensor, lr: Number) -> Rows:
+    def step(self, rows: Rows, drift: Drift, alpha: Tensor, grad: Tensor, lr: Number, out: Rows) -> None:
         threshold = lr * self.strength
         if self.name != "l2":
             length = threshold
         else:
             length = torch.log1p(threshold) if isinstance(threshold, Tensor) else math.log1p(threshold)
-        return self.apply((length,), Rows(_descend(rows.alpha, grad, lr)))
+        _descend(alpha, grad, lr, out.alpha)
+        out.alpha.copy_(self.alpha_after((length,), out))
 
-    def advance(self, rates: Sequence[float]) -> list[float]:
-        marks = []
+    def advance(self, rates: Sequence[float]) -> None:
         for lr in rates:
             self.path += self.length(lr)
-            marks.append(self.path)
-        return marks
 
 
-def _add(base: Tensor, other: Tensor, factor: Number) -> Tensor:
+def _entries(products: Tensor, like: Tensor) -> Drift:
+    """Products by column, float64, to the four columns (B, 1) of their entries."""
+    m00, m10, m01, m11 = products.to(like.device, like.dtype).view(-1, 4, 1).unbind(1)
+    return m00, m01, m10, m11
+
+
+def _add(base: Tensor, other: Tensor, factor: Number, out: Tensor | None = None) -> Tensor:
     """``base + factor * other``."""
     if isinstance(factor, Tensor):
-        return torch.addcmul(base, other, factor)
-    return torch.add(base, other, alpha=factor)
+        return torch.addcmul(base, other, factor, out=out)
+    return torch.add(base, other, alpha=factor, out=out)
 
 
-def _descend(alpha: Tensor, direction: Tensor, lr: Number) -> Tensor:
+def _shrink(alpha: Tensor, by: Number, out: Tensor) -> Tensor:
+    """``(1 - by) * alpha``."""
+    return torch.mul(alpha, 1.0 - by, out=out)
+
+
+def _descend(alpha: Tensor, direction: Tensor, lr: Number, out: Tensor) -> Tensor:
     """``alpha - lr * direction``."""
     if isinstance(lr, Tensor):
-        return torch.addcmul(alpha, direction, lr, value=-1.0)
-    return torch.add(alpha, direction, alpha=-lr)
+        return torch.addcmul(alpha, direction, lr, value=-1.0, out=out)
+    return torch.add(alpha, direction, alpha=-lr, out=out)

@@ -31,7 +31,7 @@ class WindowProducts:
     Parameters
     ----------
     live : Tensor of float64, shape (2 * b, 2, 2)
-    archive : Tensor of float64, shape (b * b, 2, 2)
+    archive : Tensor of float64, shape (b * b + 1, 2, 2)
         Where the products are kept, transposed: given, because they may lie in a file. Zeros, or the state of other
         products.
     clock : int
@@ -39,7 +39,7 @@ class WindowProducts:
 
     Notes
     -----
-    Memory is fixed: ``(W + 4 b)`` matrices, 2.1 MB, however long the run and whatever is visited.
+    Memory is fixed: ``(W + 4 b)`` matrices and one, 2.1 MB, however long the run and whatever is visited.
     The owner keeps all of its times within the last ``capacity`` steps.
     """
 
@@ -51,7 +51,7 @@ class WindowProducts:
         self.live, self.archive = live, archive
         self._spare = torch.empty_like(live)
         self._identity = torch.eye(2, dtype=live.dtype, device=live.device)
-        self.live[clock % self.block] = self._identity
+        self.live[clock % self.block] = self.archive[-1] = self._identity
 
     @classmethod
     def empty(cls, block: int = BLOCK, clock: int = 0) -> WindowProducts:
@@ -75,19 +75,17 @@ class WindowProducts:
 
     def _advance_in_block(self, matrices: Sequence[Matrix]) -> None:
         """Advance by steps of which the last one may open the next block."""
-        whole, *newer = suffix_products(matrices)
-        torch.matmul(self.live.view(-1, 2), self._transposed([whole])[0], out=self._spare.view(-1, 2))
+        products = torch.tensor(suffix_products(matrices), dtype=torch.float64).view(-1, 2, 2).to(self.live.device)
+        torch.matmul(self.live.view(-1, 2), products[0], out=self._spare.view(-1, 2))
         self.live.copy_(self._spare)  # not swapped with it: they may lie in a file
         first = self.clock % self.block + 1
         self.clock += len(matrices)
         stop = min(first + len(matrices), self.block)
-        if len(matrices) > 1:
-            self.live[first:stop] = self._transposed(newer[: stop - first])
+        self.live[first:stop] = products[1 : 1 + stop - first]
         if self.clock % self.block == 0:
             done = (self.clock // self.block - 1) % self.block
             self.archive[done * self.block : (done + 1) * self.block] = self.live[: self.block]
-            self.live[self.block + done] = self._identity
-        self.live[self.clock % self.block] = self._identity
+            self.live[self.block + done] = self.live[0] = self._identity
 
     def since(self, times: Tensor) -> Tensor:
         """Products from each time to now.
@@ -103,41 +101,27 @@ class WindowProducts:
             The entries 00, 10, 01, 11 of the product: column after column, as they are stored.
         """
         live, slot = self.live.view(-1, 4), times % self.block
-        start = self.clock - self.clock % self.block  # of the current block
-        current = times >= start
+        current = times >= self.clock - self.clock % self.block
         if times.device.type == "cpu" and bool(current.all()):
             return live.index_select(0, slot)
         ring = times // self.block % self.block
-        to_block_end = self.archive.view(-1, 4).index_select(0, ring * self.block + slot)
-        # A time of the current block has one factor alone.
-        e, g, f, h = torch.where(current[:, None], self._identity.view(4), to_block_end).unbind(1)
-        a, c, b, d = live.index_select(0, torch.where(current, slot, self.block + ring)).unbind(1)
-        return torch.stack((a * e + b * g, c * e + d * g, a * f + b * h, c * f + d * h), dim=1)
-
-    def _transposed(self, matrices: Sequence[Matrix]) -> Tensor:
-        """(n, 2, 2) float64 on the device of the products."""
-        return (
-            torch.tensor([(a, c, b, d) for a, b, c, d in matrices], dtype=torch.float64)
-            .view(-1, 2, 2)
-            .to(self.live.device, non_blocking=True)
-        )
+        # A time of the current block has one factor alone: the archive ends with an identity for the other.
+        to_block_end = torch.where(current, len(self.archive) - 1, ring * self.block + slot)
+        from_there = torch.where(current, slot, ring + self.block)
+        products = torch.bmm(self.archive.index_select(0, to_block_end), self.live.index_select(0, from_there))
+        return products.view(-1, 4)
 
 
 def window_shapes(block: int = BLOCK) -> dict[str, tuple[int, ...]]:
     """Shapes of the two tensors behind :class:`WindowProducts`."""
-    return {"live": (2 * block, 2, 2), "archive": (block * block, 2, 2)}
-
-
-def multiply(left: Matrix, right: Matrix) -> Matrix:
-    """Product of two 2 x 2 matrices."""
-    a, b, c, d = left
-    e, f, g, h = right
-    return (a * e + b * g, a * f + b * h, c * e + d * g, c * f + d * h)
+    return {"live": (2 * block, 2, 2), "archive": (block * block + 1, 2, 2)}
 
 
 def suffix_products(matrices: Sequence[Matrix]) -> list[Matrix]:
-    """``[M_n ... M_1, M_n ... M_2, ..., M_n, I]`` of ``[M_1, ..., M_n]``."""
+    """``[M_n ... M_1, M_n ... M_2, ..., M_n, I]`` of ``[M_1, ..., M_n]``, transposed."""
+    m00, m01, m10, m11 = IDENTITY
     products = [IDENTITY]
-    for matrix in reversed(matrices):
-        products.append(multiply(products[-1], matrix))
+    for a, b, c, d in reversed(matrices):
+        m00, m01, m10, m11 = m00 * a + m01 * c, m00 * b + m01 * d, m10 * a + m11 * c, m10 * b + m11 * d
+        products.append((m00, m10, m01, m11))
     return products[::-1]

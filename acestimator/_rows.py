@@ -7,20 +7,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from acestimator._block import Block
 from acestimator._hyperparameters import Hyperparameters
 from acestimator._layout import OfLabel, Sparse, Wide
-from acestimator._motion import Linear, Motion, Proximal, Rows
+from acestimator._motion import Drift, Linear, Motion, Proximal, Rows
 from acestimator._products import WindowProducts, window_shapes
 from acestimator._rounding import stochastic_round
 from acestimator._storage import Spec, Storage
 
 _CHUNK = 1 << 22  # elements moved at a time where the whole table is swept
+_CACHED = 1 << 18  # elements moved at a time where they may stay in a processor's cache
+_LONG = 32  # elements of a row from which numpy writes rows faster than torch
 _STEP, _SWEEP, _FLUSH = range(3)  # what a row is rounded for: each has random bits of its own
+
+
+@dataclass
+class Look:
+    """Rows of a batch: as they are stored, and their constants as of now."""
+
+    at: Tensor  # (B,)
+    rows: Rows
+    drift: Drift
+    alpha: Tensor  # (B, W)
+    place: Tensor | None
 
 
 class LazyRows:
@@ -39,7 +54,6 @@ class LazyRows:
         self.own, self.storage, self.device = own, storage, device
         self.layout = _layout(own)
         self.block: Block | None = None
-        self._block_at = torch.empty(0, dtype=torch.int64)
         self._generator = torch.Generator(storage.device)
         self._rounds = own.storage_dtype != own.compute_dtype
         self.bind()
@@ -55,7 +69,8 @@ class LazyRows:
         self._counters, self._path = arrays["counters"].numpy(), arrays["path"].numpy()
         self.clock, _, self._oldest = map(int, self._counters)
         self.motion = self._make_motion()
-        self._looked: tuple[Tensor, Rows, Tensor | None, int] | None = None
+        self._looked: Look | None = None
+        self._scratch: dict[str, Tensor] = {}
         # Nothing to catch up with, to convert or to select: one index_add_ is a step
         self._adds = (
             type(self.motion) is Motion
@@ -66,21 +81,10 @@ class LazyRows:
 
     # ------------------------------------------------------------------ reading
 
-    def look(self, at: Tensor) -> tuple[Rows, Tensor | None]:
-        """Rows (B, W) as of now, and their place; remembered, because a step over the same ones comes next."""
-        if self._looked is not None:
-            looked, rows, place, version = self._looked
-            if rows.alpha._version == version and torch.equal(looked, at):
-                return rows, place
-        rows, place = self._gather(at)
-        if not rows.alpha.is_inference():  # those keep no version
-            self._looked = at.clone(), rows, place, rows.alpha._version
-        return rows, place
-
     def show(self, at: Tensor) -> Tensor:
-        """(B, K) as of now."""
-        rows, place = self.look(at)
-        return self.layout.show(rows.alpha, place)
+        """(B, K) as of now, until the next call of any method."""
+        look = self.look(at)
+        return self.layout.show(look.alpha, look.place)
 
     def show_all(self) -> Tensor:
         """(N, K), flushed."""
@@ -92,10 +96,7 @@ class LazyRows:
         norms = []
         for part in self._chunks():
             rows = self._fetched(part)
-            if self._mark is not None:
-                drift = self.motion.drift_since(self._mark[part], rows.alpha)
-                rows = Rows(self.motion.alpha_after(drift, rows))
-            norms.append(float(torch.linalg.vector_norm(rows.alpha)))
+            norms.append(float(torch.linalg.vector_norm(self.motion.alpha_after(self._drift(part, rows), rows))))
         return math.hypot(*norms) / max(1, self.storage.n_rows) ** 0.5
 
     # ------------------------------------------------------------------ moving
@@ -107,27 +108,53 @@ class LazyRows:
             self.alpha.index_add_(0, at, self.layout.narrow(grad, self._places(at)), alpha=-lr)
             self._advance([lr])
         else:
-            distinct, which = torch.unique(at, return_inverse=True)
-            if len(distinct) < len(at):
+            if has_repeats(at):
+                distinct, which = torch.unique(at, return_inverse=True)
                 grad = grad.new_zeros(len(distinct), grad.shape[1]).index_add_(0, which.to(self.device), grad)
                 at = distinct
-            rows, place = self.look(at)
-            grad = self.layout.narrow(grad, place)
-            rows, place = self.layout.pack(self.motion.step(self.layout.spread(rows, place), grad, lr), place)
-            self._scatter(at, rows, place, self._advance([lr])[-1], _STEP)
+            look = self.look(at)
+            self.layout.move(self.motion, look.rows, look.place, look.drift, look.alpha, grad, lr)
+            self._advance([lr])
+            self._scatter(at, look.rows, look.place, self._now(), _STEP)
         self._looked = None
 
-    def open(self, at: Tensor, index: Tensor, sizes: list[int]) -> None:
-        """Gather the rows ``at`` (M,), which steps will ask for by parts of ``index``."""
-        rows, place = self._gather(at)
-        self.block = Block(self.motion, self.layout, index, sizes, rows, place)
-        self._block_at, self._looked = at, None
+    def open(self, at: Tensor, index: Tensor, sizes: list[int], rates: list[float]) -> None:
+        """Gather the rows ``at`` (M,), all different, of the coming steps, which ask for them by parts of ``index``."""
+        lines = [(rate, *line) for rate, line in zip(rates, self.motion.course(rates), strict=True)]
+        table = torch.tensor(lines, dtype=torch.float64)  # float64 holds every mark exactly
+        step_of_row = torch.repeat_interleave(torch.tensor(sizes), output_size=len(at))  # (M,)
+        table = table.to(self.storage.device).index_select(0, step_of_row.to(self.storage.device))  # (M, 2 + d)
+        at = at.to(self.storage.device)
+        rows = self._fetched(at, use_scratch=True)
+        drift: Drift = ()
+        if self._mark is not None:
+            drift = self.motion.drift_until(self._mark.index_select(0, at), table[:, 2:], rows.alpha)
+        alpha = self.motion.alpha_after(drift, rows, self._scratch_for("now", rows.alpha, len(at)))
+        place, columns = self._places(at), table[:, :2]
+        self.block = Block(self.layout, index, sizes, rates, at, rows, drift, alpha, place, columns)
+        self._looked = None
 
     def close(self) -> None:
-        """Write those rows back after the steps taken."""
-        if self.block is not None and self.block.rates:
-            rows, place, mark = self.block.finish(self._advance(self.block.rates))
-            self._scatter(self._block_at[: len(mark)], rows, place, mark, _STEP)
+        """Move the rows of the steps taken, and write them back."""
+        block = self.block
+        if block is not None and block.grads:
+            n_steps = len(block.grads)
+            taken = slice(sum(block.sizes[:n_steps]))
+            grad = torch.cat(block.grads).to(self.device, self.own.compute_dtype)
+            rates = block.columns[:, :1].to(grad)  # (M, 1)
+            place = None if block.place is None else block.place[taken]
+            for part in _slices(taken.stop, max(1, _CACHED // self.layout.n_classes)):
+                self.layout.move(
+                    self.motion,
+                    block.rows.part(part),
+                    None if place is None else place[part],
+                    tuple(number[part] for number in block.drift if isinstance(number, Tensor)),
+                    block.alpha[part],
+                    grad[part],
+                    rates[part],
+                )
+            self._advance(block.rates[:n_steps])
+            self._scatter(block.at[taken], block.rows.part(taken), place, block.columns[taken, 1], _STEP)
         self.block = None
 
     def flush(self) -> None:
@@ -171,27 +198,50 @@ class LazyRows:
             return Linear(own.momentum, own.nesterov, own.weight_decay, products)
         return Motion()
 
-    def _gather(self, at: Tensor | slice) -> tuple[Rows, Tensor | None]:
-        """Rows and their place, moved to now."""
-        at = at.to(self.storage.device) if isinstance(at, Tensor) else at
-        rows = self._fetched(at)
-        if self._mark is not None:
-            rows = self.motion.apply(self.motion.drift_since(self._mark[at], rows.alpha), rows)
-        return rows, self._places(at)
+    def look(self, at: Tensor) -> Look:
+        """Rows as of now; remembered, because a step over the same ones comes next."""
+        if (look := self.looked(at)) is not None:
+            return look
+        at = at.to(self.storage.device)
+        rows = self._fetched(at, use_scratch=True)
+        drift, now = self._drift(at, rows), self._scratch_for("now", rows.alpha, len(at))
+        self._looked = Look(at.clone(), rows, drift, self.motion.alpha_after(drift, rows, now), self._places(at))
+        return self._looked
+
+    def _scratch_for(self, name: str, like: Tensor, n_rows: int) -> Tensor:
+        """Memory for (n_rows, W): of a new megabyte the zeroing of its pages takes longer than a copy."""
+        scratch = self._scratch.get(name)
+        if scratch is None or len(scratch) < n_rows:
+            with torch.inference_mode(False):  # it will be written to outside, too
+                scratch = self._scratch[name] = like.new_empty(n_rows, like.shape[1])
+        return scratch[:n_rows]
+
+    def looked(self, at: Tensor) -> Look | None:
+        """The last batch, if it is this one and nothing has moved since."""
+        look = self._looked
+        return look if look is not None and torch.equal(look.at, at) else None
+
+    def _drift(self, at: Tensor | slice, rows: Rows) -> Drift:
+        """Drift of rows from their marks to now."""
+        return () if self._mark is None else self.motion.drift_since(self._fetch(self._mark, at), rows.alpha)
 
     def _places(self, at: Tensor | slice) -> Tensor | None:
         return None if self._place is None else self._fetch(self._place, at).long()
 
-    def _fetched(self, at: Tensor | slice) -> Rows:
-        """Rows as they are stored, of the network's device and type."""
-        compute = self.own.compute_dtype
-        velocity = None if self._velocity is None else self._fetch(self._velocity, at).to(compute)
-        return Rows(self._fetch(self.alpha, at).to(compute), velocity)
+    def _fetched(self, at: Tensor | slice, use_scratch: bool = False) -> Rows:
+        """Rows as they are stored, of the network's device and type; ``use_scratch``: until the next such call."""
+        alpha = self._fetch(self.alpha, at, "alpha" if use_scratch else None).to(self.own.compute_dtype)
+        if self._velocity is None:
+            return Rows(alpha)
+        velocity = self._fetch(self._velocity, at, "velocity" if use_scratch else None)
+        return Rows(alpha, velocity.to(self.own.compute_dtype))
 
-    def _fetch(self, array: Tensor, at: Tensor | slice) -> Tensor:
+    def _fetch(self, array: Tensor, at: Tensor | slice, scratch: str | None = None) -> Tensor:
         """(B, W) on the network's device."""
         if isinstance(at, slice):
             staged = array[at]
+        elif scratch is not None and self.storage.device == self.device:
+            staged = torch.index_select(array, 0, at, out=self._scratch_for(scratch, array, len(at)))
         elif self.storage.pinned:  # so that the copy to the GPU need not wait for the host
             staged = torch.empty(len(at), array.shape[1], dtype=array.dtype, pin_memory=True)
             torch.index_select(array, 0, at, out=staged)
@@ -218,16 +268,15 @@ class LazyRows:
         if self._mark is not None:
             self._mark[at] = mark.to(device, self._mark.dtype) if isinstance(mark, Tensor) else mark
 
-    def _advance(self, rates: Sequence[float]) -> list[float]:
-        """Move the clock by steps of these rates; returns the mark after each."""
+    def _advance(self, rates: Sequence[float]) -> None:
+        """Move the time by steps of these rates."""
         if isinstance(self.motion, Linear):
             capacity = self.motion.products.capacity
             if self.clock + len(rates) - self._oldest > capacity:
                 self._sweep(self.clock - capacity // 2)
-        marks = self.motion.advance(rates)
+        self.motion.advance(rates)
         self.clock += len(rates)
         self._record_time()
-        return marks
 
     def _sweep(self, horizon: int) -> None:
         """Move the rows last seen before ``horizon``, which the window would lose.
@@ -241,7 +290,9 @@ class LazyRows:
 
     def _catch_up(self, part: Tensor | slice, purpose: int) -> None:
         """Move rows to now."""
-        self._scatter(part, *self._gather(part), self._now(), purpose)
+        rows = self._fetched(part)
+        rows = self.motion.apply(self._drift(part, rows), rows)
+        self._scatter(part, rows, self._places(part), self._now(), purpose)
         self._looked = None
 
     @property
@@ -250,8 +301,7 @@ class LazyRows:
 
     def _chunks(self) -> Iterator[slice]:
         """All rows, a bounded number at a time."""
-        for start in range(0, self.storage.n_rows, self._chunk_rows):
-            yield slice(start, min(start + self._chunk_rows, self.storage.n_rows))
+        return _slices(self.storage.n_rows, self._chunk_rows)
 
     def _now(self) -> float:
         """Mark of a row that is up to date."""
@@ -261,6 +311,12 @@ class LazyRows:
         self._counters[:] = self.clock, self.storage.n_rows, self._oldest
         if isinstance(self.motion, Proximal):
             self._path[0] = self.motion.path
+
+
+def has_repeats(at: Tensor) -> bool:
+    """Whether a position stands twice in (B,)."""
+    ordered = at.sort().values
+    return bool((ordered[1:] == ordered[:-1]).any())
 
 
 def row_specs(own: Hyperparameters) -> dict[str, Spec]:
@@ -282,11 +338,23 @@ def row_specs(own: Hyperparameters) -> dict[str, Spec]:
     }
 
 
+def _slices(n_rows: int, size: int) -> Iterator[slice]:
+    for start in range(0, n_rows, size):
+        yield slice(start, min(start + size, n_rows))
+
+
 def _write(array: Tensor, at: Tensor | slice, values: Tensor) -> None:
     if isinstance(at, slice):
         array[at] = values
+    elif array.device.type == "cpu" and array[0:1].numel() >= _LONG:  # numpy copies a row in one piece
+        _to_numpy(array)[at.numpy()] = _to_numpy(values)
     else:
         array.index_copy_(0, at, values)
+
+
+def _to_numpy(array: Tensor) -> np.ndarray:
+    """The same memory as an array; numpy has no bfloat16."""
+    return (array.view(torch.int16) if array.dtype == torch.bfloat16 else array).numpy()
 
 
 def _layout(own: Hyperparameters) -> Wide:

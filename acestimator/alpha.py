@@ -19,7 +19,7 @@ from acestimator import _kernels
 from acestimator._hyperparameters import Hyperparameters, Penalty, Variant, check_labels, check_rate
 from acestimator._ids import Ids, SampleIds
 from acestimator._motion import Linear
-from acestimator._rows import LazyRows, row_specs
+from acestimator._rows import LazyRows, has_repeats, row_specs
 from acestimator._softmax import shifted_cross_entropy, softmax_gradient
 from acestimator._storage import FileStorage, Spec, Storage, read_header
 
@@ -231,9 +231,8 @@ class AlphaTable:
         IndexError
             If a position is outside 0..N-1, or an id not known.
         """
-        if self._rows.block is not None:
-            return self._rows.block.rows(_tensor(index))
-        return self._rows.show(self._positions(index))
+        shown = self._shown(index)
+        return shown if self._rows.block is not None else shown.clone()
 
     def dense(self) -> Tensor:
         """Return the whole table, (N, K), up to date; for AC1 without rivals the storage itself, not a copy."""
@@ -258,12 +257,10 @@ class AlphaTable:
             ``softmax(logits + alpha[index]) - onehot(labels)``.
         log_probability : Tensor, shape (B, K)
         """
-        if not self._fused:
-            return softmax_gradient(logits + self.rows(index), labels)
-        block = self._rows.block
-        if block is None:
-            return _kernels.shifted_gradient(logits, labels, self.rows(index))
-        return _kernels.shifted_gradient(logits, labels, *block.upcoming(index))
+        alpha = self._shown(index)
+        if self._fused:
+            return _kernels.shifted_gradient(logits, labels, alpha)
+        return softmax_gradient(logits + alpha, labels)
 
     # ------------------------------------------------------------------ moving
 
@@ -287,23 +284,22 @@ class AlphaTable:
             If ``grad`` is not (B, K), or NaN or infinite somewhere, or ``lr`` is no finite number >= 0.
             After an error the table is as it was. Between :meth:`open` and :meth:`close` gradients are not looked at.
         """
-        rate = self._rows.own.lr if lr is None else check_rate("lr", lr)
         if grad.shape != (len(index), self.n_classes):
             raise ValueError(
                 f"grad has shape {tuple(grad.shape)}, expected ({len(index)}, {self.n_classes}): "
                 "one row per entry of index and one column per class."
             )
         if self._rows.block is not None:
-            self._rows.block.step(_tensor(index), grad, rate)
+            self._rows.block.step(_tensor(index), grad, lr)
         else:
-            self._step(self._positions(index), grad, rate)
+            self._step(self._positions(index), grad, lr)
 
-    def open(self, index: Tensor | Ids, sizes: Sequence[int]) -> None:
+    def open(self, index: Tensor | Ids, sizes: Sequence[int], rates: Sequence[float] | None = None) -> None:
         """Announce the samples of the coming steps, so that their rows are gathered and moved at one go.
 
         Until :meth:`close`, ``rows`` and ``step`` take the parts ``torch.split(index, sizes)`` one after the other.
-        It changes no result, but for rounding. Gradients are kept as they are given, not copied, and are not
-        looked at for NaN.
+        It changes no result, but for rounding. What ``rows`` returns is then the table's own, not to be written to;
+        gradients are kept as they are given, not copied, and not looked at for NaN.
 
         Parameters
         ----------
@@ -311,13 +307,16 @@ class AlphaTable:
             All different.
         sizes : sequence of int
             Samples of each step; their sum is M.
+        rates : sequence of float, optional
+            Learning rate of each step; the table's own where they are not given.
 
         Raises
         ------
         IndexError
             If a position is outside 0..N-1, or an id not known.
         ValueError
-            If a sample stands there twice, if ``sizes`` does not add up to M, or if they are too many steps.
+            If a sample stands there twice, if ``sizes`` does not add up to M, if ``rates`` are of another number or
+            not finite numbers >= 0, or if they are too many steps.
         RuntimeError
             If it was called before without ``close``; and from then on, if ``rows``, ``step``, ``flush`` or ``dense``
             is called in another way.
@@ -327,13 +326,16 @@ class AlphaTable:
             raise RuntimeError("open() was called twice: call close() after the steps over the first samples.")
         if sum(sizes) != len(index):
             raise ValueError(f"sizes add up to {sum(sizes)} and index has {len(index)} samples: give a size per step.")
+        rates = [rows.own.lr] * len(sizes) if rates is None else [check_rate("a rate", rate) for rate in rates]
+        if len(rates) != len(sizes):
+            raise ValueError(f"there are {len(rates)} rates and {len(sizes)} sizes: give one of each per step.")
         if isinstance(rows.motion, Linear) and len(sizes) > rows.motion.products.capacity // 2:
             limit = rows.motion.products.capacity // 2
             raise ValueError(f"{len(sizes)} steps were announced, expected at most {limit}: open() fewer at a time.")
         at = self._positions(index)
-        if _has_repeats(at):
+        if has_repeats(at):
             raise ValueError("a sample stands twice in index, expected all different: open() fewer steps at a time.")
-        rows.open(at, _tensor(index), list(sizes))
+        rows.open(at, _tensor(index), list(sizes), rates)
 
     def close(self) -> None:
         """Write back the rows that :meth:`open` gathered, after the steps taken since."""
@@ -429,7 +431,7 @@ class AlphaTable:
             raise ValueError(f"reduction is {reduction!r}, expected 'mean', 'sum' or 'none'.")
         if self._rows.block is not None:
             at = _tensor(index)
-            alpha = self._rows.block.rows(at)
+            alpha = self._rows.block.show(at)
         else:
             at = self._positions(index).clone()  # a loader may use its memory again
             alpha = self._rows.show(at)
@@ -455,15 +457,14 @@ class AlphaTable:
         """
         if not self._pending:
             raise RuntimeError("no gradient is pending: call backward() on the loss of cross_entropy() first.")
-        rate = self._rows.own.lr if lr is None else check_rate("lr", lr)
         (at, grad), *more = self._pending
         if more:
             at = torch.cat([at, *(other for other, _ in more)])
             grad = torch.cat([grad, *(other for _, other in more)])
         if self._rows.block is not None:
-            self._rows.block.step(at, grad, rate)
+            self._rows.block.step(at, grad, lr)
         else:
-            self._step(at, grad, rate)
+            self._step(at, grad, lr)
         self._pending.clear()
 
     def discard_pending(self) -> None:
@@ -540,8 +541,9 @@ class AlphaTable:
 
     # ------------------------------------------------------------------ inside
 
-    def _step(self, at: Tensor, grad: Tensor, rate: float) -> None:
-        """One step, if the gradient is finite."""
+    def _step(self, at: Tensor, grad: Tensor, lr: float | None) -> None:
+        """One step, if the gradient and the rate are finite."""
+        rate = self._rows.own.lr if lr is None else check_rate("lr", lr)
         # A sum is finite if all of it is, and takes a fortieth of the time to look at; it may also overflow.
         if not math.isfinite(float(grad.sum())) and not bool(torch.isfinite(grad).all()):
             bad = int((~torch.isfinite(grad).all(dim=1)).nonzero()[0])
@@ -551,11 +553,19 @@ class AlphaTable:
             )
         self._rows.step(at, grad, rate)
 
+    def _shown(self, index: Tensor | Ids) -> Tensor:
+        """Rows (B, K), in memory that the next call may use again."""
+        if self._rows.block is not None:
+            return self._rows.block.show(_tensor(index))
+        return self._rows.show(self._positions(index))
+
     def _positions(self, index: Tensor | Ids) -> Tensor:
         """Positions (B,) of samples, checked."""
         if self._ids is not None:
             return self._ids.rows(index).to(self._rows.device)
         at = torch.as_tensor(index)
+        if at.device == self._rows.device and self._rows.looked(at) is not None:
+            return at  # checked when it was looked at
         if at.dim() != 1 or at.dtype not in (torch.int64, torch.int32):
             raise ValueError(
                 f"index is {at.dtype} of shape {tuple(at.shape)}, expected positions of samples, int64 of shape (B,)."
@@ -596,8 +606,3 @@ def _tensor(index: Tensor | Ids) -> Tensor:
     if not isinstance(index, Tensor):
         raise TypeError(f"index is {type(index).__name__}, expected a tensor: open() knows its parts by their memory.")
     return index
-
-
-def _has_repeats(at: Tensor) -> bool:
-    ordered = at.sort().values
-    return bool((ordered[1:] == ordered[:-1]).any())

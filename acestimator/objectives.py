@@ -56,8 +56,8 @@ class Objective:
         self.labels, self.n_classes, self.sample_weight = labels, n_classes, sample_weight
         self.steps_per_epoch, self.max_epochs = steps_per_epoch, max_epochs
 
-    def open(self, index: Tensor, sizes: list[int]) -> None:
-        """Prepare for steps over the samples (M,), each once, in this order and in batches of these sizes."""
+    def open(self, index: Tensor, sizes: list[int], lr_scales: list[float]) -> None:
+        """Prepare for steps over the samples (M,), each once, in this order: their sizes, and their lr_t / lr_0."""
 
     def close(self) -> None:
         """End what :meth:`open` began."""
@@ -192,9 +192,9 @@ class AutoCleansing(CrossEntropy):
         """Closed form at ``logits + alpha[index]``."""
         return self.table.gradient(logits, labels, index)
 
-    def open(self, index: Tensor, sizes: list[int]) -> None:
+    def open(self, index: Tensor, sizes: list[int], lr_scales: list[float]) -> None:
         """Gather the rows of these samples."""
-        self.table.open(index, sizes)
+        self.table.open(index, sizes, [self.lr * lr_scale for lr_scale in lr_scales])
 
     def close(self) -> None:
         """Write the rows back."""

@@ -141,7 +141,8 @@ def train(
         order = _epoch_order(plan, epoch, n_samples, generator, shuffle).to(labels.device)
         for block_sizes, block, even in _blocks(order, evens, sizes, max(features[0].numel(), objective.n_classes)):
             # What a block's steps need of the samples is gathered at one go; each step gets views of it.
-            objective.open(block, block_sizes)
+            lr_scales = [plan.lr_scale(step + i, n_steps) for i in range(len(block_sizes))]
+            objective.open(block, block_sizes, lr_scales)
             block_labels = labels.index_select(0, block)
             parts = (
                 block,
@@ -149,7 +150,6 @@ def train(
                 _take(features, block),
                 _loss_scale(even, block_sizes, block, sample_weight, objective.weight(block)),
             )
-            lr_scales = [plan.lr_scale(step + i, n_steps) for i in range(len(block_sizes))]
             outputs, records = _take_steps(
                 network,
                 objective,

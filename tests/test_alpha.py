@@ -204,12 +204,12 @@ def test_announcing_the_samples_changes_nothing(motion, layout):
     generator = torch.Generator().manual_seed(1)
     for epoch in range(9):
         order = torch.randperm(N, generator=generator)
-        tables[0].open(order, [2, 2, 2, 1])
+        tables[0].open(order, [2, 2, 2, 1], [schedule(4 * epoch + step) for step in range(4)])
         for step, index in enumerate(order.split(2)[:3]):
             grad = torch.randn(len(index), n_classes, dtype=torch.float64, generator=generator)
             torch.testing.assert_close(tables[0].rows(index), tables[1].rows(index), rtol=0, atol=1e-12)
-            for table in tables:
-                table.step(index, grad, schedule(4 * epoch + step))
+            tables[0].step(index, grad)
+            tables[1].step(index, grad, schedule(4 * epoch + step))
         tables[0].close()
     torch.testing.assert_close(tables[0].dense(), tables[1].dense(), rtol=0, atol=1e-12)
     assert tables[0].dense().abs().max() > 0.1
@@ -257,10 +257,18 @@ def test_announcements_that_cannot_be_kept():
         table.open(torch.tensor([0, 1, 0]), [2, 1])
     with pytest.raises(ValueError, match="add up to 4 and index has 3"):
         table.open(torch.tensor([0, 1, 2]), [2, 2])
+    with pytest.raises(ValueError, match="1 rates and 2 sizes"):
+        table.open(torch.tensor([0, 1, 2]), [2, 1], [0.1])
+    with pytest.raises(ValueError, match="a rate is nan"):
+        table.open(torch.tensor([0, 1, 2]), [2, 1], [0.1, math.nan])
     table._rows.motion.products = WindowProducts.empty(block=3)
     with pytest.raises(ValueError, match="4 steps were announced, expected at most 3"):
         table.open(torch.tensor([0, 1, 2, 3]), [1, 1, 1, 1])
-    table.open(torch.tensor([0, 1, 2]), [2, 1])
+    index = torch.tensor([0, 1, 2])
+    table.open(index, [2, 1], [0.1, 0.2])
+    table.step(index[:2], torch.ones(2, K), 0.1)
+    with pytest.raises(ValueError, match=r"the rate 0\.1 and open\(\) 0\.2: announce"):
+        table.step(index[2:], torch.ones(1, K), 0.1)
     with pytest.raises(TypeError, match="index is list, expected a tensor"):
         table.rows([0, 1])
 
@@ -383,7 +391,7 @@ def test_cuda_equals_cpu(parameters, announced):
         grads: dict[str, list[torch.Tensor]] = {device: [] for device in tables}
         for device, table in tables.items():
             if announced:
-                table.open(order_there := order.to(device), [3, 4])
+                table.open(order_there := order.to(device), [3, 4], [schedule(epoch)] * 2)
             parts = (order_there if announced else order.to(device)).split([3, 4])
             for part in parts:
                 grad, _ = table.gradient(logits.to(device)[part], labels.to(device)[part], part)

@@ -100,8 +100,8 @@ VIEWS = {
 @pytest.mark.parametrize("of_logits", VIEWS.values(), ids=VIEWS)
 def test_views_are_read_as_they_lie(device, of_logits, of_table, dtype):
     logits, _, alpha, velocity = draw(11, 22, device, dtype)
-    labels = torch.arange(10, device=device)[::2] % 7
-    arguments = of_logits(logits), labels, of_table(alpha), of_table(velocity)
+    labels = (torch.arange(10, device=device) % 7)[::2]
+    arguments = of_logits(logits), labels, of_table(alpha), of_logits(velocity)
     before = [values.clone() for values in (logits, alpha, velocity)]
     assert_equals_reference(*arguments, (0.5, 2.0))
     assert all(map(torch.equal, (logits, alpha, velocity), before))
