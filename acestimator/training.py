@@ -225,7 +225,13 @@ def predict_logits(network: nn.Module, chunks: Iterable[Tensor], device: torch.d
 
 def _epoch_order(plan: TrainingPlan, epoch: int, n_samples: int, generator: torch.Generator, shuffle: bool) -> Tensor:
     if plan.batch_order is not None:
-        return plan.batch_order(epoch, generator)
+        order = plan.batch_order(epoch, generator)
+        if not torch.equal(order.sort().values, torch.arange(n_samples, device=order.device)):
+            raise ValueError(
+                f"batch_order gave {len(order)} indices in epoch {epoch + 1} that are no permutation of the {n_samples} "
+                "samples: give each of them once."
+            )
+        return order
     return torch.randperm(n_samples, generator=generator) if shuffle else torch.arange(n_samples)
 
 
