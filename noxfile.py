@@ -50,7 +50,8 @@ def types(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the site, warnings as errors, and run its tutorials."""
-    install(session, "sphinx", "pydata-sphinx-theme", "numpydoc", "sphinx-gallery", "myst-parser", "pandas")
+    site = ["sphinx", "pydata-sphinx-theme", "numpydoc", "sphinx-gallery", "myst-parser"]
+    install(session, *site, "pandas", "lightning")
     session.run("sphinx-build", "-W", "--keep-going", "docs", "docs/_build/html", *session.posargs, env=ENV)
 
 

@@ -178,7 +178,8 @@ class LazyRows:
         if self._mark is not None:
             self._mark[first:] = self._now()
         if self._place is not None and labels is not None:
-            self._place[first:] = self.layout.first_place(labels).to(self._place.device, self._place.dtype)
+            for part in _slices(len(labels), self._chunk_rows):  # as int64 all of them would be four times the result
+                self._place[first:][part] = self.layout.first_place(labels[part]).to(self._place.device)
         self._record_time()
 
     def set_time(self, clock: int, oldest: int, path: float) -> None:
