@@ -47,6 +47,11 @@ class Block:
     def step(self, index: Tensor, grad: Tensor, lr: float | None) -> None:
         """Take the gradient (B, K) of the next step."""
         step = self._expect(index)
+        if grad.shape[0] != self.sizes[step] or grad.shape[1:] != (self.layout.n_classes,):
+            raise ValueError(
+                f"grad has shape {tuple(grad.shape)}, expected ({self.sizes[step]}, {self.layout.n_classes}): "
+                "one row per sample of the step and one column per class."
+            )
         if lr is not None and lr != self.rates[step]:
             raise ValueError(
                 f"step() was given the rate {lr!r} and open() {self.rates[step]!r}: "
@@ -54,6 +59,13 @@ class Block:
             )
         self.grads.append(grad)
         self._pointer += index.shape[0] * self._stride
+
+    def part(self, part: slice) -> tuple[Rows, Tensor | None, Drift, Tensor]:
+        """Rows, place, drift and constants of some samples."""
+        if part.stop == len(self.index) and not part.start:
+            return self.rows, self.place, self.drift, self.alpha
+        drift = tuple(number[part] for number in self.drift if isinstance(number, Tensor))
+        return self.rows.part(part), None if self.place is None else self.place[part], drift, self.alpha[part]
 
     def _expect(self, index: Tensor) -> int:
         """Number of the next step, if these are its samples."""

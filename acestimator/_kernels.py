@@ -26,14 +26,8 @@ _ELEMENTS_PER_WARP = 256
 _MAX_WARPS = 16  # 1,024 threads, the most that a program may have, where a warp is 64 of them
 
 
-def shifted_gradient(
-    logits: Tensor,
-    labels: Tensor,
-    alpha: Tensor,
-    velocity: Tensor | None = None,
-    drift: tuple[float, float] = (1.0, 0.0),
-) -> tuple[Tensor, Tensor]:
-    """Gradient of the cross-entropy and log-probabilities at ``logits + drift[0] * alpha + drift[1] * velocity``.
+def shifted_gradient(logits: Tensor, labels: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradient of the cross-entropy and log-probabilities at ``logits + alpha``.
 
     One launch where :func:`usable` says so, and torch's operations otherwise. Autograd records neither.
 
@@ -42,17 +36,15 @@ def shifted_gradient(
     logits : Tensor, shape (B, K)
     labels : Tensor of int64, shape (B,)
         In 0..K-1, which a kernel cannot check: a label outside is no class of its row.
-    alpha, velocity : Tensor, shape (B, K)
-        Constants and their velocities, possibly views of a larger table; no velocity where there is no momentum.
-    drift : tuple of two floats
-        What the steps since alpha and velocity were stored have made of the two.
+    alpha : Tensor, shape (B, K)
+        Constants, possibly a view of a larger table.
 
     Returns
     -------
     grad : Tensor, shape (B, K)
-        ``softmax(c) - onehot(labels)`` of the sum c.
+        ``softmax(logits + alpha) - onehot(labels)``.
     log_probability : Tensor, shape (B, K)
-        ``log_softmax(c)``. Both are float32, or float64 where an argument is.
+        ``log_softmax(logits + alpha)``. Both are float32, or float64 where an argument is.
 
     Raises
     ------
@@ -65,18 +57,16 @@ def shifted_gradient(
     >>> shifted_gradient(logits, labels, alpha)[0]
     tensor([[-0.5000,  0.5000]])
     """
-    floats = (logits, alpha) if velocity is None else (logits, alpha, velocity)
     # Checked, for the kernel reads by address: where torch would broadcast or raise, it would read beyond the end.
-    if any(values.shape != logits.shape for values in floats) or labels.shape != logits.shape[:1]:
-        shapes = ", ".join(str(tuple(values.shape)) for values in floats)
+    if alpha.shape != logits.shape or labels.shape != logits.shape[:1]:
         raise ValueError(
-            f"logits, alpha and velocity have shapes {shapes} and labels {tuple(labels.shape)}: "
-            "give them one shape (B, K), and one label a row."
+            f"logits and alpha have shapes {tuple(logits.shape)} and {tuple(alpha.shape)}, and labels "
+            f"{tuple(labels.shape)}: give the two one shape (B, K), and one label a row."
         )
-    is_plain = all(values.dtype in _DTYPES for values in floats)
+    is_plain = logits.dtype in _DTYPES and alpha.dtype in _DTYPES
     if is_plain and logits.shape[1] <= MAX_CLASSES and usable(logits.device):
-        return _launch(logits, labels, alpha, velocity, drift)
-    return _reference(logits, labels, alpha, velocity, drift)
+        return _launch(logits, labels, alpha)
+    return _reference(logits, labels, alpha)
 
 
 @cache
@@ -90,15 +80,13 @@ def usable(device: torch.device | str) -> bool:
         return False
     try:
         one = torch.zeros(1, 1, device=device)
-        _launch(one, torch.zeros(1, dtype=torch.int64, device=device), one, one, (1.0, 0.0))
+        _launch(one, torch.zeros(1, dtype=torch.int64, device=device), one)
     except Exception:  # whatever it is, torch does without
         return False
     return True
 
 
-def _launch(
-    logits: Tensor, labels: Tensor, alpha: Tensor, velocity: Tensor | None, drift: tuple[float, float]
-) -> tuple[Tensor, Tensor]:
+def _launch(logits: Tensor, labels: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
     """Run the kernel, one program a row."""
     n_rows, n_classes = logits.shape
     grad = torch.empty(n_rows, n_classes, dtype=torch.float32, device=logits.device)
@@ -106,22 +94,17 @@ def _launch(
     if not grad.numel():
         return grad, log_probability
     logits, alpha = _with_dense_rows(logits), _with_dense_rows(alpha)
-    velocity = None if velocity is None else _with_dense_rows(velocity)
     block = 1 << (n_classes - 1).bit_length()
     with torch.cuda.device(logits.get_device()):  # where triton launches; -1, for a tensor of the CPU, does nothing
         _compiled()[(n_rows,)](
             logits,
             labels.contiguous(),
             alpha,
-            velocity,
             grad,
             log_probability,
             logits.stride(0),
             alpha.stride(0),
-            0 if velocity is None else velocity.stride(0),
             n_classes,
-            float(drift[0]),  # an int would compile a kernel for its value
-            float(drift[1]),
             BLOCK=block,
             num_warps=min(max(block // _ELEMENTS_PER_WARP, 1), _MAX_WARPS),
             enable_fp_fusion=True,  # the default is not that of every triton
@@ -129,13 +112,10 @@ def _launch(
     return grad, log_probability
 
 
-def _reference(
-    logits: Tensor, labels: Tensor, alpha: Tensor, velocity: Tensor | None, drift: tuple[float, float]
-) -> tuple[Tensor, Tensor]:
+def _reference(logits: Tensor, labels: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
     """The same from torch's operations."""
     with torch.no_grad():
-        shifted = logits.to(torch.promote_types(logits.dtype, torch.float32)).add(alpha, alpha=drift[0])
-        return softmax_gradient(shifted if velocity is None else shifted.add(velocity, alpha=drift[1]), labels)
+        return softmax_gradient(logits.to(torch.promote_types(logits.dtype, torch.float32)) + alpha, labels)
 
 
 def _with_dense_rows(values: Tensor) -> Tensor:
@@ -153,21 +133,17 @@ def _compiled() -> Any:
     return triton.jit(_kernel)
 
 
-# Without annotations: triton would look their names up on the GPU. All of (B, K) but labels (B,); velocity may be None,
-# which makes a kernel of its own; grad and log_probability are contiguous.
+# Without annotations: triton would look their names up on the GPU. All of (B, K) but labels (B,); grad and
+# log_probability are contiguous.
 def _kernel(  # type: ignore[no-untyped-def]
     logits,
     labels,
     alpha,
-    velocity,
     grad,
     log_probability,
     logits_stride,
     alpha_stride,
-    velocity_stride,
     n_classes,
-    drift_alpha,
-    drift_velocity,
     BLOCK: tl.constexpr,
 ):
     """One row of :func:`shifted_gradient`, in registers from load to store."""
@@ -176,9 +152,7 @@ def _kernel(  # type: ignore[no-untyped-def]
     inside = column < n_classes
     # Minus infinity beyond the last class: no maximum, and nothing in the sum.
     c = tl.load(logits + row * logits_stride + column, mask=inside, other=-float("inf")).to(tl.float32)
-    c += drift_alpha * tl.load(alpha + row * alpha_stride + column, mask=inside, other=0.0).to(tl.float32)
-    if velocity is not None:
-        c += drift_velocity * tl.load(velocity + row * velocity_stride + column, mask=inside, other=0.0).to(tl.float32)
+    c += tl.load(alpha + row * alpha_stride + column, mask=inside, other=0.0).to(tl.float32)
     c -= tl.max(c, axis=0)  # before any exponential, so that none overflows and one is 1
     c -= tl.log(tl.sum(tl.exp(c), axis=0))
     onehot = (column == tl.load(labels + row)).to(tl.float32)

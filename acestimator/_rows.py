@@ -17,7 +17,7 @@ from acestimator._block import Block
 from acestimator._hyperparameters import Hyperparameters
 from acestimator._layout import OfLabel, Sparse, Wide
 from acestimator._motion import Drift, Linear, Motion, Proximal, Rows
-from acestimator._products import WindowProducts, window_shapes
+from acestimator._products import WindowProducts, from_floats, window_shapes
 from acestimator._rounding import stochastic_round
 from acestimator._storage import Spec, Storage
 
@@ -70,6 +70,7 @@ class LazyRows:
         self.clock, _, self._oldest = map(int, self._counters)
         self.motion = self._make_motion()
         self._looked: Look | None = None
+        self._steps: tuple[list[int], Tensor] = [], torch.empty(0)  # sizes of a block, and the step of each row
         self._scratch: dict[str, Tensor] = {}
         # Nothing to catch up with, to convert or to select: one index_add_ is a step
         self._adds = (
@@ -121,9 +122,10 @@ class LazyRows:
     def open(self, at: Tensor, index: Tensor, sizes: list[int], rates: list[float]) -> None:
         """Gather the rows ``at`` (M,), all different, of the coming steps, which ask for them by parts of ``index``."""
         lines = [(rate, *line) for rate, line in zip(rates, self.motion.course(rates), strict=True)]
-        table = torch.tensor(lines, dtype=torch.float64)  # float64 holds every mark exactly
-        step_of_row = torch.repeat_interleave(torch.tensor(sizes), output_size=len(at))  # (M,)
-        table = table.to(self.storage.device).index_select(0, step_of_row.to(self.storage.device))  # (M, 2 + d)
+        if self._steps[0] != sizes:  # an epoch is like the one before
+            steps = torch.repeat_interleave(torch.tensor(sizes), output_size=len(at))  # (M,)
+            self._steps = sizes, steps.to(self.storage.device)
+        table = from_floats(lines).to(self.storage.device).index_select(0, self._steps[1])  # (M, 2 + d)
         at = at.to(self.storage.device)
         rows = self._fetched(at, use_scratch=True)
         drift: Drift = ()
@@ -141,20 +143,12 @@ class LazyRows:
             n_steps = len(block.grads)
             taken = slice(sum(block.sizes[:n_steps]))
             grad = torch.cat(block.grads).to(self.device, self.own.compute_dtype)
-            rates = block.columns[:, :1].to(grad)  # (M, 1)
-            place = None if block.place is None else block.place[taken]
+            rates = block.columns[:, :1].to(grad)  # (M, 1), as the drift's numbers
             for part in _slices(taken.stop, max(1, _CACHED // self.layout.n_classes)):
-                self.layout.move(
-                    self.motion,
-                    block.rows.part(part),
-                    None if place is None else place[part],
-                    tuple(number[part] for number in block.drift if isinstance(number, Tensor)),
-                    block.alpha[part],
-                    grad[part],
-                    rates[part],
-                )
+                self.layout.move(self.motion, *block.part(part), grad[part], rates[part])
             self._advance(block.rates[:n_steps])
-            self._scatter(block.at[taken], block.rows.part(taken), place, block.columns[taken, 1], _STEP)
+            rows, place, *_ = block.part(taken)
+            self._scatter(block.at[taken], rows, place, block.columns[taken, 1], _STEP)
         self.block = None
 
     def flush(self) -> None:

@@ -284,15 +284,16 @@ class AlphaTable:
             If ``grad`` is not (B, K), or NaN or infinite somewhere, or ``lr`` is no finite number >= 0.
             After an error the table is as it was. Between :meth:`open` and :meth:`close` gradients are not looked at.
         """
+        block = self._rows.block
+        if block is not None:
+            block.step(_tensor(index), grad, lr)
+            return
         if grad.shape != (len(index), self.n_classes):
             raise ValueError(
                 f"grad has shape {tuple(grad.shape)}, expected ({len(index)}, {self.n_classes}): "
                 "one row per entry of index and one column per class."
             )
-        if self._rows.block is not None:
-            self._rows.block.step(_tensor(index), grad, lr)
-        else:
-            self._step(self._positions(index), grad, lr)
+        self._step(self._positions(index), grad, lr)
 
     def open(self, index: Tensor | Ids, sizes: Sequence[int], rates: Sequence[float] | None = None) -> None:
         """Announce the samples of the coming steps, so that their rows are gathered and moved at one go.
@@ -555,9 +556,8 @@ class AlphaTable:
 
     def _shown(self, index: Tensor | Ids) -> Tensor:
         """Rows (B, K), in memory that the next call may use again."""
-        if self._rows.block is not None:
-            return self._rows.block.show(_tensor(index))
-        return self._rows.show(self._positions(index))
+        block = self._rows.block
+        return self._rows.show(self._positions(index)) if block is None else block.show(_tensor(index))
 
     def _positions(self, index: Tensor | Ids) -> Tensor:
         """Positions (B,) of samples, checked."""

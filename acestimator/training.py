@@ -228,8 +228,8 @@ def _epoch_order(plan: TrainingPlan, epoch: int, n_samples: int, generator: torc
         order = plan.batch_order(epoch, generator)
         if not torch.equal(order.sort().values, torch.arange(n_samples, device=order.device)):
             raise ValueError(
-                f"batch_order gave {len(order)} indices in epoch {epoch + 1} that are no permutation of the {n_samples} "
-                "samples: give each of them once."
+                f"batch_order gave {len(order)} indices in epoch {epoch + 1} that are no permutation of the "
+                f"{n_samples} samples: give each of them once."
             )
         return order
     return torch.randperm(n_samples, generator=generator) if shuffle else torch.arange(n_samples)

@@ -360,3 +360,10 @@ def test_training_works_inside_no_grad():
             run(AutoCleansing(variant="AC1", lr=0.3), network, features, labels)
         results.append(parameters_of(network))
     assert torch.equal(*results)
+
+
+def test_a_batch_order_is_a_permutation():
+    features, labels, network = problem(32)
+    plan = TrainingPlan(**{**vars(PLAN), "batch_order": lambda epoch, generator: torch.zeros(32, dtype=torch.int64)})
+    with pytest.raises(ValueError, match="32 indices in epoch 1 that are no permutation of the 32 samples"):
+        run(CrossEntropy(), network, features, labels, plan)
