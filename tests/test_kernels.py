@@ -44,45 +44,38 @@ def kernel_only(monkeypatch):
 
 
 def draw(n_rows, n_classes, device="cpu", dtype=torch.float32, seed=0):
-    """(logits, labels, alpha, velocity), all unequal."""
+    """(logits, labels, alpha)."""
     generator = torch.Generator().manual_seed(seed)
-    logits, alpha, velocity = (3.0 * torch.randn(3, n_rows, n_classes, generator=generator)).to(device, dtype)
-    return logits, torch.randint(n_classes, (n_rows,), generator=generator).to(device), alpha, velocity
+    logits, alpha = (3.0 * torch.randn(2, n_rows, n_classes, generator=generator)).to(device, dtype)
+    return logits, torch.randint(n_classes, (n_rows,), generator=generator).to(device), alpha
 
 
-def assert_equals_reference(logits, labels, alpha, velocity=None, drift=(1.0, 0.0)):
+def assert_equals_reference(logits, labels, alpha):
     """Compare with torch in float64, so that the difference is one side's error alone; returns the results."""
-    shifted = logits.double() + drift[0] * alpha.double()
-    if velocity is not None:
-        shifted += drift[1] * velocity.double()
-    results = shifted_gradient(logits, labels, alpha, velocity, drift)
-    for ours, theirs in zip(results, softmax_gradient(shifted, labels), strict=True):
+    results = shifted_gradient(logits, labels, alpha)
+    for ours, theirs in zip(results, softmax_gradient(logits.double() + alpha.double(), labels), strict=True):
         assert ours.dtype == torch.float32
         torch.testing.assert_close(ours.double(), theirs, rtol=2e-6, atol=1e-5)
     return results
 
 
 @pytest.mark.usefixtures("kernel_only")
-@pytest.mark.parametrize("with_velocity", [False, True])
 @pytest.mark.parametrize("n_classes", [1, 2, 10, 100, 1000, 1025])
 @pytest.mark.parametrize("n_rows", [0, 1, 5])
-def test_equals_softmax_gradient_of_the_sum(device, n_rows, n_classes, with_velocity):
-    logits, labels, alpha, velocity = draw(n_rows, n_classes, device)
-    grad, _ = assert_equals_reference(logits, labels, alpha, velocity if with_velocity else None, (0.9, -0.3))
+def test_equals_softmax_gradient_of_the_sum(device, n_rows, n_classes):
+    grad, _ = assert_equals_reference(*draw(n_rows, n_classes, device))
     torch.testing.assert_close(grad.sum(dim=1), torch.zeros(n_rows, device=device), rtol=0.0, atol=1e-5)
 
 
 @given(
     n_rows=st.integers(1, 4),
     n_classes=st.integers(1, 70),
-    drift=st.tuples(st.floats(-2, 2, width=32), st.floats(-2, 2, width=32)),
-    dtypes=st.tuples(*[st.sampled_from(DTYPES)] * 3),
+    dtypes=st.tuples(*[st.sampled_from(DTYPES)] * 2),
     seed=st.integers(0, 2**31),
 )
-def test_equals_it_for_every_size_drift_and_mix_of_dtypes(device, n_rows, n_classes, drift, dtypes, seed):
-    logits, labels, *rows = draw(n_rows, n_classes, device, seed=seed)
-    alpha, velocity = (values.to(dtype) for values, dtype in zip(rows, dtypes[1:], strict=True))
-    assert_equals_reference(logits.to(dtypes[0]), labels, alpha, velocity, drift)
+def test_equals_it_for_every_size_and_mix_of_dtypes(device, n_rows, n_classes, dtypes, seed):
+    logits, labels, alpha = draw(n_rows, n_classes, device, seed=seed)
+    assert_equals_reference(logits.to(dtypes[0]), labels, alpha.to(dtypes[1]))
 
 
 VIEWS = {
@@ -99,12 +92,11 @@ VIEWS = {
 @pytest.mark.parametrize("of_table", VIEWS.values(), ids=VIEWS)
 @pytest.mark.parametrize("of_logits", VIEWS.values(), ids=VIEWS)
 def test_views_are_read_as_they_lie(device, of_logits, of_table, dtype):
-    logits, _, alpha, velocity = draw(11, 22, device, dtype)
+    logits, _, alpha = draw(11, 22, device, dtype)
     labels = (torch.arange(10, device=device) % 7)[::2]
-    arguments = of_logits(logits), labels, of_table(alpha), of_logits(velocity)
-    before = [values.clone() for values in (logits, alpha, velocity)]
-    assert_equals_reference(*arguments, (0.5, 2.0))
-    assert all(map(torch.equal, (logits, alpha, velocity), before))
+    before = logits.clone(), alpha.clone()
+    assert_equals_reference(of_logits(logits), labels, of_table(alpha))
+    assert all(map(torch.equal, (logits, alpha), before))
 
 
 @pytest.mark.usefixtures("kernel_only")
@@ -112,7 +104,7 @@ def test_rows_lie_further_apart_than_an_int32_counts(device):
     """Row 2 begins at element 2**31; the pages between the rows are never touched."""
     storage = torch.empty(2**31 + 8, dtype=torch.float16, device=device)
     alpha = storage.as_strided((3, 8), (2**30, 1))
-    logits, labels, values, _ = draw(3, 8, device)
+    logits, labels, values = draw(3, 8, device)
     alpha.copy_(values)
     assert_equals_reference(logits, labels, alpha)
 
@@ -133,18 +125,9 @@ def test_extreme_logits(device, size):
 
 
 @pytest.mark.usefixtures("kernel_only")
-def test_what_is_common_to_a_row_is_of_no_matter(device):
-    logits, labels, alpha, _ = draw(5, 10, device)
-    common = torch.linspace(-50, 50, 5, device=device)[:, None].expand(5, 10)
-    shifted = shifted_gradient(logits, labels, alpha, common, (1.0, 2.0))
-    for ours, theirs in zip(shifted, shifted_gradient(logits, labels, alpha), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.usefixtures("kernel_only")
 @pytest.mark.filterwarnings("ignore:All-NaN slice encountered:RuntimeWarning")  # the interpreter's
 def test_nan_spoils_its_row_alone(device):
-    logits, labels, alpha, _ = draw(3, 10, device)
+    logits, labels, alpha = draw(3, 10, device)
     alpha[1, 4] = float("nan")
     for values in shifted_gradient(logits, labels, alpha):
         assert values[1].isnan().all()
@@ -154,33 +137,28 @@ def test_nan_spoils_its_row_alone(device):
 @pytest.mark.parametrize(("n_classes", "dtype"), [(MAX_CLASSES + 1, torch.float32), (10, torch.float64)])
 def test_wide_rows_and_float64_are_left_to_torch(device, monkeypatch, n_classes, dtype):
     forbid(monkeypatch, "_launch")
-    logits, labels, alpha, velocity = draw(2, n_classes, device, dtype)
-    results = shifted_gradient(logits, labels, alpha, velocity, (1.0, 0.5))
-    expected = softmax_gradient(logits + alpha + 0.5 * velocity, labels)
-    for ours, theirs in zip(results, expected, strict=True):
+    logits, labels, alpha = draw(2, n_classes, device, dtype)
+    expected = softmax_gradient(logits + alpha, labels)
+    for ours, theirs in zip(shifted_gradient(logits, labels, alpha), expected, strict=True):
         torch.testing.assert_close(ours, theirs)  # dtypes included
 
 
-@pytest.mark.parametrize("with_velocity", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_without_triton_torch_computes_the_same(monkeypatch, dtype, with_velocity):
+def test_without_triton_torch_computes_the_same(monkeypatch, dtype):
     monkeypatch.setattr(_kernels, "usable", lambda _: False)
-    logits, labels, alpha, velocity = draw(5, 10, dtype=dtype)
-    logits.requires_grad_()
-    arguments = logits.detach(), labels, alpha, velocity if with_velocity else None, (0.5, 2.0)
-    for recorded, plain in zip(
-        shifted_gradient(logits, *arguments[1:]), assert_equals_reference(*arguments), strict=True
-    ):
-        assert not recorded.requires_grad
-        assert torch.equal(recorded, plain)
+    logits, labels, alpha = draw(5, 10, dtype=dtype)
+    plain = assert_equals_reference(logits, labels, alpha)
+    for ours, theirs in zip(shifted_gradient(logits.requires_grad_(), labels, alpha), plain, strict=True):
+        assert not ours.requires_grad
+        assert torch.equal(ours, theirs)
 
 
 @pytest.mark.parametrize(
     ("changed", "shape", "message"),
     [
-        (1, (4,), r"shapes \(5, 10\), \(5, 10\), \(5, 10\) and labels \(4,\)"),
-        (2, (4, 10), r"\(5, 10\), \(4, 10\), \(5, 10\)"),
-        (3, (5, 1), r"\(5, 10\), \(5, 10\), \(5, 1\)"),
+        (1, (4,), r"shapes \(5, 10\) and \(5, 10\), and labels \(4,\)"),
+        (2, (4, 10), r"\(5, 10\) and \(4, 10\)"),
+        (2, (5, 1), r"\(5, 10\) and \(5, 1\)"),
     ],
 )
 def test_shapes_that_do_not_fit_are_named(changed, shape, message):
@@ -225,18 +203,11 @@ def test_the_compiler_takes_the_kernel(tmp_path):
         from triton.compiler import ASTSource
         from acestimator._kernels import _compiled
 
-        names = "logits alpha velocity labels grad log_probability".split()
-        for values, velocity in (("*fp32", "*fp32"), ("*bf16", "constexpr")):
-            types = [values, values, velocity, "*i64", "*fp32", "*fp32"]
-            signature = dict(zip(names, types)) | {"n_classes": "i32", "BLOCK": "constexpr"}
-            signature |= dict.fromkeys(["logits_stride", "alpha_stride", "velocity_stride"], "i32")
-            signature |= dict.fromkeys(["drift_alpha", "drift_velocity"], "fp32")
-            signature = {name: signature[name] for name in _compiled().arg_names}
-            constants = {"BLOCK": 1024} | ({"velocity": None} if velocity == "constexpr" else {})
-            source = ASTSource(_compiled(), signature, constants)
-            options = {"num_warps": 4, "enable_fp_fusion": True}
-            ptx = triton.compile(source, target=GPUTarget("cuda", 80, 32), options=options).asm["ptx"]
-            assert "f64" not in ptx, "float64 is 32 times slower on most GPUs"
+        types = "*bf16 *i64 *fp32 *fp32 *fp32 i32 i32 i32 constexpr".split()  # logits, labels, alpha, ...
+        source = ASTSource(_compiled(), dict(zip(_compiled().arg_names, types, strict=True)), {"BLOCK": 1024})
+        options = {"num_warps": 4, "enable_fp_fusion": True}
+        ptx = triton.compile(source, target=GPUTarget("cuda", 80, 32), options=options).asm["ptx"]
+        assert "f64" not in ptx, "float64 is 32 times slower on most GPUs"
         """,
         TRITON_CACHE_DIR=str(tmp_path),
     )
