@@ -5,6 +5,7 @@ Legend: M samples of a block, each in one of its steps; B of a step; K classes; 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import torch
@@ -37,17 +38,22 @@ class Block:
     def __post_init__(self) -> None:
         self._parts = torch.split(self.alpha, self.sizes)
         self._places = [None] * len(self.sizes) if self.place is None else torch.split(self.place, self.sizes)
-        self._pointer, self._stride = self.index.data_ptr(), self.index.element_size() * self.index.stride(0)
+        # The steps' samples are known by where they lie in memory: a look at them would make a GPU wait.
+        stride = self.index.element_size() * self.index.stride(0)
+        starts = itertools.accumulate(self.sizes[:-1], initial=0)
+        self._step_at = {self.index.data_ptr() + start * stride: step for step, start in enumerate(starts)}
 
     def show(self, index: Tensor) -> Tensor:
-        """(B, K) constants of the next step."""
-        step = self._expect(index)
+        """(B, K) constants of a step."""
+        step = self._step(index)
         return self.layout.show(self._parts[step], self._places[step])
 
     def step(self, index: Tensor, grad: Tensor, lr: float | None) -> None:
         """Take the gradient (B, K) of the next step."""
-        step = self._expect(index)
-        if grad.shape[0] != self.sizes[step] or grad.shape[1:] != (self.layout.n_classes,):
+        step = self._step(index)
+        if step != len(self.grads):
+            raise self._unexpected()
+        if grad.shape != (self.sizes[step], self.layout.n_classes):
             raise ValueError(
                 f"grad has shape {tuple(grad.shape)}, expected ({self.sizes[step]}, {self.layout.n_classes}): "
                 "one row per sample of the step and one column per class."
@@ -58,21 +64,23 @@ class Block:
                 "announce the rates of the steps, as open(index, sizes, rates)."
             )
         self.grads.append(grad)
-        self._pointer += index.shape[0] * self._stride
 
     def part(self, part: slice) -> tuple[Rows, Tensor | None, Drift, Tensor]:
         """Rows, place, drift and constants of some samples."""
         if part.stop == len(self.index) and not part.start:
             return self.rows, self.place, self.drift, self.alpha
-        drift = tuple(number[part] for number in self.drift if isinstance(number, Tensor))
+        drift = tuple(number[part] if isinstance(number, Tensor) else number for number in self.drift)
         return self.rows.part(part), None if self.place is None else self.place[part], drift, self.alpha[part]
 
-    def _expect(self, index: Tensor) -> int:
-        """Number of the next step, if these are its samples."""
-        step = len(self.grads)
-        if index.data_ptr() != self._pointer or step == len(self.sizes):
-            raise RuntimeError(
-                "open() announced other samples than these as the next ones: "
-                "take the parts of its index in order, one a step, or close() first."
-            )
+    def _step(self, index: Tensor) -> int:
+        """Number of the step that has these samples."""
+        step = self._step_at.get(index.data_ptr())
+        if step is None:
+            raise self._unexpected()
         return step
+
+    def _unexpected(self) -> RuntimeError:
+        return RuntimeError(
+            "open() announced other samples than these as the next ones: "
+            "take the parts of its index in order, one a step, or close() first."
+        )

@@ -100,6 +100,11 @@ class Linear(Motion):
         return steps
 
     def drift_until(self, marks: Tensor, course: Tensor, like: Tensor) -> Drift:
+        if not self.weight_decay:  # the matrices have the first column (1, 0): a third of the work
+            (_, _, since01, since11), (_, _, m01, m11) = self.products.since(marks).unbind(1), course.unbind(1)
+            both = torch.stack((torch.addcmul(since01, since11, m01), since11 * m11)).to(like.device, like.dtype)
+            both01, both11 = both.unsqueeze(2).unbind(0)
+            return 1.0, both01, 0.0, both11
         # Both are stored by column, which is to say transposed, and so is their product
         return _entries(torch.bmm(self.products.since(marks).view(-1, 2, 2), course.reshape(-1, 2, 2)), like)
 

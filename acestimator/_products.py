@@ -102,10 +102,10 @@ class WindowProducts:
         Tensor of float64, shape (B, 4)
             The entries 00, 10, 01, 11 of the product: column after column, as they are stored.
         """
-        live, slot = self.live.view(-1, 4), times % self.block
-        current = times >= self.clock - self.clock % self.block
-        if times.device.type == "cpu" and bool(current.all()):
-            return live.index_select(0, slot)
+        slot = times - (self.clock - self.clock % self.block)  # in the current block, or below zero
+        if times.device.type == "cpu" and len(times) and int(slot.min()) >= 0:
+            return self.live.view(-1, 4).index_select(0, slot)
+        current, slot = slot >= 0, times % self.block
         ring = times // self.block % self.block
         # A time of the current block has one factor alone: the archive ends with an identity for the other.
         to_block_end = torch.where(current, len(self.archive) - 1, ring * self.block + slot)

@@ -92,12 +92,18 @@ class LazyRows:
         self.flush()
         return self.layout.show(self.alpha, None if self._place is None else self._place.long())
 
-    def norm(self) -> float:
-        """Root of the mean squared Euclidean norm of the rows; stores nothing."""
+    def norm(self, as_of_now: bool = True) -> float:
+        """Root of the mean squared Euclidean norm of the rows; as their last visits left them, or as of now.
+
+        Stores nothing.
+        """
         norms = []
         for part in self._chunks():
-            rows = self._fetched(part)
-            norms.append(float(torch.linalg.vector_norm(self.motion.alpha_after(self._drift(part, rows), rows))))
+            alpha = self._fetch(self.alpha, part).to(self.own.compute_dtype)
+            if as_of_now and self._mark is not None:
+                rows = self._fetched(part)
+                alpha = self.motion.alpha_after(self._drift(part, rows), rows)
+            norms.append(float(torch.linalg.vector_norm(alpha)))
         return math.hypot(*norms) / max(1, self.storage.n_rows) ** 0.5
 
     # ------------------------------------------------------------------ moving
@@ -136,9 +142,11 @@ class LazyRows:
         self.block = Block(self.layout, index, sizes, rates, at, rows, drift, alpha, place, columns)
         self._looked = None
 
-    def close(self) -> None:
-        """Move the rows of the steps taken, and write them back."""
+    def close(self, grads: list[Tensor] | None = None) -> None:
+        """Move the rows of the steps taken, and write them back; by ``grads``, if the block was not given any."""
         block = self.block
+        if block is not None and grads is not None:
+            block.grads = grads
         if block is not None and block.grads:
             n_steps = len(block.grads)
             taken = slice(sum(block.sizes[:n_steps]))

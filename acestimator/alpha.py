@@ -328,6 +328,8 @@ class AlphaTable:
         if sum(sizes) != len(index):
             raise ValueError(f"sizes add up to {sum(sizes)} and index has {len(index)} samples: give a size per step.")
         rates = [rows.own.lr] * len(sizes) if rates is None else [check_rate("a rate", rate) for rate in rates]
+        if min(sizes, default=1) < 1:
+            raise ValueError(f"a size is {min(sizes)}, expected at least one sample per step.")
         if len(rates) != len(sizes):
             raise ValueError(f"there are {len(rates)} rates and {len(sizes)} sizes: give one of each per step.")
         if isinstance(rows.motion, Linear) and len(sizes) > rows.motion.products.capacity // 2:

@@ -24,8 +24,8 @@ class Objective:
     """A loss over logits with its per-sample state. The base of cross-entropy, AutoCleansing, and every peer.
 
     The loop of :mod:`acestimator.training` takes the steps of an epoch in blocks. Per block it calls :meth:`open` and
-    :meth:`weight`; per step :meth:`grad` and :meth:`step`; at the end of the block :meth:`close`, :meth:`losses` and
-    :meth:`observe`; per epoch :meth:`end_epoch`.
+    :meth:`weight`; per step :meth:`grad`; at the end of the block :meth:`close`, :meth:`losses` and :meth:`observe`;
+    per epoch :meth:`end_epoch`.
     """
 
     def bind(
@@ -59,8 +59,11 @@ class Objective:
     def open(self, index: Tensor, sizes: list[int], lr_scales: list[float]) -> None:
         """Prepare for steps over the samples (M,), each once, in this order: their sizes, and their lr_t / lr_0."""
 
-    def close(self) -> None:
-        """End what :meth:`open` began."""
+    def close(self, index: Tensor, grads: list[Tensor]) -> None:
+        """Move the state of the samples (M,) of :meth:`open`, by the gradients that :meth:`grad` gave, step by step.
+
+        No sample is in two of the steps, so what a gradient does to its own samples can wait until here.
+        """
 
     def loss(self, logits: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         """Loss of each sample, (B,), differentiable in ``logits`` (B, C). Pure."""
@@ -84,9 +87,6 @@ class Objective:
     def weight(self, index: Tensor) -> Tensor | None:
         """Weights (M,) of the samples in the network's loss, beside ``sample_weight``; None for all one."""
         return None
-
-    def step(self, index: Tensor, grad: Tensor, lr_scale: float) -> None:
-        """Move the per-sample state, given the gradient of :meth:`grad` and lr_t / lr_0."""
 
     def observe(self, index: Tensor, logits: Tensor) -> None:
         """See the samples (M,) and logits (M, C) of the last steps, for records that need not be kept step by step."""
@@ -197,25 +197,25 @@ class AutoCleansing(CrossEntropy):
         # The loop's own index needs none of the checks of table.open(): on a small table they take as long as the rest.
         self.table._rows.open(index, index, sizes, [self.lr * lr_scale for lr_scale in lr_scales])
 
-    def close(self) -> None:
-        """Write the rows back."""
-        self.table.close()
+    def close(self, index: Tensor, grads: list[Tensor]) -> None:
+        """Move the rows, and write them back."""
+        if self.mean_gradient:
+            parts = torch.split(index, [len(grad) for grad in grads])
+            grads = [grad / self._total_weight(part) for grad, part in zip(grads, parts, strict=True)]
+        self.table._rows.close(grads)
 
     def weight(self, index: Tensor) -> Tensor | None:
         """One minus the mislabel probability, once it is known."""
         return None if self._weights is None else self._weights.index_select(0, index)
 
-    def step(self, index: Tensor, grad: Tensor, lr_scale: float) -> None:
-        """Move the rows of this batch."""
-        if self.mean_gradient:
-            total = len(index) if self.sample_weight is None else self.sample_weight[index].sum()
-            grad = grad / total
-        self.table.step(index, grad, self.lr * lr_scale)
-
     def observe(self, index: Tensor, logits: Tensor) -> None:
         """Score the samples, in the epochs that end in a refit."""
         if self._epoch in self._refits:
             self.scores[index] = self.score(index, logits)
+
+    def _total_weight(self, index: Tensor) -> float | Tensor:
+        """Of a batch."""
+        return len(index) if self.sample_weight is None else self.sample_weight[index].sum()
 
     def score(self, index: Tensor, logits: Tensor) -> Tensor:
         """Mislabel scores (M,): the constant of the observed label in the partition gauge."""
@@ -223,7 +223,8 @@ class AutoCleansing(CrossEntropy):
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
         """Refit the mixture where one is due, and take the weights from it."""
-        record = {"alpha_norm": self.table.norm()}
+        # What momentum would have made of the rows since takes three times as long, and no curve would show it.
+        record = {"alpha_norm": self.table._rows.norm(as_of_now=False)}
         if epoch in self._refits:
             self.refit(self.scores)
             if self.mixture is not None:

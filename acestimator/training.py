@@ -150,7 +150,7 @@ def train(
                 _take(features, block),
                 _loss_scale(even, block_sizes, block, sample_weight, objective.weight(block)),
             )
-            outputs, records = _take_steps(
+            outputs, records, grads = _take_steps(
                 network,
                 objective,
                 optimizer,
@@ -158,7 +158,7 @@ def train(
                 lr_scales,
                 [torch.split(p, block_sizes) for p in parts],
             )
-            objective.close()
+            objective.close(block, grads)
             # One look at a block's losses, not at each step's: a look makes a GPU wait for the host.
             bad_step = meter.add(block, block_labels, objective.losses(records, block_labels), outputs, block_sizes)
             if bad_step is not None:
@@ -181,23 +181,24 @@ def _take_steps(
     learning_rate: float,
     lr_scales: list[float],
     parts: list[tuple[Tensor, ...]],
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Steps over one block, whose indices, labels, features and loss scales come in parts by step.
 
-    Returns the logits (M, C) and the objective's records (M, ...).
+    Returns the logits (M, C), the objective's records (M, ...), and its gradients, (B, C) a step.
     """
     outputs: list[Tensor] = []
     records: list[Tensor] = []
+    grads: list[Tensor] = []
     for lr_scale, index, labels, x, loss_scale in zip(lr_scales, *parts, strict=True):
         logits = network(x)  # (B, C)
         output = logits.detach()
         grad, record = objective.grad(output, labels, index)
         if logits.requires_grad:  # not where all of the network is frozen
             optimizer.descend(logits, grad * loss_scale, learning_rate * lr_scale)
-        objective.step(index, grad, lr_scale)
         outputs.append(output)
         records.append(record)
-    return torch.cat(outputs), torch.cat(records)
+        grads.append(grad)
+    return torch.cat(outputs), torch.cat(records), grads
 
 
 def predict_logits(network: nn.Module, chunks: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:

@@ -238,9 +238,9 @@ def test_announced_samples_are_taken_in_order_or_not_at_all():
     table = AlphaTable(N, K, lr=1.0)
     order = torch.tensor([0, 1, 2, 3])
     table.open(order, [2, 2])
-    for other in (torch.tensor([3, 2]), order[2:]):
-        with pytest.raises(RuntimeError, match="announced other samples"):
-            table.rows(other)
+    with pytest.raises(RuntimeError, match="announced other samples"):
+        table.rows(torch.tensor([3, 2]))
+    for other in (torch.tensor([3, 2]), order[2:], order[1:3]):
         with pytest.raises(RuntimeError, match="announced other samples"):
             table.step(other, torch.ones(2, K))
     with pytest.raises(RuntimeError, match="call close"):
@@ -259,6 +259,8 @@ def test_announcements_that_cannot_be_kept():
         table.open(torch.tensor([0, 1, 2]), [2, 2])
     with pytest.raises(ValueError, match="1 rates and 2 sizes"):
         table.open(torch.tensor([0, 1, 2]), [2, 1], [0.1])
+    with pytest.raises(ValueError, match="a size is 0, expected at least one"):
+        table.open(torch.tensor([0, 1, 2]), [3, 0])
     with pytest.raises(ValueError, match="a rate is nan"):
         table.open(torch.tensor([0, 1, 2]), [2, 1], [0.1, math.nan])
     table._rows.motion.products = WindowProducts.empty(block=3)
@@ -269,6 +271,8 @@ def test_announcements_that_cannot_be_kept():
     table.step(index[:2], torch.ones(2, K), 0.1)
     with pytest.raises(ValueError, match=r"the rate 0\.1 and open\(\) 0\.2: announce"):
         table.step(index[2:], torch.ones(1, K), 0.1)
+    with pytest.raises(ValueError, match=r"\(2, 3\), expected \(1, 3\)"):
+        table.step(index[2:], torch.ones(2, K))
     with pytest.raises(TypeError, match="index is list, expected a tensor"):
         table.rows([0, 1])
 

@@ -133,8 +133,9 @@ def test_the_papers_regime_equals_dense_sgd_on_the_mean_loss(n_samples, seed, va
 
 def test_ac2_equals_ac1_with_its_gradient_masked_to_the_observed_label():
     class Masked(AutoCleansing):
-        def step(self, index, grad, lr_scale):
-            super().step(index, grad * F.one_hot(self.labels[index], K), lr_scale)
+        def close(self, index, grads):
+            masks = F.one_hot(self.labels[index], K).split([len(grad) for grad in grads])
+            super().close(index, [grad * mask for grad, mask in zip(grads, masks, strict=True)])
 
     tables, networks = [], []
     for objective in (AutoCleansing(variant="AC2", lr=0.3), Masked(variant="AC1", lr=0.3)):
@@ -293,8 +294,9 @@ def test_decay_and_penalty_act_once_a_visit_whatever_the_batch_size(parameters):
         steps = len(batch_sizes(29, batch_size))
         objective.bind(labels, K, steps_per_epoch=steps, max_epochs=1, dtype=torch.float64)
         objective.table._rows.alpha += 1.0
-        for index in torch.arange(29).split(batch_sizes(29, batch_size)):
-            objective.step(index, torch.zeros(len(index), K, dtype=torch.float64), 1.0)
+        index, sizes = torch.arange(29), batch_sizes(29, batch_size)
+        objective.open(index, sizes, [1.0] * steps)
+        objective.close(index, [torch.zeros(size, K, dtype=torch.float64) for size in sizes])
         torch.testing.assert_close(objective.table.dense().mean().item(), math.exp(-0.3 * 0.1), rtol=1e-3, atol=0)
 
 
