@@ -126,11 +126,10 @@ class Linear(Motion):
         if rows.velocity is None or out.velocity is None:
             _descend(_shrink(alpha, lr * decay, out.alpha), grad, lr, out.alpha)
             return
-        # v <- mu v + (grad + decay alpha), with the velocity's drift taken along
-        velocity = _add(grad, rows.velocity, mu * drift[3], out.velocity)
+        # v <- mu v + decay alpha + grad: the second row of the matrix, times the drift
+        velocity = _add(grad, rows.velocity, mu * drift[3] + decay * drift[1], out.velocity)
         if decay:
-            _add(velocity, rows.alpha, mu * drift[2], velocity)
-            velocity.add_(alpha, alpha=decay)
+            _add(velocity, rows.alpha, mu * drift[2] + decay * drift[0], velocity)
         if self.nesterov:
             if decay:
                 alpha = _shrink(alpha, lr * decay, out.alpha)

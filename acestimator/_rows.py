@@ -72,12 +72,10 @@ class LazyRows:
         self._looked: Look | None = None
         self._steps: tuple[list[int], Tensor] = [], torch.empty(0)  # sizes of a block, and the step of each row
         self._scratch: dict[str, Tensor] = {}
+        self._local = self.storage.device == self.device
         # Nothing to catch up with, to convert or to select: one index_add_ is a step
         self._adds = (
-            type(self.motion) is Motion
-            and not self._rounds
-            and not isinstance(self.layout, Sparse)
-            and self.storage.device == self.device
+            type(self.motion) is Motion and not self._rounds and not isinstance(self.layout, Sparse) and self._local
         )
 
     # ------------------------------------------------------------------ reading
@@ -86,6 +84,12 @@ class LazyRows:
         """(B, K) as of now, until the next call of any method."""
         look = self.look(at)
         return self.layout.show(look.alpha, look.place)
+
+    def rows(self, at: Tensor) -> Tensor:
+        """(B, K) as of now, to keep."""
+        if self._adds:  # a step will not ask for them again
+            return self.layout.show(self._fetch(self.alpha, at), self._places(at))
+        return self.show(at).clone()
 
     def show_all(self) -> Tensor:
         """(N, K), flushed."""
@@ -214,7 +218,7 @@ class LazyRows:
     def _scratch_for(self, name: str, like: Tensor, n_rows: int) -> Tensor:
         """Memory for (n_rows, W): of a new megabyte the zeroing of its pages takes longer than a copy."""
         scratch = self._scratch.get(name)
-        if scratch is None or len(scratch) < n_rows:
+        if scratch is None or scratch.shape[0] < n_rows:
             with torch.inference_mode(False):  # it will be written to outside, too
                 scratch = self._scratch[name] = like.new_empty(n_rows, like.shape[1])
         return scratch[:n_rows]
@@ -233,18 +237,22 @@ class LazyRows:
 
     def _fetched(self, at: Tensor | slice, use_scratch: bool = False) -> Rows:
         """Rows as they are stored, of the network's device and type; ``use_scratch``: until the next such call."""
-        alpha = self._fetch(self.alpha, at, "alpha" if use_scratch else None).to(self.own.compute_dtype)
-        if self._velocity is None:
-            return Rows(alpha)
-        velocity = self._fetch(self._velocity, at, "velocity" if use_scratch else None)
-        return Rows(alpha, velocity.to(self.own.compute_dtype))
+        alpha = self._fetch(self.alpha, at, "alpha" if use_scratch else None)
+        velocity = None
+        if self._velocity is not None:
+            velocity = self._fetch(self._velocity, at, "velocity" if use_scratch else None)
+        if self._rounds:
+            alpha = alpha.to(self.own.compute_dtype)
+            velocity = None if velocity is None else velocity.to(self.own.compute_dtype)
+        return Rows(alpha, velocity)
 
     def _fetch(self, array: Tensor, at: Tensor | slice, scratch: str | None = None) -> Tensor:
         """(B, W) on the network's device."""
         if isinstance(at, slice):
             staged = array[at]
-        elif scratch is not None and self.storage.device == self.device:
-            staged = torch.index_select(array, 0, at, out=self._scratch_for(scratch, array, len(at)))
+        elif self._local:
+            scratched = None if scratch is None else self._scratch_for(scratch, array, at.shape[0])
+            return torch.index_select(array, 0, at, out=scratched)
         elif self.storage.pinned:  # so that the copy to the GPU need not wait for the host
             staged = torch.empty(len(at), array.shape[1], dtype=array.dtype, pin_memory=True)
             torch.index_select(array, 0, at, out=staged)
@@ -257,12 +265,13 @@ class LazyRows:
     ) -> None:
         """Write rows back, of the time ``mark``: one, or one a row. No row twice."""
         device = self.storage.device
-        at = at.to(device) if isinstance(at, Tensor) else at
+        if isinstance(at, Tensor) and not self._local:
+            at = at.to(device)
         if self._rounds:
             self._generator.manual_seed((self.own.seed * 1_000_003 + self.clock * 4 + purpose) % (1 << 32))
         for array, values in ((self.alpha, rows.alpha), (self._velocity, rows.velocity)):
             if array is not None and values is not None:
-                values = values.to(device)
+                values = values if self._local else values.to(device)
                 if self._rounds:
                     values = stochastic_round(values, array.dtype, self._generator)
                 _write(array, at, values)
@@ -318,7 +327,7 @@ class LazyRows:
 
 def has_repeats(at: Tensor) -> bool:
     """Whether a position stands twice in (B,)."""
-    ordered = at.sort().values
+    ordered = np.sort(at.numpy()) if at.device.type == "cpu" else at.sort().values
     return bool((ordered[1:] == ordered[:-1]).any())
 
 

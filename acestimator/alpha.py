@@ -231,8 +231,8 @@ class AlphaTable:
         IndexError
             If a position is outside 0..N-1, or an id not known.
         """
-        shown = self._shown(index)
-        return shown if self._rows.block is not None else shown.clone()
+        block = self._rows.block
+        return self._rows.rows(self._positions(index)) if block is None else block.show(_tensor(index))
 
     def dense(self) -> Tensor:
         """Return the whole table, (N, K), up to date; for AC1 without rivals the storage itself, not a copy."""

@@ -41,7 +41,11 @@ from acestimator import AlphaTable, backbones
 from acestimator.detection import observed_score
 
 IMAGENET, SMALL, CLASSES, BATCH = 1_281_167, 50_000, 1000, 256
-MOMENTUM = {"momentum": 0.9, "weight_decay": 5e-5}
+TABLES = {
+    "momentum 0": {},
+    "momentum 0.9": {"momentum": 0.9},
+    "momentum 0.9, decay": {"momentum": 0.9, "weight_decay": 5e-5},
+}
 MEMORY = {  # parameters of the table, GB
     "float32": ({}, 5.2),
     "float32, momentum": ({"momentum": 0.9}, 10.4),
@@ -113,7 +117,7 @@ def flat(repeats: int) -> None:
         (10, 32, False, None),
         (10, 32, True, None),
     ):
-        for name, parameters in (("momentum 0", {}), ("momentum 0.9, decay", MOMENTUM)):
+        for name, parameters in TABLES.items():
             steppers = [Stepper(make(n, n_classes, **parameters), batch, announced) for n in (IMAGENET, SMALL)]
             times = turns(steppers, repeats)
             say(
@@ -140,8 +144,9 @@ def floor(repeats: int) -> None:
     """Time against the bytes that a step must move: rows and gradient once, the table's rows in and out."""
     speed = bandwidth()
     for name, parameters, n_arrays, size in (
-        ("momentum 0", {}, 1, 4),
-        ("momentum 0.9, decay", MOMENTUM, 2, 4),
+        ("momentum 0", TABLES["momentum 0"], 1, 4),
+        ("momentum 0.9", TABLES["momentum 0.9"], 2, 4),
+        ("momentum 0.9, decay", TABLES["momentum 0.9, decay"], 2, 4),
         ("bfloat16, momentum 0", {"dtype": torch.bfloat16}, 1, 2),
         ("8 rivals, momentum 0", {"rivals": 8}, 1, None),
     ):
