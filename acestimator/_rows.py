@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -327,7 +328,7 @@ class LazyRows:
 
 def has_repeats(at: Tensor) -> bool:
     """Whether a position stands twice in (B,)."""
-    ordered = np.sort(at.numpy()) if at.device.type == "cpu" else at.sort().values
+    ordered: Any = np.sort(at.numpy()) if at.device.type == "cpu" else at.sort().values
     return bool((ordered[1:] == ordered[:-1]).any())
 
 
