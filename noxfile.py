@@ -63,6 +63,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/digits_accuracy.py", env=ENV)
     session.run("python", "benchmarks/small_tables.py", env=ENV)
     session.run("python", "benchmarks/import_time.py", env=ENV)
+    session.run("python", "benchmarks/alpha_table.py", env=ENV)
 
 
 @nox.session

@@ -210,10 +210,10 @@ class LazyRows:
         """Rows as of now; remembered, because a step over the same ones comes next."""
         if (look := self.looked(at)) is not None:
             return look
-        at = at.to(self.storage.device)
-        rows = self._fetched(at, use_scratch=True)
-        drift, now = self._drift(at, rows), self._scratch_for("now", rows.alpha, len(at))
-        self._looked = Look(at.clone(), rows, drift, self.motion.alpha_after(drift, rows, now), self._places(at))
+        there = at.to(self.storage.device)
+        rows = self._fetched(there, use_scratch=True)
+        drift, now = self._drift(there, rows), self._scratch_for("now", rows.alpha, len(at))
+        self._looked = Look(at.clone(), rows, drift, self.motion.alpha_after(drift, rows, now), self._places(there))
         return self._looked
 
     def _scratch_for(self, name: str, like: Tensor, n_rows: int) -> Tensor:
@@ -346,8 +346,8 @@ def row_specs(own: Hyperparameters) -> dict[str, Spec]:
         specs["mark"] = Spec((), torch.int64)
         specs |= {name: Spec(shape, torch.float64, by_row=False) for name, shape in window_shapes().items()}
     return specs | {
-        "counters": Spec((3,), torch.int64, by_row=False),  # clock, rows in use, the least mark
-        "path": Spec((1,), torch.float64, by_row=False),
+        "counters": Spec((3,), torch.int64, by_row=False, on_host=True),  # clock, rows in use, the least mark
+        "path": Spec((1,), torch.float64, by_row=False, on_host=True),
     }
 
 

@@ -27,11 +27,16 @@ _SPARE = 1.25  # room that a growing table takes, over what it needs
 
 @dataclass(frozen=True)
 class Spec:
-    """Shape and type of an array; ``by_row``: the shape is that of one row's entry, and there are N of them."""
+    """Shape and type of an array.
+
+    ``by_row``: the shape is that of one row's entry, and there are N of them. ``on_host``: on the CPU wherever the rest
+    lies.
+    """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
     by_row: bool = True
+    on_host: bool = False
 
     def full_shape(self, capacity: int) -> tuple[int, ...]:
         return (capacity, *self.shape) if self.by_row else self.shape
@@ -73,8 +78,9 @@ class Storage:
         """Write to disk what is in a file."""
 
     def _allocate(self, capacity: int) -> dict[str, Tensor]:
+        host = torch.device("cpu")
         return {
-            name: _zeros(spec.full_shape(capacity), spec.dtype, self.device, self.pinned)
+            name: _zeros(spec.full_shape(capacity), spec.dtype, host if spec.on_host else self.device, self.pinned)
             for name, spec in self.specs.items()
         }
 

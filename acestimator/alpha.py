@@ -75,6 +75,7 @@ class AlphaTable:
     Attributes
     ----------
     n_samples, n_classes : int
+    lr : float
     clock : int
         Steps taken.
 
@@ -150,7 +151,7 @@ class AlphaTable:
             raise ValueError(f"storage is {storage!r}, expected 'device' or 'pinned'; file= names a file.")
         labels = check_labels(labels, n_samples, n_classes) if own.needs_labels else None
         names = None if ids is None else SampleIds(ids, n_samples)
-        device = torch.device(device)
+        device = torch.empty(0, device=device).device  # "cuda" is "cuda:0", or whichever is current
         specs = row_specs(own)
         if file is not None:
             store: Storage = _new_file(Path(file), own, specs, n_samples, names)
@@ -188,7 +189,8 @@ class AlphaTable:
         store.n_rows = int(store["counters"][1])
         names = SampleIds(store["ids"], store.n_rows) if "ids" in store.specs else None
         table = cls.__new__(cls)
-        table._take(LazyRows(Hyperparameters(**config), store, torch.device(device)), names, fused)
+        device = torch.empty(0, device=device).device
+        table._take(LazyRows(Hyperparameters(**config), store, device), names, fused)
         return table
 
     def _take(self, rows: LazyRows, names: SampleIds | None, fused: bool) -> None:
@@ -205,6 +207,11 @@ class AlphaTable:
     def n_classes(self) -> int:
         """K."""
         return self._rows.own.n_classes
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of a step that names none."""
+        return self._rows.own.lr
 
     @property
     def clock(self) -> int:

@@ -103,7 +103,8 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
     mixture_ : ScoreMixture or None
         The mixture; None where all scores are equal.
     history_ : list of dict
-        One an epoch: epoch, loss, accuracy on the observed labels, lr, alpha_norm, noise_rate, seconds.
+        One an epoch: epoch, loss, accuracy on the observed labels, lr, alpha_norm (root mean square norm of a row,
+        as its last visit left it), noise_rate, seconds.
     n_iter_ : int
         Epochs run.
     module_ : torch.nn.Module

@@ -36,7 +36,7 @@ class AlphaCallback(Callback):
 
     def _step(self, optimizer: Optimizer, *_: Any) -> None:
         """One step, unless training_step returned None or a fused optimizer was told to skip it."""
-        rate, groups = self.table._rows.own.lr, optimizer.param_groups
+        rate, groups = self.table.lr, optimizer.param_groups
         if self.follow_schedule:
             initial = groups[0].setdefault("initial_lr", float(groups[0]["lr"]))  # as a scheduler does; is saved
             rate *= float(groups[0]["lr"]) / float(groups[0].get("max_lr", initial))

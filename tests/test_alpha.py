@@ -215,6 +215,29 @@ def test_announcing_the_samples_changes_nothing(motion, layout):
     assert tables[0].dense().abs().max() > 0.1
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_a_table_on_another_device_takes_the_same_steps(motion, layout):
+    """The path beside a GPU, on the CPU: rows are fetched and sent back, in steps and in blocks."""
+    labels, n_classes = torch.arange(N) % K, 6
+    parameters = {"labels": labels, "lr": 0.3, "dtype": torch.float64, **MOTIONS[motion], **LAYOUTS[layout]}
+    tables = [AlphaTable(N, n_classes, **parameters) for _ in range(2)]
+    tables[0]._rows._local = tables[0]._rows._adds = False
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(20):
+        index = torch.randint(N, (3,), generator=generator)
+        order = torch.randperm(N, generator=generator)
+        grad = torch.randn(N, n_classes, dtype=torch.float64, generator=generator)
+        for table in tables:
+            table.rows(index)
+            table.step(index, grad[:3])
+            table.open(order, [4, 3])
+            for part in order.split([4, 3]):
+                table.step(part, grad[part])
+            table.close()
+    torch.testing.assert_close(tables[0].dense(), tables[1].dense(), rtol=0, atol=1e-12)
+
+
 def test_a_sparse_row_is_the_dense_one_cut_to_the_largest_rivals_after_each_visit():
     """The label stays, whatever its size; two rivals of five are kept."""
     n_classes, rivals, lr = 6, 2, 0.3
