@@ -23,7 +23,7 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    install(session, "pytest", "hypothesis", "pandas", "polars", "lightning")
+    install(session, "pytest", "hypothesis", "pandas", "polars", "lightning", "mpmath")
     session.run("pytest", *session.posargs, env=ENV)
 
 
@@ -69,5 +69,5 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def theory(session: nox.Session) -> None:
     """Check the closed forms of the paper against learned constants, slow cases included."""
-    install(session, "pytest", "hypothesis")
+    install(session, "pytest", "hypothesis", "mpmath")
     session.run("pytest", "tests/theory", "-m", "not cuda", *session.posargs, env=ENV)

@@ -1,1 +1,5 @@
-"""The sandbox: the paper's theory, run. Used from a checkout; nothing in acestimator imports it."""
+"""The sandbox: the paper's theory, run. Used from a checkout; nothing in acestimator imports it.
+
+`transitions` holds the labelling processes, and `closed_form` what they make of the true logits: the observed
+probabilities of Definition 1 and the constants of Theorem 1.
+"""
