@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal
 
 import torch
@@ -35,6 +36,7 @@ class Hyperparameters:
     seed: int
 
     def __post_init__(self) -> None:
+        check_count("n_classes", self.n_classes, at_least=1)
         if self.variant not in ("AC1", "AC2"):
             raise ValueError(f"variant is {self.variant!r}, expected 'AC1' or 'AC2'.")
         for name in ("lr", "momentum", "weight_decay"):
@@ -76,6 +78,13 @@ class Hyperparameters:
             theirs = tuple(theirs) if isinstance(theirs, list) else theirs
             if name not in ("lr", "seed") and theirs != ours:
                 raise ValueError(f"{what} has {name} {theirs!r} and this table {ours!r}: make the table like it.")
+
+
+def check_count(name: str, value: int, at_least: int = 0) -> int:
+    """``value``, or ValueError if it is no integer of at least so much."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < at_least:
+        raise ValueError(f"{name} is {value!r}, expected an integer of at least {at_least}.")
+    return int(value)
 
 
 def check_rate(name: str, value: float) -> float:

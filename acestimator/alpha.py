@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from acestimator import _kernels
-from acestimator._hyperparameters import Hyperparameters, Penalty, Variant, check_labels, check_rate
+from acestimator._hyperparameters import Hyperparameters, Penalty, Variant, check_count, check_labels, check_rate
 from acestimator._ids import Ids, SampleIds
 from acestimator._motion import Linear
 from acestimator._rows import LazyRows, has_repeats, row_specs
@@ -149,6 +149,7 @@ class AlphaTable:
         )
         if storage not in ("device", "pinned"):
             raise ValueError(f"storage is {storage!r}, expected 'device' or 'pinned'; file= names a file.")
+        n_samples = check_count("n_samples", n_samples)
         labels = check_labels(labels, n_samples, n_classes) if own.needs_labels else None
         names = None if ids is None else SampleIds(ids, n_samples)
         device = torch.empty(0, device=device).device  # "cuda" is "cuda:0", or whichever is current
@@ -378,8 +379,7 @@ class AlphaTable:
             it then replaces. After an error the table is as it was.
         """
         self._refuse_in_block()
-        if n_samples < 0:
-            raise ValueError(f"n_samples is {n_samples}, expected the number of samples to add.")
+        n_samples = check_count("n_samples", n_samples)
         if (ids is None) != (self._ids is None):
             raise ValueError("give ids for new samples if, and only if, the table was made with ids.")
         own, first = self._rows.own, self.n_samples

@@ -340,6 +340,9 @@ def test_norm_is_the_root_mean_square_of_the_dense_rows_norms(motion):
         ({"variant": "AC2"}, "give labels, one per sample"),
         ({"variant": "AC2", "labels": torch.zeros(3, dtype=torch.int64)}, r"\(3,\).*7 samples"),
         ({"variant": "AC2", "labels": torch.full((N,), 3)}, "from 3 to 3, expected 0 to 2"),
+        ({"n_samples": -1}, "n_samples is -1, expected an integer of at least 0"),
+        ({"n_samples": 7.0}, "n_samples is 7.0"),
+        ({"n_classes": 0}, "n_classes is 0, expected an integer of at least 1"),
         ({"rivals": 1}, "give labels, one per sample"),
         ({"rivals": K}, "rivals is 3, expected an integer from 1 to 2"),
         ({"rivals": 1, "variant": "AC2"}, "rivals is 1 with variant 'AC2'"),
@@ -349,7 +352,7 @@ def test_norm_is_the_root_mean_square_of_the_dense_rows_norms(motion):
 )
 def test_bad_parameters(parameters, message):
     with pytest.raises(ValueError, match=message):
-        AlphaTable(N, K, **{"lr": 1.0, **parameters})
+        AlphaTable(**{"n_samples": N, "n_classes": K, "lr": 1.0, **parameters})
 
 
 @pytest.mark.parametrize("motion", MOTIONS)
