@@ -80,7 +80,7 @@ class Hyperparameters:
                 raise ValueError(f"{what} has {name} {theirs!r} and this table {ours!r}: make the table like it.")
 
 
-def check_count(name: str, value: int, at_least: int = 0) -> int:
+def check_count(name: str, value: Any, at_least: int = 0) -> int:
     """``value``, or ValueError if it is no integer of at least so much."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < at_least:
         raise ValueError(f"{name} is {value!r}, expected an integer of at least {at_least}.")
