@@ -36,7 +36,6 @@ class Hyperparameters:
     seed: int
 
     def __post_init__(self) -> None:
-        check_count("n_classes", self.n_classes, at_least=1)
         if self.variant not in ("AC1", "AC2"):
             raise ValueError(f"variant is {self.variant!r}, expected 'AC1' or 'AC2'.")
         for name in ("lr", "momentum", "weight_decay"):

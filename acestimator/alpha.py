@@ -136,13 +136,13 @@ class AlphaTable:
         seed: int = 0,
     ) -> None:
         own = Hyperparameters(
-            n_classes=n_classes,
+            n_classes=check_count("n_classes", n_classes, at_least=1),
             variant=variant,
             rivals=rivals,
-            lr=lr,
-            momentum=momentum,
-            nesterov=nesterov,
-            weight_decay=weight_decay,
+            lr=float(lr),
+            momentum=float(momentum),
+            nesterov=bool(nesterov),
+            weight_decay=float(weight_decay),
             penalty=penalty,
             dtype=str(dtype).split(".")[-1],
             seed=seed,
@@ -155,7 +155,7 @@ class AlphaTable:
         device = torch.empty(0, device=device).device  # "cuda" is "cuda:0", or whichever is current
         specs = row_specs(own)
         if file is not None:
-            store: Storage = _new_file(Path(file), own, specs, n_samples, names)
+            store: Storage = _new_file(Path(file).absolute(), own, specs, n_samples, names)
         elif storage == "pinned":
             store = Storage(specs, n_samples, torch.device("cpu"), pinned=torch.cuda.is_available())
         else:
@@ -182,7 +182,7 @@ class AlphaTable:
         ValueError
             If it is not such a file, of another version, damaged, or of the wrong size.
         """
-        path = Path(file)
+        path = Path(file).absolute()  # growing replaces it, wherever the process is by then
         header = read_header(path)
         config = dict(header["config"])
         config["penalty"] = None if config["penalty"] is None else tuple(config["penalty"])
@@ -530,6 +530,9 @@ class AlphaTable:
         own.check_same(state["hyperparameters"], "the state")
         if (state["ids"] is None) != (self._ids is None):
             raise ValueError("one of the state and this table has ids, and one has none: make the table like it.")
+        expected = set(storage.specs) - {"ids"}
+        if set(arrays) != expected:
+            raise ValueError(f"the state has arrays {sorted(arrays)}, expected {sorted(expected)}: it is not whole.")
         n_samples = len(arrays["alpha"])
         if n_samples != self.n_samples:
             raise ValueError(

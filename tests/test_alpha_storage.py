@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from motions import MOTIONS
 
 from acestimator import AlphaTable
+from acestimator._products import window_shapes
 from acestimator._rounding import stochastic_round
 
 N, K = 9, 6
@@ -72,6 +73,25 @@ def test_a_saved_table_goes_on_bit_for_bit(name):
     assert_same(run(second, 300, seed=1), whole)
 
 
+@pytest.fixture
+def small_window(monkeypatch):
+    """Blocks of 4 steps, a window of 12: tables sweep themselves every few steps."""
+    monkeypatch.setattr("acestimator._rows.window_shapes", lambda: window_shapes(4))
+
+
+@pytest.mark.parametrize("name", ["momentum", "all", "AC2", "sparse", "bfloat16"])
+def test_sweeps_go_on_bit_for_bit_too(name, small_window, tmp_path):
+    """From a state, and from a file; saved at each of the steps between two sweeps."""
+    for steps in range(20, 28):
+        second = make(name)
+        second.load_state_dict(copy.deepcopy(run(make(name), steps).state_dict()))
+        assert second._rows.motion.products.block == 4
+        run(make(name, file=tmp_path / f"{steps}"), steps)
+        for table in (second, AlphaTable.resume(tmp_path / f"{steps}")):
+            whole = run(run(make(name), steps), 40, seed=1)
+            assert_same(run(table, 40, seed=1), whole)
+
+
 def test_a_state_brings_its_rate_and_seed():
     table = AlphaTable(N, K, lr=0.7, seed=3)
     other = AlphaTable(N, K, lr=0.1)
@@ -93,6 +113,10 @@ def test_a_state_brings_its_rate_and_seed():
             r"velocity of the state has shape \(9, 7\)",
         ),
         ({"ids": list(range(N))}, "one has none"),
+        (
+            {"arrays": {"more": torch.zeros(1)}},
+            r"\['alpha', 'archive', .*'more'.*expected \['alpha', .*: it is not whole",
+        ),
     ],
 )
 def test_a_state_that_does_not_fit_leaves_the_table_as_it_was(change, message):
@@ -166,6 +190,16 @@ def test_a_file_is_as_before_while_samples_are_announced(tmp_path):
         assert torch.equal(array, before[name])
     table.close()
     assert AlphaTable.resume(tmp_path / "alpha").clock == 31
+
+
+def test_a_file_grows_where_it_was_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    table = make("momentum", file="alpha")
+    monkeypatch.chdir("elsewhere")
+    table.extend(100)
+    assert AlphaTable.resume(tmp_path / "alpha").n_samples == N + 100
+    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_a_file_is_not_overwritten(tmp_path):
