@@ -75,12 +75,12 @@ class Block:
     def _step(self, index: Tensor) -> int:
         """Number of the step that has these samples."""
         step = self._step_at.get(index.data_ptr())
-        if step is None:
+        if step is None or index.shape[0] != self.sizes[step]:
             raise self._unexpected()
         return step
 
     def _unexpected(self) -> RuntimeError:
         return RuntimeError(
             "open() announced other samples than these as the next ones: "
-            "take the parts of its index in order, one a step, or close() first."
+            "take the parts of its index in order, one a step, leave none out and accumulate none, or close() first."
         )

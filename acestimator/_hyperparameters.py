@@ -46,7 +46,7 @@ class Hyperparameters:
         if self.penalty is not None and self.penalty[1] and (self.momentum or self.weight_decay):
             raise ValueError(
                 f"penalty {self.penalty[0]!r} was given with momentum {self.momentum} and weight_decay "
-                f"{self.weight_decay}: set both to 0 (steps that a row skips have a closed form only then)."
+                f"{self.weight_decay}: set both to 0."
             )
         if self.rivals is not None:
             if self.variant != "AC1":

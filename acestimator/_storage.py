@@ -77,6 +77,9 @@ class Storage:
     def sync(self) -> None:
         """Write to disk what is in a file."""
 
+    def describe(self, config: dict[str, Any]) -> None:
+        """Keep the table's hyperparameters with the arrays, where that is a file."""
+
     def _allocate(self, capacity: int) -> dict[str, Tensor]:
         host = torch.device("cpu")
         return {
@@ -139,13 +142,24 @@ class FileStorage(Storage):
     def sync(self) -> None:
         self._mapped.flush()
 
-    def _create(self, path: Path, capacity: int) -> None:
+    def describe(self, config: dict[str, Any]) -> None:
+        """Keep another ``config`` in the file."""
+        self.config = config
+        page = self._first_page(self.capacity)
+        self._mapped[: len(page)] = np.frombuffer(page, dtype=np.uint8)
+
+    def _first_page(self, capacity: int) -> bytes:
+        """Description of the file."""
         size = _offsets(self.specs, capacity)[1]
         specs = {name: [list(s.shape), str(s.dtype).split(".")[1], s.by_row] for name, s in self.specs.items()}
         header = {"version": VERSION, "size": size, "capacity": capacity, "specs": specs, "config": self.config}
-        first_page = MAGIC + json.dumps(header).encode()
-        if len(first_page) > _PAGE:
-            raise ValueError(f"the table's description takes {len(first_page)} bytes, and a file has room for {_PAGE}.")
+        page = MAGIC + json.dumps(header).encode()
+        if len(page) > _PAGE:
+            raise ValueError(f"the table's description takes {len(page)} bytes, and a file has room for {_PAGE}.")
+        return page.ljust(_PAGE)
+
+    def _create(self, path: Path, capacity: int) -> None:
+        first_page, size = self._first_page(capacity), _offsets(self.specs, capacity)[1]
         free = shutil.disk_usage(path.parent).free
         if size > free:
             raise _no_room(path, size, free)
@@ -155,7 +169,7 @@ class FileStorage(Storage):
             except OSError as error:
                 path.unlink()
                 raise _no_room(path, size, free) from error
-            file.write(first_page.ljust(_PAGE))
+            file.write(first_page)
 
     def _map(self, path: Path, capacity: int) -> dict[str, Tensor]:
         offsets, _ = _offsets(self.specs, capacity)

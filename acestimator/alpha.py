@@ -51,7 +51,7 @@ class AlphaTable:
     penalty : tuple (name, strength), optional
         ``("l2", s)``, ``("l1", s)`` or ``("group", s)``: after every step each row of the table takes the
         proximal step of ``lr * s * f``, with f the half squared norm, the l1 norm or the Euclidean norm of the row.
-        Excludes momentum and weight decay, with which skipped steps would have no closed form.
+        Excludes momentum, with which skipped steps would have no closed form, and weight decay.
     rivals : int, optional
         Of AC1's K constants keep that of the observed label and this many others, the largest in size after each
         visit; what is dropped is zero. An approximation, for K in the hundreds.
@@ -67,8 +67,8 @@ class AlphaTable:
     file : path, optional
         Keep the table in this file, which must not be there yet, mapped into memory; :meth:`resume` opens it again.
     fused : bool, default=False
-        On a GPU, compute :meth:`gradient` in one Triton kernel. It is tested against the torch path, which is the
-        default.
+        On a GPU, compute :meth:`gradient`, but not :meth:`cross_entropy`, in one Triton kernel. It is tested against
+        the torch path, which is the default.
     seed : int, default=0
         Of the stochastic rounding.
 
@@ -99,9 +99,10 @@ class AlphaTable:
 
     the same :math:`M_t` for all rows (:math:`\eta` the rate, :math:`\lambda` the decay, :math:`\mu` the momentum).
 
-    A process that is killed between two steps leaves in ``file`` the table as it was after the first; one that is
-    killed in the middle of a step, a table of which that step's rows may have moved or not. Between :meth:`open` and
-    :meth:`close` the file has the table as it was at ``open``.
+    A process that is killed between two steps leaves in ``file`` the table as it was after the first. One that is
+    killed in the middle of a step, or of :meth:`flush`, leaves a table that can be opened, in which rows of that step
+    may have moved or not, or gone twice through the steps that they had missed. Between :meth:`open` and :meth:`close`
+    the file has the table as it was at ``open``.
 
     Examples
     --------
@@ -161,8 +162,8 @@ class AlphaTable:
         else:
             store = Storage(specs, n_samples, device)
         self._take(LazyRows(own, store, device), names, fused)
-        self._rows.begin(0, labels)
         self._name(names)
+        self._rows.begin(0, labels)
 
     @classmethod
     def resume(
@@ -243,7 +244,10 @@ class AlphaTable:
         return self._rows.rows(self._positions(index)) if block is None else block.show(_tensor(index))
 
     def dense(self) -> Tensor:
-        """Return the whole table, (N, K), up to date; for AC1 without rivals the storage itself, not a copy."""
+        """Return the whole table, (N, K), up to date; for AC1 without rivals the storage itself, not a copy.
+
+        It is flushed first: what rows had missed is stored, and rounded where they are stored in 16 bits.
+        """
         return self._rows.show_all()
 
     def norm(self) -> float:
@@ -386,8 +390,8 @@ class AlphaTable:
         labels = check_labels(labels, n_samples, self.n_classes) if own.needs_labels else None
         names = None if self._ids is None or ids is None else self._ids.extended(ids, n_samples)
         self._rows.grow(first + n_samples)
-        self._rows.begin(first, labels)
         self._name(names)
+        self._rows.begin(first, labels)  # the last of it is to count the rows
 
     def sync(self) -> None:
         """Write a file's changes to the disk now: they outlive the process without it, but not a power failure."""
@@ -526,7 +530,7 @@ class AlphaTable:
         self._refuse_in_block()
         if state.get("version") != _STATE_VERSION:
             raise ValueError(f"the state is of version {state.get('version')!r}, expected {_STATE_VERSION}.")
-        own, storage, arrays = self._rows.own, self._rows.storage, state["arrays"]
+        own, storage, arrays = self._rows.own, self._rows.storage, state.get("arrays", {})
         own.check_same(state["hyperparameters"], "the state")
         if (state["ids"] is None) != (self._ids is None):
             raise ValueError("one of the state and this table has ids, and one has none: make the table like it.")
@@ -540,6 +544,8 @@ class AlphaTable:
                 "make it with as many, or extend() it."
             )
         names = None if state["ids"] is None else SampleIds(state["ids"], n_samples)
+        if names is not None and "ids" in storage.specs and names.values.dtype.kind != "i":
+            raise ValueError("the state has strings for ids, and a file keeps integers only: load it into memory.")
         for name, array in arrays.items():
             if array.shape != storage[name].shape:
                 raise ValueError(
@@ -549,6 +555,7 @@ class AlphaTable:
             storage[name].copy_(array)
         self._rows.own = replace(own, **{key: state["hyperparameters"][key] for key in ("lr", "seed")})
         self._rows.bind()
+        storage.describe(vars(self._rows.own))
         self._name(names)
         self._pending.clear()
 

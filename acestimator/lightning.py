@@ -1,4 +1,4 @@
-"""AlphaTable in Lightning: ``pip install "acestimator[lightning]"``."""
+"""AlphaTable in Lightning: ``pip install ".[lightning]"`` in a checkout."""
 
 from copy import copy
 from typing import Any

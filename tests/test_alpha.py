@@ -291,6 +291,8 @@ def test_announcements_that_cannot_be_kept():
         table.open(torch.tensor([0, 1, 2, 3]), [1, 1, 1, 1])
     index = torch.tensor([0, 1, 2])
     table.open(index, [2, 1], [0.1, 0.2])
+    with pytest.raises(RuntimeError, match="leave none out and accumulate none"):
+        table.rows(index[:1])
     table.step(index[:2], torch.ones(2, K), 0.1)
     with pytest.raises(ValueError, match=r"the rate 0\.1 and open\(\) 0\.2: announce"):
         table.step(index[2:], torch.ones(1, K), 0.1)

@@ -192,6 +192,22 @@ def test_a_file_is_as_before_while_samples_are_announced(tmp_path):
     assert AlphaTable.resume(tmp_path / "alpha").clock == 31
 
 
+def test_a_loaded_rate_is_kept_in_the_file(tmp_path):
+    table = AlphaTable(N, K, lr=0.1, file=tmp_path / "alpha")
+    table.load_state_dict(AlphaTable(N, K, lr=0.7, seed=3).state_dict())
+    resumed = AlphaTable.resume(tmp_path / "alpha")
+    assert resumed.lr == 0.7
+    assert resumed.state_dict()["hyperparameters"]["seed"] == 3
+
+
+def test_string_ids_are_not_loaded_into_a_file(tmp_path):
+    table = run(AlphaTable(N, K, lr=0.3, ids=range(N), file=tmp_path / "alpha"), 5)
+    before = arrays(table)
+    with pytest.raises(ValueError, match="strings for ids, and a file keeps integers"):
+        table.load_state_dict(AlphaTable(N, K, lr=0.3, ids=[f"{i}.png" for i in range(N)]).state_dict())
+    assert all(torch.equal(array, before[name]) for name, array in arrays(table).items())
+
+
 def test_a_file_grows_where_it_was_made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "elsewhere").mkdir()
@@ -405,7 +421,7 @@ def test_every_16_bit_number_is_its_own_rounding(dtype):
 
 @pytest.mark.parametrize("dtype", FORMATS)
 def test_steps_too_small_for_16_bits_still_move_a_row(dtype):
-    """A thousand steps of 1e-4 from 1: each is a fortieth of bfloat16's spacing there, and rounds to nothing."""
+    """A thousand steps of 1e-4 from 1: each is an eightieth of bfloat16's spacing there, and rounds to nothing."""
     table = AlphaTable(2000, 1, lr=1.0, dtype=dtype)
     index = torch.arange(2000)
     table.step(index, torch.full((2000, 1), -1.0))
