@@ -68,6 +68,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def theory(session: nox.Session) -> None:
-    """Check the closed forms of the paper against learned constants, slow cases included."""
+    """Try every claim of the theory, print the table of verdicts and draw the figures; then its tests."""
     install(session, "pytest", "hypothesis", "mpmath")
-    session.run("pytest", "tests/theory", "-m", "not cuda", *session.posargs, env=ENV)
+    session.run("python", "-m", "theory", *session.posargs, env=ENV)
+    session.run("pytest", "tests/theory", "-m", "not cuda", env=ENV)

@@ -1,5 +1,8 @@
 """Sphinx configuration: ``python -m sphinx -W --keep-going -b html docs docs/_build/html``."""
 
+import sys
+from pathlib import Path
+
 import matplotlib as mpl
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
@@ -7,6 +10,7 @@ from docutils.utils.math.latex2mathml import tex2mathml
 import acestimator
 
 mpl.use("agg")
+sys.path.insert(0, str(Path(__file__).parents[1]))  # theory/ is used from the checkout, and is not installed
 
 project = "acestimator"
 author = "The acestimator developers"
@@ -73,7 +77,7 @@ html_theme_options = {
     "footer_end": ["sphinx-version"],
     "secondary_sidebar_items": ["page-toc"],
 }
-html_sidebars = {page: [] for page in ("index", "guide", "table", "design", "changelog", "tutorials/generated/*")}
+html_sidebars = {page: [] for page in ("index", "guide", "table", "theory", "design", "changelog", "tutorials/generated/*")}
 html_copy_source = False
 html_show_sourcelink = False
 

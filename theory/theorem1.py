@@ -59,7 +59,8 @@ class ClaimResult:
     def __str__(self) -> str:
         verdict = "holds" if self.holds else f"fails, worst at {self.worst_case}"
         assuming = "; ".join(self.assumptions)
-        return f"{self.claim} [{assuming}]: {self.n_cases} cases, worst margin {self.worst_margin:.3g}, {verdict}"
+        found = f"{self.n_cases} cases, worst margin {self.worst_margin:.3g}, {verdict}"
+        return f"{self.claim}\n  assumes: {assuming}\n  {found}"
 
 
 @dataclass(frozen=True)

@@ -255,6 +255,34 @@ def bias_is_measured_at_the_truth_and_at_the_minimiser(bias, case):
     assert result.distance == pytest.approx(np.linalg.norm(shift - shift.mean(axis=1, keepdims=True)), rel=1e-12)
 
 
+@st.composite
+def evenly_wrong(draw):
+    """(linear population, theta, rate): wrong labels are all alike."""
+    n_classes, rate = draw(st.integers(2, 20)), draw(st.sampled_from([0.01, 0.3, 0.9, 1.0]))
+    rng = np.random.RandomState(draw(seeds))
+    x, theta = rng.normal(size=(5, 3)), rng.normal(size=(3, n_classes)) * draw(st.sampled_from([0.1, 1.0, 10.0]))
+    return Population(x, x @ theta, symmetric(n_classes, rate)), theta, rate
+
+
+@properties.add(
+    linear_gradient,
+    evenly_wrong(),
+    {
+        "wrong sign": linear_gradient_of(lambda p, c, g: -g),
+        "one over K forgotten": linear_gradient_of(lambda p, c, g: g - 1.0 / g.shape[1]),
+        "no bias": linear_gradient_of(lambda p, c, g: 0 * g),
+    },
+)
+def evenly_wrong_labels_bias_plain_cross_entropy_towards_smaller_logits(linear_gradient, case):
+    """The gradient times theta is r K / (K - 1) of the mean gap between weighted and plain mean logit: positive."""
+    population, theta, rate = case
+    k, m = theta.shape[1], population.m
+    gap = ((softmax(m, axis=1) - 1 / k) * m).sum(axis=1).mean()
+    product = (linear_gradient(population, theta).theta[0] * theta).sum()
+    np.testing.assert_allclose(product, rate * k / (k - 1) * gap, rtol=1e-10)
+    assert product > 0
+
+
 test_property, test_mutant_is_caught = properties.tests()
 
 
