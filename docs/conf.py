@@ -77,7 +77,9 @@ html_theme_options = {
     "footer_end": ["sphinx-version"],
     "secondary_sidebar_items": ["page-toc"],
 }
-html_sidebars = {page: [] for page in ("index", "guide", "table", "theory", "design", "changelog", "tutorials/generated/*")}
+html_sidebars = {
+    page: [] for page in ("index", "guide", "table", "theory", "design", "changelog", "tutorials/generated/*")
+}
 html_copy_source = False
 html_show_sourcelink = False
 

@@ -174,10 +174,10 @@ print("plain ", np.linalg.norm(plain, axis=1).round(3))
 print("capped", np.linalg.norm(capped.gradient, axis=1).round(3))
 
 # %%
-# A robust loss with a fixed cap is not consistent for :math:`\theta^*`, and so the table is not, at its optimum. What the
-# table adds is that it never gets there at once: constants begin at zero, move a step a visit, and remember. In the
-# experiments of :doc:`/theory` that made training last, where a network with the capped loss learned the wrong labels in
-# the end; stopped at the best moment, which takes clean labels to know, the capped loss was the better one.
+# A robust loss with a fixed cap is not consistent for :math:`\theta^*`, and so the table is not, at its optimum. What
+# the table adds is that it never gets there at once: constants begin at zero, move a step a visit, and remember. In
+# the experiments of :doc:`/theory` that made training last, where a network with the capped loss learned the wrong
+# labels in the end; stopped at the best moment, which takes clean labels to know, the capped loss was the better one.
 #
 # Here is a fit of the estimator with its defaults, the paper's Figure 2 from real numbers: the constants of the five
 # wrong labels take the pull that bends the other network.
