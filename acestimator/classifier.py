@@ -5,41 +5,25 @@ Legend: N samples, K classes, D features.
 
 from __future__ import annotations
 
-import copy
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from numbers import Real
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.preprocessing import LabelEncoder
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from acestimator import _inputs, backbones, detection
-from acestimator._device import place, resolve_device
+from acestimator import detection
+from acestimator._estimator import NetworkClassifier, TrainingSamples, scatter
 from acestimator._hyperparameters import check_penalty
-from acestimator._progress import progress
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective
-from acestimator.presets import PRESETS, Preset, resolve
-from acestimator.training import BatchOrder, TrainingPlan, predict_logits, train
-
-_INITIALISATION = threading.Lock()  # of one network at a time: torch has one global generator for all threads
-
-# What a fit sets, and the next one forgets.
-_READ_OFF = ("alpha_", "mislabel_scores_", "mislabel_proba_", "noise_rate_", "suggested_labels_", "mixture_", "_used")
-_LEARNT = ("classes_", "history_", "n_iter_", "module_", "scaler_", "input_shape_")
-_OF_SKLEARN = ("n_features_in_", "feature_names_in_")
-_FITTED = frozenset((*_READ_OFF, *_LEARNT, *_OF_SKLEARN))
+from acestimator.phases import Phase, Trainer
+from acestimator.presets import PRESETS, Preset
 
 
-class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
+class AutoCleansingClassifier(NetworkClassifier):
     r"""Neural classifier that learns from partly wrong labels, and tells which ones they are.
 
     A network is trained together with one row of constants per training sample, :math:`\alpha` (N, K), added to its
@@ -148,25 +132,15 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "backbone": [str, callable],
+        **NetworkClassifier._parameter_constraints,
         "variant": [StrOptions({"AC1", "AC2"})],
         "preset": [StrOptions(set(PRESETS))],
         "alpha_lr": [Interval(Real, 0, None, closed="left"), StrOptions({"paper"}), None],
         "alpha_momentum": [Interval(Real, 0, 1, closed="left"), None],
         "alpha_weight_decay": [Interval(Real, 0, None, closed="left"), None],
         "penalty": [tuple, None],
-        "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
-        "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
-        "weight_decay": [Interval(Real, 0, None, closed="left"), None],
-        "optimizer": [StrOptions({"adamw", "sgd"}), None],
-        "standardize": ["boolean"],
-        "device": [str, torch.device],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     }
-
-    _batch_order: BatchOrder | None = None  # tests put the batches into an order of their own
+    _fitted = (*NetworkClassifier._fitted, "alpha_", "mixture_", "_used")
 
     def __init__(
         self,
@@ -207,118 +181,13 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
 
     # ------------------------------------------------------------------ fitting
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train the network and the constants (Algorithm 1), drop the constants, and read them.
-
-        Parameters
-        ----------
-        X : array-like of shape (N, D) or (N, C, H, W)
-        y : array-like of shape (N,)
-            Observed labels.
-        sample_weight : array-like of shape (N,), optional
-            Non-negative.
-
-        Returns
-        -------
-        AutoCleansingClassifier
-            Itself.
-
-        Raises
-        ------
-        ValueError
-            If the data or a parameter cannot be used; before any training.
-        FloatingPointError
-            If the loss becomes NaN or infinite.
-
-        Notes
-        -----
-        A fit that fails or is interrupted leaves the estimator as it was before the call.
-        """
-        fresh = object.__new__(type(self))
-        fresh.__dict__.update({name: value for name, value in vars(self).items() if name not in _FITTED})
-        fresh._fit(X, y, sample_weight)
-        self.__dict__ = fresh.__dict__
-        return self
-
-    @torch.inference_mode(False)
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
-        self._validate_params()
+    def _train(self, trainer: Trainer, settings: Preset, samples: TrainingSamples) -> nn.Module:
+        """Algorithm 1: train the network and the constants, drop the constants, and read them."""
         check_penalty(self.penalty)
-        device = resolve_device(self.device)
-        X, y = _inputs.check_samples(self, X, y, reset=True)
-        weight = None if sample_weight is None else _inputs.check_weights(sample_weight, X)
-        used, labels = self._encode(y, weight)
-        X_used, weight = (X, weight) if used is None else (X[used], weight[used] if weight is not None else None)
-
-        n_samples = len(labels)
-        settings = resolve(self.preset, self.get_params(deep=False), n_samples)
-        # One batch that holds everything needs no order and can be exact: in float64, a weight of 2 and a sample given
-        # twice then agree to rounding.
-        whole = n_samples <= settings.batch_size and (weight is None or weight.sum() <= settings.batch_size)
-        self.input_shape_ = tuple(X.shape[1:])
-        self.scaler_ = _inputs.fit_scaler(X_used, weight) if self.standardize else None
-        # Our own perceptron runs in float64 where exactness is free; a user's module may not be able to.
-        own_perceptron = isinstance(self.backbone, str) and len(self.input_shape_) == 1
-        dtype = torch.float64 if whole and own_perceptron else torch.float32
-
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        with _INITIALISATION, _seeded(seed, device):
-            trial = _inputs.to_tensor(X_used[:2], self.scaler_, torch.float32)
-            network = backbones.make(self.backbone, trial, len(self.classes_)).to(device, dtype)
-        plan, objective = self._plan(settings), self._make_objective(settings)
-        placed_labels = torch.from_numpy(labels).to(device)
-        placed_weight = None if weight is None else torch.tensor(weight, device=device)
-        objective.bind(
-            placed_labels,
-            len(self.classes_),
-            sample_weight=placed_weight,
-            steps_per_epoch=plan.steps_per_epoch(n_samples),
-            max_epochs=plan.max_epochs,
-            dtype=dtype,
-        )
-        features = place(_inputs.to_tensor(X_used, self.scaler_, dtype), device)
-        # Our own backbones draw nothing in training, and leave torch's one global generator to other threads.
-        draws = nullcontext() if isinstance(self.backbone, str) else _seeded(seed, device)
-        with draws, progress(self.verbose, plan.max_epochs) as on_epoch:
-            self.history_ = train(
-                network,
-                objective,
-                features,
-                placed_labels,
-                plan,
-                generator=torch.Generator().manual_seed(seed),
-                sample_weight=placed_weight,
-                shuffle=not whole,
-                on_epoch=on_epoch,
-            )
-        self.n_iter_ = len(self.history_)
-        self._read_constants(objective, predict_logits(network, [features], device), y, labels, used, weight)
-        # On vectors in float64: a sample's prediction then does not depend on which others are asked for.
-        self.module_ = network.double() if own_perceptron else network
-
-    def _encode(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray | None, np.ndarray]:
-        """Set classes_; returns the positions of the samples of positive weight (None for all) and their labels."""
-        check_classification_targets(y)
-        used = None if weight is None or (weight > 0).all() else np.flatnonzero(weight > 0)
-        encoder = LabelEncoder()
-        labels = encoder.fit_transform(y if used is None else y[used]).astype(np.int64)
-        if len(encoder.classes_) < 2:
-            found = f"the one class {encoder.classes_.tolist()[0]!r}" if len(encoder.classes_) else "no class at all"
-            dropped = "" if used is None else f" once the {len(y) - len(used)} samples of weight 0 are left out"
-            raise ValueError(f"y holds {found}{dropped}, expected at least 2 classes: nothing can be told apart.")
-        self.classes_ = encoder.classes_
-        return used, labels
-
-    def _plan(self, settings: Preset) -> TrainingPlan:
-        return TrainingPlan(
-            max_epochs=settings.max_epochs,
-            batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            optimizer=settings.optimizer,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-            batch_order=self._batch_order,
-        )
+        objective = self._make_objective(settings)
+        network, self.history_ = trainer.run(Phase(objective))
+        self._read_constants(objective, trainer.logits(network), samples)
+        return network
 
     def _make_objective(self, settings: Preset) -> Objective:
         if settings.alpha_lr == 0:
@@ -337,26 +206,13 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
 
     # ------------------------------------------------------------------ reading the constants
 
-    def _read_constants(
-        self,
-        objective: Objective,
-        chunks: Iterator[Tensor],
-        y: np.ndarray,
-        labels: np.ndarray,
-        used: np.ndarray | None,
-        weight: np.ndarray | None,
-    ) -> None:
+    def _read_constants(self, objective: Objective, chunks: Iterator[Tensor], samples: TrainingSamples) -> None:
         """Set what is read off the constants, in one pass over the training samples without augmentation."""
-        n_samples = len(labels)
+        n_samples = len(samples.labels)
         constants = objective.table.dense() if isinstance(objective, AutoCleansing) else None
         scores, predicted = np.zeros(n_samples), np.empty(n_samples, dtype=np.int64)
         start = 0
         for logits in chunks:
-            if not torch.isfinite(logits).all():
-                raise FloatingPointError(
-                    "the trained network gives NaN or infinite logits on its training samples: lower learning_rate, "
-                    "standardise the inputs, or look for what overflows in the backbone."
-                )
             rows = slice(start, start + len(logits))
             predicted[rows] = logits.argmax(dim=1).cpu().numpy()
             if constants is not None:
@@ -375,16 +231,9 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
             self.mixture_ = objective.mixture
         if self.mixture_ is not None:
             proba = self.mixture_.posterior(torch.from_numpy(scores)).numpy()
-        self.noise_rate_ = float(np.average(proba, weights=weight))
-        # Samples of weight 0 took no part: no constants, and no more suspicious than any sample.
-        self.alpha_ = _scatter(alpha, used, len(y), 0.0)
-        self.mislabel_scores_ = _scatter(scores, used, len(y), 0.0)
-        self.mislabel_proba_ = _scatter(proba, used, len(y), self.noise_rate_)
-        suggested = self.classes_[detection.suggested_labels(labels, predicted, proba)]
-        self.suggested_labels_ = y.astype(np.result_type(y, suggested)) if used is not None else suggested
-        if used is not None:
-            self.suggested_labels_[used] = suggested
-        self._used = used
+        self._set_suspects(scores, proba, predicted, samples)
+        self.alpha_ = scatter(alpha, samples.used, len(samples.y), 0.0)  # samples of weight 0 have no constants
+        self._used = samples.used
 
     def find_mislabeled(self, percent: float = 1.0) -> np.ndarray:
         r"""Algorithm 2: positions of the most suspicious training samples, most suspicious first.
@@ -408,84 +257,3 @@ class AutoCleansingClassifier(ClassifierMixin, BaseEstimator):
         if self._used is None:
             return detection.find_mislabeled(self.alpha_, percent)
         return self._used[detection.find_mislabeled(self.alpha_[self._used], percent)]
-
-    # ------------------------------------------------------------------ predicting
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Logits of the network, without constants.
-
-        Parameters
-        ----------
-        X : array-like of shape (M, D) or (M, C, H, W)
-
-        Returns
-        -------
-        ndarray of shape (M, K), or (M,) for two classes: the second's logit less the first's
-
-        Raises
-        ------
-        ValueError
-            If one sample of X has not the shape ``input_shape_``, or X is not finite.
-        """
-        logits = self._checked_logits(X)
-        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities of the categories, (M, K): the softmax of the network's logits."""
-        return torch.softmax(torch.from_numpy(self._checked_logits(X)), dim=1).numpy()
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Most probable label of each sample, (M,)."""
-        best = self._checked_logits(X).argmax(axis=1)
-        return self.classes_[best]
-
-    def _checked_logits(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        self._check_shape(getattr(X, "shape", ()))
-        X = _inputs.check_samples(self, X, reset=False)
-        self._check_shape(X.shape)  # of lists, too
-        # Where the module lies: it may have come from a machine with another device.
-        parameter = next((p for p in self.module_.parameters() if p.is_floating_point()), torch.empty(0))
-        chunks = _inputs.standardized(X, self.scaler_, parameter.dtype)
-        logits = predict_logits(self.module_, chunks, parameter.device)
-        return torch.cat([part.cpu() for part in logits]).double().numpy()
-
-    def _check_shape(self, shape: tuple[int, ...]) -> None:
-        """Raise ValueError for images of another shape; vectors are left to scikit-learn, which knows their names."""
-        sample = tuple(shape[1:])
-        if max(len(sample), len(self.input_shape_)) == 3 and sample and sample != self.input_shape_:
-            raise ValueError(
-                f"one sample of X has shape {sample}, expected {self.input_shape_} as in fit: "
-                "bring the samples to that shape."
-            )
-
-    # ------------------------------------------------------------------ housekeeping
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "mislabel_scores_")
-
-    def __getstate__(self) -> dict[str, Any]:
-        """State for pickle and copy, with the networks on the CPU, so that it loads where there is no GPU."""
-        state: dict[str, Any] = dict(super().__getstate__())
-        for name in ("module_", "backbone"):
-            module = state.get(name)
-            if isinstance(module, nn.Module) and any(t.device.type != "cpu" for t in module.state_dict().values()):
-                state[name] = copy.deepcopy(module).cpu()
-        return state
-
-
-@contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's global generators, and put them back afterwards."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
-
-
-def _scatter(values: np.ndarray, used: np.ndarray | None, n_samples: int, fill: float) -> np.ndarray:
-    """Values of the used samples at their places among all."""
-    if used is None:
-        return values
-    result = np.full((n_samples, *values.shape[1:]), fill, dtype=values.dtype)
-    result[used] = values
-    return result

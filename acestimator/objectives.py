@@ -6,9 +6,10 @@ Legend: N samples, K classes, B batch, C outputs of the network (K here).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from acestimator._hyperparameters import Penalty, Variant, check_penalty
 from acestimator._softmax import softmax_gradient
@@ -27,6 +28,26 @@ class Objective:
     :meth:`weight`; per step :meth:`grad`; at the end of the block :meth:`close`, :meth:`losses` and :meth:`observe`;
     per epoch :meth:`end_epoch`.
     """
+
+    def make_network(self, make: Callable[[int], nn.Module], n_classes: int) -> nn.Module:
+        """Network to train: by default one of K outputs.
+
+        Parameters
+        ----------
+        make : callable
+            Number of outputs to a fresh backbone.
+        n_classes : int
+            K.
+        """
+        return make(n_classes)
+
+    def predictor(self, network: nn.Module) -> nn.Module:
+        """Part of a trained network that predicts: samples to (B, K) logits."""
+        return network
+
+    def class_logits(self, outputs: Tensor) -> Tensor:
+        """Logits of the K classes, (M, K), among the network's outputs (M, C)."""
+        return outputs
 
     def bind(
         self,

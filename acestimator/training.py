@@ -160,7 +160,13 @@ def train(
             )
             objective.close(block, grads)
             # One look at a block's losses, not at each step's: a look makes a GPU wait for the host.
-            bad_step = meter.add(block, block_labels, objective.losses(records, block_labels), outputs, block_sizes)
+            bad_step = meter.add(
+                block,
+                block_labels,
+                objective.losses(records, block_labels),
+                objective.class_logits(outputs),
+                block_sizes,
+            )
             if bad_step is not None:
                 raise _diverged(epoch, step + bad_step, plan, n_steps)
             objective.observe(block, outputs)

@@ -1,0 +1,277 @@
+"""What every estimator of the package shares: a network trained on checked data, and its predictions.
+
+Legend: N samples, K classes, D features.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.preprocessing import LabelEncoder
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from acestimator import _inputs, backbones, detection
+from acestimator._device import place, resolve_device
+from acestimator._progress import progress
+from acestimator.phases import Trainer
+from acestimator.presets import Preset, resolve
+from acestimator.training import BatchOrder, TrainingPlan, predict_logits
+
+
+class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
+    """Classifier whose network is trained by one or more phases. Subclasses say by which, and what they read off.
+
+    A subclass has the parameters named in ``_parameter_constraints`` below, and gives :meth:`_train`.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "backbone": [str, callable],
+        "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), None],
+        "optimizer": [StrOptions({"adamw", "sgd"}), None],
+        "standardize": ["boolean"],
+        "device": [str, torch.device],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+    # What a fit sets, and the next one forgets.
+    _fitted: ClassVar[tuple[str, ...]] = (
+        *("classes_", "history_", "n_iter_", "module_", "scaler_", "input_shape_"),
+        *("n_features_in_", "feature_names_in_"),
+        *("mislabel_scores_", "mislabel_proba_", "noise_rate_", "suggested_labels_"),
+    )
+
+    _batch_order: BatchOrder | None = None  # tests put the batches into an order of their own
+
+    # What a subclass must have as parameters.
+    backbone: Any
+    preset: str
+    standardize: bool
+    device: str | torch.device
+    verbose: int
+    random_state: Any
+
+    # ------------------------------------------------------------------ fitting
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train, and read off what the training samples' labels look like.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, D) or (N, C, H, W)
+        y : array-like of shape (N,)
+            Observed labels.
+        sample_weight : array-like of shape (N,), optional
+            Non-negative.
+
+        Returns
+        -------
+        self : estimator
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter cannot be used; before any training.
+        FloatingPointError
+            If the loss becomes NaN or infinite.
+
+        Notes
+        -----
+        A fit that fails or is interrupted leaves the estimator as it was before the call.
+        """
+        fresh = object.__new__(type(self))
+        fresh.__dict__.update({name: value for name, value in vars(self).items() if name not in self._fitted})
+        fresh._fit(X, y, sample_weight)
+        self.__dict__ = fresh.__dict__
+        return self
+
+    @torch.inference_mode(False)
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
+        self._validate_params()
+        device = resolve_device(self.device)
+        X, y = _inputs.check_samples(self, X, y, reset=True)
+        weight = None if sample_weight is None else _inputs.check_weights(sample_weight, X)
+        samples = self._encode(y, weight)
+        X, weight = (X, samples.weight) if samples.used is None else (X[samples.used], samples.weight)
+
+        settings = resolve(self.preset, self.get_params(deep=False), len(X))
+        # One batch that holds everything needs no order and can be exact: in float64, a weight of 2 and a sample given
+        # twice then agree to rounding.
+        whole = len(X) <= settings.batch_size and (weight is None or weight.sum() <= settings.batch_size)
+        self.input_shape_ = tuple(X.shape[1:])
+        self.scaler_ = _inputs.fit_scaler(X, weight) if self.standardize else None
+        # Our own perceptron runs in float64 where exactness is free; a user's module may not be able to.
+        own_perceptron = isinstance(self.backbone, str) and len(self.input_shape_) == 1
+        dtype = torch.float64 if whole and own_perceptron else torch.float32
+        trial = _inputs.to_tensor(X[:2], self.scaler_, torch.float32)
+        with progress(self.verbose, settings.max_epochs) as on_epoch:
+            trainer = Trainer(
+                make=lambda n_outputs: backbones.make(self.backbone, trial, n_outputs),
+                features=place(_inputs.to_tensor(X, self.scaler_, dtype), device),
+                labels=torch.from_numpy(samples.labels).to(device),
+                n_classes=len(self.classes_),
+                sample_weight=None if weight is None else torch.tensor(weight, device=device),
+                plan=self._plan(settings),
+                dtype=dtype,
+                seed=check_random_state(self.random_state).randint(np.iinfo(np.int32).max),
+                shuffle=not whole,
+                # Our own backbones draw nothing in training, and leave torch's one global generator to other threads.
+                draws=not isinstance(self.backbone, str),
+                on_epoch=on_epoch,
+            )
+            network = self._train(trainer, settings, samples)
+        self.n_iter_ = len(self.history_)
+        # On vectors in float64: a sample's prediction then does not depend on which others are asked for.
+        self.module_ = network.double() if own_perceptron else network
+
+    @abstractmethod
+    def _train(self, trainer: Trainer, settings: Preset, samples: TrainingSamples) -> nn.Module:
+        """Run the phases, set ``history_`` and what is read off; returns the network that predicts."""
+
+    def _encode(self, y: np.ndarray, weight: np.ndarray | None) -> TrainingSamples:
+        """Set classes_, and drop the samples of weight 0."""
+        check_classification_targets(y)
+        used = None if weight is None or (weight > 0).all() else np.flatnonzero(weight > 0)
+        encoder = LabelEncoder()
+        labels = encoder.fit_transform(y if used is None else y[used]).astype(np.int64)
+        if len(encoder.classes_) < 2:
+            found = f"the one class {encoder.classes_.tolist()[0]!r}" if len(encoder.classes_) else "no class at all"
+            dropped = "" if used is None else f" once the {len(y) - len(used)} samples of weight 0 are left out"
+            raise ValueError(f"y holds {found}{dropped}, expected at least 2 classes: nothing can be told apart.")
+        self.classes_ = encoder.classes_
+        return TrainingSamples(y, labels, used, weight if used is None or weight is None else weight[used])
+
+    def _plan(self, settings: Preset) -> TrainingPlan:
+        return TrainingPlan(
+            max_epochs=settings.max_epochs,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            optimizer=settings.optimizer,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+            batch_order=self._batch_order,
+        )
+
+    def _set_suspects(
+        self, scores: np.ndarray, proba: np.ndarray, predicted: np.ndarray, samples: TrainingSamples
+    ) -> None:
+        """Set what is read off the scores (N',) of the samples in use: probabilities, rate, suggestions."""
+        n_samples, used = len(samples.y), samples.used
+        self.noise_rate_ = float(np.average(proba, weights=samples.weight))
+        # Samples of weight 0 took no part, and are no more suspicious than any sample.
+        self.mislabel_scores_ = scatter(scores, used, n_samples, 0.0)
+        self.mislabel_proba_ = scatter(proba, used, n_samples, self.noise_rate_)
+        suggested = self.classes_[detection.suggested_labels(samples.labels, predicted, proba)]
+        if used is None:
+            self.suggested_labels_ = suggested
+        else:
+            self.suggested_labels_ = samples.y.astype(np.result_type(samples.y, suggested))
+            self.suggested_labels_[used] = suggested
+
+    # ------------------------------------------------------------------ predicting
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Logits of the network, without constants.
+
+        Parameters
+        ----------
+        X : array-like of shape (M, D) or (M, C, H, W)
+
+        Returns
+        -------
+        ndarray of shape (M, K), or (M,) for two classes: the second's logit less the first's
+
+        Raises
+        ------
+        ValueError
+            If one sample of X has not the shape ``input_shape_``, or X is not finite.
+        """
+        logits = self._checked_logits(X)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities of the categories, (M, K): the softmax of the network's logits."""
+        return torch.softmax(torch.from_numpy(self._checked_logits(X)), dim=1).numpy()
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Most probable label of each sample, (M,)."""
+        best = self._checked_logits(X).argmax(axis=1)
+        return self.classes_[best]
+
+    def _checked_logits(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        self._check_shape(getattr(X, "shape", ()))
+        X = _inputs.check_samples(self, X, reset=False)
+        self._check_shape(X.shape)  # of lists, too
+        # Where the module lies: it may have come from a machine with another device.
+        parameter = next((p for p in self.module_.parameters() if p.is_floating_point()), torch.empty(0))
+        chunks = _inputs.standardized(X, self.scaler_, parameter.dtype)
+        logits = predict_logits(self.module_, chunks, parameter.device)
+        return torch.cat([part.cpu() for part in logits]).double().numpy()
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        """Raise ValueError for images of another shape; vectors are left to scikit-learn, which knows their names."""
+        sample = tuple(shape[1:])
+        if max(len(sample), len(self.input_shape_)) == 3 and sample and sample != self.input_shape_:
+            raise ValueError(
+                f"one sample of X has shape {sample}, expected {self.input_shape_} as in fit: "
+                "bring the samples to that shape."
+            )
+
+    # ------------------------------------------------------------------ housekeeping
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "module_")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """State for pickle and copy, with the networks on the CPU, so that it loads where there is no GPU."""
+        state: dict[str, Any] = dict(super().__getstate__())
+        for name in ("module_", "backbone"):
+            module = state.get(name)
+            if isinstance(module, nn.Module) and any(t.device.type != "cpu" for t in module.state_dict().values()):
+                state[name] = copy.deepcopy(module).cpu()
+        return state
+
+
+@dataclass(frozen=True)
+class TrainingSamples:
+    """Labels and weights of a fit. N' are the samples of positive weight.
+
+    Parameters
+    ----------
+    y : ndarray of shape (N,)
+        As given.
+    labels : ndarray of int64, shape (N',)
+        0..K-1.
+    used : ndarray of int64, shape (N',), or None
+        Positions of the N' among the N; None where they are all.
+    weight : ndarray of float64, shape (N',), or None
+    """
+
+    y: np.ndarray
+    labels: np.ndarray
+    used: np.ndarray | None
+    weight: np.ndarray | None
+
+
+def scatter(values: np.ndarray, used: np.ndarray | None, n_samples: int, fill: float) -> np.ndarray:
+    """Values of the used samples at their places among all."""
+    if used is None:
+        return values
+    result = np.full((n_samples, *values.shape[1:]), fill, dtype=values.dtype)
+    result[used] = values
+    return result

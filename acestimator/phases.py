@@ -1,0 +1,153 @@
+"""Phases: a network trained for one objective on (some of) a training set; a method is one of them, or several.
+
+Legend: N samples, K classes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from acestimator.objectives import Objective
+from acestimator.training import TrainingPlan, predict_logits, train
+
+_INITIALISATION = threading.Lock()  # of one network at a time: torch has one global generator for all threads
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One training from the start of its schedule to the end.
+
+    Parameters
+    ----------
+    objective : Objective
+    network : torch.nn.Module, optional
+        Trained on from where it is; a fresh one by default.
+    keep : Tensor of int64, shape (N',), optional
+        Positions of the samples to train on; all by default.
+    labels : Tensor of int64, shape (N,), optional
+        In place of the observed ones. They may name outputs beyond the K classes that the objective adds.
+    """
+
+    objective: Objective
+    network: nn.Module | None = None
+    keep: Tensor | None = None
+    labels: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """A training set, and how networks are made and trained on it.
+
+    Parameters
+    ----------
+    make : callable
+        Number of outputs to a fresh network, on the CPU, initialised from torch's global generator.
+    features : Tensor, shape (N, ...)
+    labels : Tensor of int64, shape (N,)
+        Observed labels, 0..K-1, on the device of the training.
+    n_classes : int
+        K.
+    sample_weight : Tensor of float64, shape (N,), or None
+        Positive.
+    plan : TrainingPlan
+    dtype : torch.dtype
+        Of the networks, and of ``features``.
+    seed : int
+        Of initialisation and batch order; phase j has ``seed + j``.
+    shuffle : bool
+    draws : bool
+        Whether networks draw random numbers in training, from torch's global generator, which is then seeded.
+    on_epoch : callable or None
+        Called with each epoch's record.
+    """
+
+    make: Callable[[int], nn.Module]
+    features: Tensor
+    labels: Tensor
+    n_classes: int
+    sample_weight: Tensor | None
+    plan: TrainingPlan
+    dtype: torch.dtype
+    seed: int
+    shuffle: bool
+    draws: bool
+    on_epoch: Callable[[dict[str, Any]], None] | None = None
+
+    def run(self, phase: Phase, number: int = 0) -> tuple[nn.Module, list[dict[str, Any]]]:
+        """Bind the phase's objective and train its network.
+
+        Parameters
+        ----------
+        phase : Phase
+        number : int, default=0
+            Of the phase, from 0.
+
+        Returns
+        -------
+        network : torch.nn.Module
+            As trained, with whatever outputs the objective has; ``objective.predictor(network)`` has K.
+        history : list of dict
+            See :func:`acestimator.training.train`.
+        """
+        objective, device, seed = phase.objective, self.labels.device, self.seed + number
+        labels = self.labels if phase.labels is None else phase.labels
+        features, weight = self.features, self.sample_weight
+        if phase.keep is not None:
+            labels, features = labels[phase.keep], features[phase.keep.to(features.device)]
+            weight = None if weight is None else weight[phase.keep]
+        network = phase.network
+        if network is None:
+            with _INITIALISATION, seeded(seed, device):
+                network = objective.make_network(self.make, self.n_classes).to(device, self.dtype)
+        objective.bind(
+            labels,
+            self.n_classes,
+            sample_weight=weight,
+            steps_per_epoch=self.plan.steps_per_epoch(len(labels)),
+            max_epochs=self.plan.max_epochs,
+            dtype=self.dtype,
+        )
+        with seeded(seed, device) if self.draws else nullcontext():
+            history = train(
+                network,
+                objective,
+                features,
+                labels,
+                self.plan,
+                generator=torch.Generator().manual_seed(seed),
+                sample_weight=weight,
+                shuffle=self.shuffle,
+                on_epoch=self.on_epoch,
+            )
+        return network, history
+
+    def logits(self, network: nn.Module) -> Iterator[Tensor]:
+        """Logits of all N samples in evaluation mode, a bounded number at a time.
+
+        Raises
+        ------
+        FloatingPointError
+            If one is NaN or infinite.
+        """
+        for logits in predict_logits(network, [self.features], self.labels.device):
+            if not torch.isfinite(logits).all():
+                raise FloatingPointError(
+                    "the trained network gives NaN or infinite logits on its training samples: lower learning_rate, "
+                    "standardise the inputs, or look for what overflows in the backbone."
+                )
+            yield logits
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators, and put them back afterwards."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
