@@ -1,0 +1,115 @@
+"""BaselineClassifier: other methods for wrong labels, in the shell, loop, backbone and schedule of AutoCleansing."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import StrOptions
+from torch import nn
+
+from acestimator._estimator import NetworkClassifier, TrainingSamples
+from acestimator.mixture import ScoreMixture
+from acestimator.peers import METHODS, Outcome, Reading, make
+from acestimator.phases import Trainer
+from acestimator.presets import PRESETS, Preset
+
+
+class BaselineClassifier(NetworkClassifier):
+    """Neural classifier trained by another method for wrong labels, for comparison with AutoCleansing.
+
+    All methods share the training loop, the backbone, the batches and the schedule of
+    :class:`~acestimator.AutoCleansingClassifier`; what differs is the objective, and the number of trainings.
+
+    Parameters
+    ----------
+    method : str, default="cross_entropy"
+        A key of ``acestimator.peers.METHODS``.
+    params : dict, optional
+        Parameters of the method itself, by default those of its authors.
+    backbone, preset, max_epochs, batch_size, learning_rate, weight_decay, optimizer, standardize, device, verbose
+        As for :class:`~acestimator.AutoCleansingClassifier`. A method of several phases trains each of them for
+        ``max_epochs``.
+    random_state : int, RandomState or None, default=None
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (K,)
+    mislabel_scores_ : ndarray of shape (N,)
+        Suspicion of each label, higher is more suspicious, on the method's own scale.
+    mislabel_proba_ : ndarray of shape (N,)
+        The method's own probability or decision (0 or 1) where it has one; else by a mixture on its scores.
+    noise_rate_ : float
+    suggested_labels_ : ndarray of shape (N,)
+    history_ : list of dict
+        One an epoch, over all phases; ``phase`` counts these from 1.
+    n_iter_, module_, scaler_, input_shape_, n_features_in_, feature_names_in_
+        As for :class:`~acestimator.AutoCleansingClassifier`.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **NetworkClassifier._parameter_constraints,
+        "method": [StrOptions(set(METHODS))],
+        "params": [dict, None],
+        "preset": [StrOptions(set(PRESETS))],
+    }
+
+    def __init__(
+        self,
+        method: str = "cross_entropy",
+        *,
+        params: dict[str, Any] | None = None,
+        backbone: Any = "auto",
+        preset: str = "default",
+        max_epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        weight_decay: float | None = None,
+        optimizer: str | None = None,
+        standardize: bool = True,
+        device: str | torch.device = "auto",
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.method = method
+        self.params = params
+        self.backbone = backbone
+        self.preset = preset
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.optimizer = optimizer
+        self.standardize = standardize
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def _train(self, trainer: Trainer, settings: Preset, samples: TrainingSamples) -> nn.Module:
+        phases = make(self.method, self.params).phases(
+            trainer.labels, trainer.n_classes, torch.Generator().manual_seed(trainer.seed)
+        )
+        self.history_ = []
+        phase, number = next(phases), 0
+        while True:
+            network, history = trainer.run(phase, number)
+            self.history_ += [{"phase": number + 1, **record} for record in history]
+            predictor = phase.objective.predictor(network)
+            logits = torch.cat(list(trainer.logits(predictor)))  # (N, K)
+            try:
+                phase = phases.send(Outcome(network, logits))
+            except StopIteration as end:
+                reading = end.value
+                break
+            number += 1
+        self._read(reading, logits, trainer, samples)
+        return predictor
+
+    def _read(self, reading: Reading, logits: torch.Tensor, trainer: Trainer, samples: TrainingSamples) -> None:
+        scores, proba = reading.scores.double(), reading.proba
+        if proba is None:
+            mixture = ScoreMixture.start(scores, trainer.sample_weight)
+            proba = torch.zeros_like(scores) if mixture is None else mixture.posterior(scores)
+        predicted = logits.argmax(dim=1).cpu().numpy()
+        self._set_suspects(scores.cpu().numpy(), proba.double().cpu().numpy(), predicted, samples)

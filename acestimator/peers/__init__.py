@@ -1,0 +1,44 @@
+"""Other methods for wrong labels, over the same training loop. One module per family; a registry of names.
+
+A method is a class of :class:`acestimator.peers.Method`, made with its own parameters: ``make("elr", beta=0.9)``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from acestimator.peers._method import Method, Outcome, Phases, Reading
+from acestimator.peers.plain import Plain
+
+__all__ = ["METHODS", "Method", "Outcome", "Phases", "Reading", "make"]
+
+METHODS: dict[str, type[Method]] = {"cross_entropy": Plain}
+
+
+def make(name: str, params: dict[str, Any] | None = None) -> Method:
+    """Make the method of that name.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``METHODS``.
+    params : dict, optional
+        Its own parameters.
+
+    Raises
+    ------
+    ValueError
+        If there is no such method, or it has no such parameter.
+    """
+    if name not in METHODS:
+        raise ValueError(f"method is {name!r}, expected one of {', '.join(map(repr, sorted(METHODS)))}.")
+    method, params = METHODS[name], params or {}
+    known = [p for p in inspect.signature(method).parameters]
+    unknown = sorted(set(params) - set(known))
+    if unknown:
+        raise ValueError(
+            f"params has {', '.join(map(repr, unknown))}, which {name!r} does not take: it takes "
+            f"{', '.join(map(repr, known)) or 'none'}."
+        )
+    return method(**params)
