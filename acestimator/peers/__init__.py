@@ -34,7 +34,7 @@ def make(name: str, params: dict[str, Any] | None = None) -> Method:
     if name not in METHODS:
         raise ValueError(f"method is {name!r}, expected one of {', '.join(map(repr, sorted(METHODS)))}.")
     method, params = METHODS[name], params or {}
-    known = [p for p in inspect.signature(method).parameters]
+    known = list(inspect.signature(method).parameters)
     unknown = sorted(set(params) - set(known))
     if unknown:
         raise ValueError(
