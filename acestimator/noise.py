@@ -1,7 +1,7 @@
 """Transition matrices, and labels corrupted by them.
 
-Legend: N samples, K* true categories, K observed ones; ``pi[k, i]`` is the probability that true category k is
-labelled i.
+Legend: N samples, D features, K* true categories, K observed ones; ``pi[k, i]`` is the probability that true category k
+is labelled i.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state, column_or_1d
 # How far a row's sum, or two mirrored entries, may be off: room for rounded input, none for a forgotten category.
 TOLERANCE = 1e-8
 SHOWN = 10  # positions that an error lists
+_RATE_SPREAD = 0.1  # of the samples' rates about the given one, before they are truncated: the authors'
 
 
 def symmetric(n_classes: int, rate: float) -> np.ndarray:
@@ -50,6 +51,172 @@ def pair_flip(n_classes: int, rate: float) -> np.ndarray:
     _check(n_classes, rate)
     identity = np.eye(n_classes)
     return (1.0 - rate) * identity + rate * np.roll(identity, 1, axis=1)
+
+
+def from_rates(rates: Any, confusions: Any = None) -> np.ndarray:
+    r"""Each category has its own rate, and its own distribution over the wrong labels.
+
+    :math:`\pi_{ki} = (1 - r_k) [k = i] + r_k C_{ki}`.
+
+    Parameters
+    ----------
+    rates : array-like of shape (K,)
+        r, the probability that a label of this true category is wrong.
+    confusions : array-like of shape (K, K), optional
+        C, which wrong label: rows sum to one, the diagonal is zero. By default all wrong labels alike.
+
+    Returns
+    -------
+    ndarray of shape (K, K)
+
+    Raises
+    ------
+    ValueError
+        If a rate is not between 0 and 1, or the confusions are not such distributions.
+    """
+    rates = np.asarray(rates, dtype=np.float64)
+    if rates.ndim != 1 or not ((rates >= 0) & (rates <= 1)).all():
+        raise ValueError(f"rates is {rates!r}, expected one probability between 0 and 1 for each category.")
+    n_classes = len(rates)
+    wrong = symmetric(n_classes, 1.0) if confusions is None else check_transition_matrix(confusions, name="confusions")
+    if wrong.shape != (n_classes, n_classes) or np.diag(wrong).any():
+        raise ValueError(
+            f"confusions has shape {wrong.shape} and diagonal {np.diag(wrong)!r}, expected {(n_classes, n_classes)} "
+            "and zeros: it says which wrong label is given, and the right one is none of them."
+        )
+    return np.diag(1.0 - rates) + rates[:, None] * wrong
+
+
+def class_dependent(n_classes: int, rate: float, random_state: int | np.random.RandomState | None = None) -> np.ndarray:
+    r"""Random rates and random confusions of the categories, at a given average rate.
+
+    With :math:`u_k` uniform on (0, 1), category k has the rate :math:`r_k = r + \min(r, 1 - r)(u_k - \bar u)`, which
+    stays between 0 and 1 and whose mean over the categories is r exactly; its wrong labels have probabilities drawn
+    evenly from all distributions over the other K - 1 (flat Dirichlet). See :func:`from_rates` for given ones.
+
+    Parameters
+    ----------
+    n_classes : int
+        K, at least 2.
+    rate : float
+        r, between 0 and 1: the probability of a wrong label where the categories are equally frequent.
+    random_state : int, RandomState or None
+        An integer may be the one given to :func:`corrupt`: its numbers are not drawn again.
+
+    Returns
+    -------
+    ndarray of shape (K, K)
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two classes, or the rate is not between 0 and 1.
+    """
+    _check(n_classes, rate)
+    rng = _own_stream(random_state)
+    u = rng.uniform(size=n_classes)
+    confusions = np.zeros((n_classes, n_classes))
+    others = rng.dirichlet(np.ones(n_classes - 1), size=n_classes)
+    confusions[~np.eye(n_classes, dtype=bool)] = others.ravel()
+    return from_rates(np.clip(rate + min(rate, 1.0 - rate) * (u - u.mean()), 0.0, 1.0), confusions)
+
+
+def instance_dependent(
+    X: Any, y: Any, rate: float, random_state: int | np.random.RandomState | None = None
+) -> np.ndarray:
+    r"""Each sample has its own rate, and wrong labels that depend on its features: part-dependent label noise.
+
+    X. Xia, T. Liu, B. Han, N. Wang, M. Gong, H. Liu, G. Niu, D. Tao, M. Sugiyama, "Part-dependent label noise: towards
+    instance-dependent label noise", NeurIPS 2020, the algorithm that makes the noisy labels. For sample n of true
+    category y, with a matrix :math:`W_y` (D, K) of standard normal entries for each category,
+
+    .. math:: q_n \sim N(r, 0.1^2) \text{ truncated to } [0, 1], \qquad
+        P(i \mid x_n, y) = q_n \, \mathrm{softmax}_{i \ne y}(x_n W_y)_i \text{ for } i \ne y, \qquad
+        P(y \mid x_n, y) = 1 - q_n.
+
+    Parameters
+    ----------
+    X : array-like of shape (N, ...)
+        Features, taken as they are. Their scale matters: where :math:`x_n` is long the softmax is close to one wrong
+        label, the same for similar samples (the authors take pixels from 0 to 255); where it is short, all wrong labels
+        are alike.
+    y : array-like of shape (N,)
+        True labels. The sorted distinct ones are the K categories.
+    rate : float
+        r, between 0 and 1. Truncation moves the mean of :math:`q_n` away from 0 and 1: it is 0.129 at a rate of 0.1,
+        0.206 at 0.2, and within 0.0005 of the rate from 0.3 to 0.7.
+    random_state : int, RandomState or None
+        An integer may be the one given to :func:`corrupt`: its numbers are not drawn again.
+
+    Returns
+    -------
+    ndarray of shape (N, 1, K)
+        For :func:`corrupt`: of each sample's matrix the one row that is needed, that of its true label. Memory is that
+        of N K numbers, not the N K K of whole matrices.
+
+    Raises
+    ------
+    ValueError
+        If X and y differ in length, X has entries that are not finite, there are fewer than two classes, or the rate is
+        not between 0 and 1.
+    """
+    from scipy.stats import truncnorm
+
+    y, X = column_or_1d(y), np.asarray(X)
+    if len(X) != len(y):
+        raise ValueError(f"X has {len(X)} samples and y {len(y)} labels, expected one label for each sample.")
+    classes, true = np.unique(y, return_inverse=True)
+    n_classes = len(classes)
+    _check(n_classes, rate)
+    _refuse(~np.isfinite(X), X, "X has entries that are not finite")
+    rng = _own_stream(random_state)
+    low, high = -rate / _RATE_SPREAD, (1.0 - rate) / _RATE_SPREAD
+    q = truncnorm.rvs(low, high, loc=rate, scale=_RATE_SPREAD, size=len(y), random_state=rng)
+    pi = np.empty((len(y), 1, n_classes))
+    for k in range(n_classes):
+        members = np.flatnonzero(true == k)
+        x = X[members].reshape(len(members), -1).astype(np.float64)
+        logits = x @ rng.normal(size=(x.shape[1], n_classes))
+        logits[:, k] = -np.inf  # the true label is none of the wrong ones
+        wrong = np.exp(logits - logits.max(axis=1, keepdims=True))
+        pi[members, 0] = q[members, None] * wrong / wrong.sum(axis=1, keepdims=True)
+        pi[members, 0, k] = 1.0 - q[members]
+    return pi
+
+
+def outside(n_classes: int, distributions: Any = None, within: Any = None) -> np.ndarray:
+    r"""True categories outside of the category set, :math:`K^* > K`, each labelled by a distribution over the set.
+
+    The case "outside of the category set" of the paper's Definition 1. The K categories of the model come first.
+
+    Parameters
+    ----------
+    n_classes : int
+        K, at least 2.
+    distributions : array-like of shape (K* - K, K), optional
+        A row for each category outside. By default there is one, given each label alike.
+    within : array-like of shape (K, K), optional
+        Process inside the set. By default labels are right there, as in the paper's definition.
+
+    Returns
+    -------
+    ndarray of shape (K*, K)
+
+    Raises
+    ------
+    ValueError
+        If the rows are no distributions over K labels.
+    """
+    inner = symmetric(n_classes, 0.0) if within is None else check_transition_matrix(within, name="within")
+    if distributions is None:
+        distributions = np.full((1, n_classes), 1.0 / n_classes)
+    outer = check_transition_matrix(distributions, name="distributions")
+    if inner.shape != (n_classes, n_classes) or outer.shape[1:] != (n_classes,):
+        raise ValueError(
+            f"within has shape {inner.shape} and distributions {outer.shape}, expected {(n_classes, n_classes)} and "
+            f"(K* - K, {n_classes})."
+        )
+    return np.vstack([inner, outer])
 
 
 def check_transition_matrix(pi: Any, m: Any = None, *, require_symmetric: bool = False, name: str = "pi") -> np.ndarray:
@@ -114,9 +281,9 @@ def corrupt(y: Any, pi: np.ndarray, random_state: int | np.random.RandomState | 
     y : array-like of shape (N,)
         True labels. The sorted distinct labels are the true categories 0..K*-1 of ``pi``, and the first K of them the
         observed ones.
-    pi : ndarray of shape (K*, K) or (N, K*, K), K at most K*
-        Transition matrix, ``pi[true, observed]``, or one per sample. With K below K*, the last labels are outside of
-        the category set and are never given.
+    pi : ndarray of shape (K*, K), (N, K*, K) or (N, 1, K), K at most K*
+        Transition matrix, ``pi[true, observed]``; or one per sample; or of each sample's matrix the row of its own true
+        label alone. With K below K*, the last labels are outside of the category set and are never given.
     random_state : int, RandomState or None
 
     Returns
@@ -133,17 +300,27 @@ def corrupt(y: Any, pi: np.ndarray, random_state: int | np.random.RandomState | 
     classes, true = np.unique(y, return_inverse=True)
     pi = check_transition_matrix(pi)
     n_true = len(classes)
-    if pi.shape[-2] != n_true or pi.shape[-1] > n_true or pi.shape[:-2] not in [(), (len(y),)]:
+    expected = [(n_true,), (len(y), n_true), (len(y), 1)]
+    if pi.shape[:-1] not in expected or pi.shape[-1] > n_true:
         raise ValueError(
             f"pi has shape {pi.shape} and y {n_true} classes and {len(y)} samples, expected ({n_true}, K) or "
-            f"({len(y)}, {n_true}, K) with K at most {n_true}."
+            f"({len(y)}, {n_true}, K) or ({len(y)}, 1, K), with K at most {n_true}."
         )
     draw = check_random_state(random_state).uniform(size=len(y))
-    cumulative = np.cumsum(pi, axis=-1)
-    cumulative /= cumulative[..., -1:]  # exactly one from the last possible label on, so that none is drawn after it
-    rows = cumulative[true] if pi.ndim == 2 else cumulative[np.arange(len(y)), true]
+    rows = pi[true] if pi.ndim == 2 else pi[np.arange(len(y)), true if pi.shape[1] == n_true else 0]
+    cumulative = np.cumsum(rows, axis=1)
+    cumulative /= cumulative[:, -1:]  # exactly one from the last possible label on, so that none is drawn after it
     # The first category whose cumulative probability exceeds the draw.
-    return classes[(draw[:, None] >= rows).sum(axis=1)]
+    return classes[(draw[:, None] >= cumulative).sum(axis=1)]
+
+
+def _own_stream(random_state: int | np.random.RandomState | None) -> np.random.RandomState:
+    """Stream that shares no numbers with that of the same seed.
+
+    A process and the draws of :func:`corrupt` are often given one seed. Sample n's rate and its draw would then be one
+    and the same number.
+    """
+    return np.random.RandomState(check_random_state(random_state).randint(2**31 - 1))
 
 
 def _check(n_classes: int, rate: float) -> None:

@@ -17,6 +17,8 @@ from acestimator.alpha import AlphaTable
 from acestimator.detection import observed_score
 from acestimator.mixture import ScoreMixture
 
+Mix = Callable[[nn.Module, Tensor, Tensor], Tensor]
+
 POSTERIOR_START = 0.2  # of the epochs: before it, the constants have not yet told the samples apart
 POSTERIOR_REFITS = 12  # evenly spread over the epochs
 
@@ -27,7 +29,19 @@ class Objective:
     The loop of :mod:`acestimator.training` takes the steps of an epoch in blocks. Per block it calls :meth:`open` and
     :meth:`weight`; per step :meth:`grad`; at the end of the block :meth:`close`, :meth:`losses` and :meth:`observe`;
     per epoch :meth:`end_epoch`.
+
+    Attributes
+    ----------
+    mix : callable or None
+        None here. A subclass that trains on other inputs than the samples themselves, as mixup does, defines a method
+        ``mix(network, x, index)``. It is called once a step, before the network and :meth:`grad`, with the network,
+        the samples (B, ...) and their positions (B,), and returns the inputs (B, ...) to take the step on. It may look
+        at the network's outputs, which the loop then does not differentiate, must leave the network in training mode,
+        and may keep what :meth:`grad` of the same step needs. All that follows, from the logits of :meth:`grad` to
+        those of :meth:`observe`, is then of the mixed inputs.
     """
+
+    mix: Mix | None = None
 
     def make_network(self, make: Callable[[int], nn.Module], n_classes: int) -> nn.Module:
         """Network to train: by default one of K outputs.

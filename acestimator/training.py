@@ -195,8 +195,9 @@ def _take_steps(
     outputs: list[Tensor] = []
     records: list[Tensor] = []
     grads: list[Tensor] = []
+    mix = objective.mix
     for lr_scale, index, labels, x, loss_scale in zip(lr_scales, *parts, strict=True):
-        logits = network(x)  # (B, C)
+        logits = network(x if mix is None else mix(network, x, index))  # (B, C)
         output = logits.detach()
         grad, record = objective.grad(output, labels, index)
         if logits.requires_grad:  # not where all of the network is frozen

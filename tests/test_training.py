@@ -369,3 +369,26 @@ def test_a_batch_order_is_a_permutation():
     plan = TrainingPlan(**{**vars(PLAN), "batch_order": lambda epoch, generator: torch.zeros(32, dtype=torch.int64)})
     with pytest.raises(ValueError, match="32 indices in epoch 1 that are no permutation of the 32 samples"):
         run(CrossEntropy(), network, features, labels, plan)
+
+
+def test_an_objective_may_mix_the_inputs_of_each_step():
+    """It is asked once a step, with the samples of that step, in training mode; the step is then on what it returns."""
+    features, labels, network = problem()
+    reference = problem()[2]
+
+    class Halved(CrossEntropy):
+        seen = 0
+
+        def mix(self, network, x, index):
+            assert network.training
+            assert torch.equal(x, features[index])
+            self.seen += len(x)
+            return 0.5 * x
+
+    assert Objective.mix is CrossEntropy.mix is None
+    halved = Halved()
+    history = run(halved, network, features, labels)
+    expected = run(CrossEntropy(), reference, 0.5 * features, labels)
+    assert halved.seen == PLAN.max_epochs * len(labels)
+    assert torch.equal(parameters_of(network), parameters_of(reference))
+    assert [record["loss"] for record in history] == [record["loss"] for record in expected]

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from acestimator.noise import check_transition_matrix, pair_flip, symmetric
+from acestimator.noise import check_transition_matrix, outside, pair_flip, symmetric
+from acestimator.noise import from_rates as class_dependent
 
 __all__ = [
     "InstanceDependent",
@@ -59,40 +60,6 @@ def single_symmetric(n_classes: int, t: int, f: int, rate: float) -> np.ndarray:
     _check_members((t, f), n_classes, "t and f are")
     pi[np.ix_([t, f], [t, f])] = symmetric(2, rate)
     return pi
-
-
-def class_dependent(rates: Any, confusions: Any = None) -> np.ndarray:
-    r"""Each category has its own rate, and its own distribution over the wrong labels.
-
-    :math:`\pi_{ki} = (1 - r_k) [k = i] + r_k C_{ki}`.
-
-    Parameters
-    ----------
-    rates : array-like of shape (K,)
-        r, the probability that a label of this true category is wrong.
-    confusions : array-like of shape (K, K), optional
-        C, which wrong label: rows sum to one, the diagonal is zero. By default all wrong labels alike.
-
-    Returns
-    -------
-    ndarray of shape (K, K)
-
-    Raises
-    ------
-    ValueError
-        If a rate is not between 0 and 1, or the confusions are not such distributions.
-    """
-    rates = np.asarray(rates, dtype=np.float64)
-    if rates.ndim != 1 or not ((rates >= 0) & (rates <= 1)).all():
-        raise ValueError(f"rates is {rates!r}, expected one probability between 0 and 1 for each category.")
-    n_classes = len(rates)
-    wrong = symmetric(n_classes, 1.0) if confusions is None else check_transition_matrix(confusions, name="confusions")
-    if wrong.shape != (n_classes, n_classes) or np.diag(wrong).any():
-        raise ValueError(
-            f"confusions has shape {wrong.shape} and diagonal {np.diag(wrong)!r}, expected {(n_classes, n_classes)} "
-            "and zeros: it says which wrong label is given, and the right one is none of them."
-        )
-    return np.diag(1.0 - rates) + rates[:, None] * wrong
 
 
 @dataclass(frozen=True)
@@ -140,39 +107,6 @@ def instance_dependent(labellers: Sequence[Any], weights: Callable[[Any], Any]) 
         If a matrix is no transition matrix; when called, if the weights are no distributions over the labellers.
     """
     return InstanceDependent(check_transition_matrix(np.stack(list(labellers)), name="labellers"), weights)
-
-
-def outside(n_classes: int, distributions: Any, within: Any = None) -> np.ndarray:
-    r"""True categories outside of the category set, :math:`K^* > K`, each labelled by a distribution over the set.
-
-    The case "outside of the category set" of Definition 1. The K categories of the model come first.
-
-    Parameters
-    ----------
-    n_classes : int
-        K, at least 2.
-    distributions : array-like of shape (K* - K, K)
-        A row for each category outside.
-    within : array-like of shape (K, K), optional
-        Process inside the set. By default labels are right there, as in the paper's definition.
-
-    Returns
-    -------
-    ndarray of shape (K*, K)
-
-    Raises
-    ------
-    ValueError
-        If the rows are no distributions over K labels.
-    """
-    inner = symmetric(n_classes, 0.0) if within is None else check_transition_matrix(within, name="within")
-    outer = check_transition_matrix(distributions, name="distributions")
-    if inner.shape != (n_classes, n_classes) or outer.shape[1:] != (n_classes,):
-        raise ValueError(
-            f"within has shape {inner.shape} and distributions {outer.shape}, expected {(n_classes, n_classes)} and "
-            f"(K* - K, {n_classes})."
-        )
-    return np.vstack([inner, outer])
 
 
 def multiple_objects(

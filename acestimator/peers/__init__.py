@@ -9,11 +9,34 @@ import inspect
 from typing import Any
 
 from acestimator.peers._method import Method, Outcome, Phases, Reading
+from acestimator.peers.abstention import Abstention
+from acestimator.peers.dynamic import DynamicBootstrapping
+from acestimator.peers.joint import JointOptimization
+from acestimator.peers.losses import CappedCrossEntropy, GeneralizedCrossEntropy, HardBootstrapping, SoftBootstrapping
+from acestimator.peers.memory import ELR, SOP
 from acestimator.peers.plain import Plain
+from acestimator.peers.selection import AreaUnderMargin, CoTeaching, Trimmed
+from acestimator.peers.transition import Forward, NoiseAdaptation
 
 __all__ = ["METHODS", "Method", "Outcome", "Phases", "Reading", "make"]
 
-METHODS: dict[str, type[Method]] = {"cross_entropy": Plain}
+METHODS: dict[str, type[Method]] = {
+    "cross_entropy": Plain,
+    "aum": AreaUnderMargin,
+    "trimmed": Trimmed,
+    "co_teaching": CoTeaching,
+    "sop": SOP,
+    "joint_optimization": JointOptimization,
+    "elr": ELR,
+    "dynamic_bootstrapping": DynamicBootstrapping,
+    "soft_bootstrapping": SoftBootstrapping,
+    "hard_bootstrapping": HardBootstrapping,
+    "gce": GeneralizedCrossEntropy,
+    "capped": CappedCrossEntropy,
+    "forward": Forward,
+    "s_model": NoiseAdaptation,
+    "abstention": Abstention,
+}
 
 
 def make(name: str, params: dict[str, Any] | None = None) -> Method:

@@ -1,0 +1,171 @@
+"""One run of one method on one task, and what is measured of it.
+
+Legend: N samples, K classes.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+
+from acestimator._estimator import NetworkClassifier
+from acestimator.baselines import BaselineClassifier
+from acestimator.classifier import AutoCleansingClassifier
+from acestimator.comparison.tasks import Task
+from acestimator.peers import METHODS as PEERS
+
+DEFAULT = "AutoCleansing"
+CLEANLAB_FILTERS = (
+    *("prune_by_noise_rate", "prune_by_class", "both", "confident_learning", "predicted_neq_given"),
+    *("low_normalized_margin", "low_self_confidence"),
+)
+_ECE_BINS = 15
+
+
+def available() -> list[str]:
+    """Names of all methods, ours first."""
+    return [DEFAULT, "AutoCleansing AC2", "oracle", *PEERS, "cleanlab"]
+
+
+def run(method: str, task: Task, seed: int, settings: dict[str, Any] | None = None) -> dict[str, float]:
+    """Fit a method with its defaults and measure it.
+
+    Parameters
+    ----------
+    method : str
+        One of :func:`available`.
+    task : Task
+    seed : int
+        ``random_state`` of the fit.
+    settings : dict, optional
+        Parameters that all methods share: backbone, epochs, batch size and the like.
+
+    Returns
+    -------
+    dict
+        seconds, of the fit alone; accuracy, on the test set after the last epoch; and where it is known which labels
+        are wrong: auroc and average_precision of the scores, f1 of the flagged set, noise_rate as estimated, true_rate,
+        ece of the probabilities. NaN where a method has no such thing. cleanlab has an f1 per filter.
+
+    Raises
+    ------
+    ValueError
+        If there is no such method.
+    """
+    if method not in available():
+        raise ValueError(f"method is {method!r}, expected one of {', '.join(map(repr, available()))}.")
+    settings = settings or {}
+    X, y = task.X_train, task.observed
+    began = time.perf_counter()
+    if method == "cleanlab":
+        clf, probabilities = _fit_cleanlab(X, y, seed, settings)
+    else:
+        if method == "oracle":
+            if task.is_wrong is None:
+                raise ValueError("the oracle is told which labels are wrong, and for this task nobody knows.")
+            X, y = X[~task.is_wrong], y[~task.is_wrong]
+        clf = _estimator(method, task, seed, settings).fit(X, y)
+    record = {"seconds": time.perf_counter() - began, "accuracy": float(clf.score(task.X_test, task.y_test))}
+    if task.is_wrong is None or method == "oracle":
+        return record
+    if method == "cleanlab":
+        found = _read_cleanlab(y, probabilities)
+    else:
+        found = {"scores": clf.mislabel_scores_, "proba": clf.mislabel_proba_, "noise_rate": clf.noise_rate_}
+    return record | detection_metrics(task.is_wrong, **found)
+
+
+def detection_metrics(
+    is_wrong: np.ndarray,
+    scores: np.ndarray,
+    proba: np.ndarray | None = None,
+    noise_rate: float = float("nan"),
+    flagged: dict[str, np.ndarray] | None = None,
+) -> dict[str, float]:
+    """How well the wrong labels were found; see :func:`run`.
+
+    Parameters
+    ----------
+    is_wrong : ndarray of bool, shape (N,)
+    scores : ndarray of shape (N,)
+        Higher is more suspicious.
+    proba : ndarray of shape (N,), optional
+    noise_rate : float
+    flagged : dict of str to ndarray of bool, shape (N,), optional
+        Sets that are flagged otherwise than by ``proba`` above one half.
+    """
+    record = {"true_rate": float(is_wrong.mean()), "noise_rate": noise_rate}
+    if 0 < is_wrong.sum() < len(is_wrong):
+        record["auroc"] = float(roc_auc_score(is_wrong, scores))
+        record["average_precision"] = float(average_precision_score(is_wrong, scores))
+    if proba is not None:
+        record["ece"] = calibration_error(proba, is_wrong)
+        record["f1"] = float(f1_score(is_wrong, proba > 0.5, zero_division=0.0))
+    for name, flags in (flagged or {}).items():
+        record[f"f1 {name}"] = float(f1_score(is_wrong, flags, zero_division=0.0))
+    return record
+
+
+def calibration_error(proba: np.ndarray, is_wrong: np.ndarray, n_bins: int = _ECE_BINS) -> float:
+    """Expected calibration error: over bins of equal width, the mean gap of probability and frequency.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (N,)
+    is_wrong : ndarray of bool, shape (N,)
+    n_bins : int, default=15
+
+    Returns
+    -------
+    float
+    """
+    bins = np.minimum((np.asarray(proba) * n_bins).astype(int), n_bins - 1)
+    gaps = np.bincount(bins, weights=np.asarray(proba) - is_wrong, minlength=n_bins)
+    return float(np.abs(gaps).sum() / len(bins))
+
+
+def _estimator(method: str, task: Task, seed: int, settings: dict[str, Any]) -> NetworkClassifier:
+    if method == DEFAULT:
+        return AutoCleansingClassifier(random_state=seed, **settings)
+    if method == "AutoCleansing AC2":
+        return AutoCleansingClassifier(variant="AC2", random_state=seed, **settings)
+    name = "cross_entropy" if method == "oracle" else method
+    params = None
+    if name in _NEEDS_RATE and task.is_wrong is not None:
+        params = {"noise_rate": float(task.is_wrong.mean())}
+    return BaselineClassifier(name, params=params, random_state=seed, **settings)
+
+
+# These ask for the noise rate. They are told the true one, which nobody would know.
+_NEEDS_RATE = frozenset({"co_teaching"})
+
+
+def _fit_cleanlab(X: np.ndarray, y: np.ndarray, seed: int, settings: dict[str, Any]) -> tuple[Any, np.ndarray]:
+    """CleanLearning around the same network, 5 folds as by default, and the held-out probabilities (N, K)."""
+    from cleanlab.classification import CleanLearning
+    from cleanlab.count import estimate_cv_predicted_probabilities
+
+    network = BaselineClassifier(random_state=seed, **settings)
+    probabilities = estimate_cv_predicted_probabilities(X, y, network, cv_n_folds=5, seed=seed)
+    # One process: cleanlab's own share memory by forking, which those of the grid do not allow.
+    learner = CleanLearning(network, seed=seed, find_label_issues_kwargs={"n_jobs": 1})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="When X and pred_probs are both provided")
+        return learner.fit(X, y, pred_probs=probabilities), probabilities
+
+
+def _read_cleanlab(y: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+    """Scores, and what each of its filters flags."""
+    from cleanlab.filter import find_label_issues
+    from cleanlab.rank import get_label_quality_scores
+
+    flagged = {name: find_label_issues(y, probabilities, filter_by=name, n_jobs=1) for name in CLEANLAB_FILTERS}
+    return {
+        "scores": 1.0 - get_label_quality_scores(y, probabilities),
+        "flagged": flagged,
+        "noise_rate": float(flagged["prune_by_noise_rate"].mean()),
+    }
