@@ -173,15 +173,13 @@ def _accuracy(c: Comparison) -> list[Verdict]:
     settings = [s for s in c.noisy if any(len(c.values("accuracy", p, s)) for p in c.peers)]
     if not settings:
         return []
-    best = {
-        s: max(c.peers, key=lambda peer, s=s: np.nan_to_num(c.mean("accuracy", peer, s), nan=-1.0)) for s in settings
-    }
+    best = {s: _largest({peer: c.mean("accuracy", peer, s) for peer in c.peers}) for s in settings}
     differences = {s: c.difference("accuracy", DEFAULT, best[s], s) for s in settings}
     p_values = [_p_below(d) for d in differences.values()]
     below = [f"{' '.join(s)} (best: {best[s]})" for s, bad in zip(settings, holm(p_values), strict=True) if bad]
     near = np.mean([d.mean() >= -0.003 for d in differences.values()])
     averages = {peer: c.average("accuracy", peer, settings) for peer in c.peers}
-    single = max(averages, key=lambda peer: np.nan_to_num(averages[peer], nan=-1.0))
+    single = _largest(averages)
     lead = c.average("accuracy", DEFAULT, settings) - averages[single]
     worst = min(differences, key=lambda s: differences[s].mean())
     return [
@@ -238,7 +236,7 @@ def _detection(c: Comparison) -> list[Verdict]:
     result.append(_at_least("AUROC, digits pair 30 %", c.mean("auroc", DEFAULT, ("digits", "pair_30")), 0.99))
     ours = c.average("f1", DEFAULT, c.noisy)
     filters = {name: c.average(f"f1 {name}", "cleanlab", c.noisy) for name in CLEANLAB_FILTERS}
-    best = max(filters, key=lambda name: np.nan_to_num(filters[name], nan=-1.0))
+    best = _largest(filters)
     known = np.isfinite(ours) and np.isfinite(filters[best])
     measured = f"{ours:.3f} against {filters[best]:.3f} ({best})"
     result.append(
@@ -265,6 +263,11 @@ def _calibration(c: Comparison) -> list[Verdict]:
 def _time(c: Comparison) -> list[Verdict]:
     ratio = c.relative_seconds(DEFAULT)
     return [Verdict("time against plain cross-entropy", "<= 1.10", f"{ratio:.2f}", _known(ratio, ratio <= 1.10))]
+
+
+def _largest(values: dict[str, float]) -> str:
+    """Name of the largest value; NaN is less than all."""
+    return max(values, key=lambda name: -np.inf if np.isnan(values[name]) else values[name])
 
 
 def _known(value: float, reached: bool) -> bool | None:

@@ -70,7 +70,8 @@ def load(name: str, seed: int, folder: str | Path | None = None) -> Split:
         raise ValueError(
             f"data set is {name!r}, expected 'digits', 'breast_cancer', 'wine', 'iris' or 'fashion_mnist_N'."
         )
-    return split(*loader(return_X_y=True), seed)
+    X, y = loader(return_X_y=True)
+    return split(X, y, seed)
 
 
 def split(X: np.ndarray, y: np.ndarray, seed: int) -> Split:
@@ -140,8 +141,7 @@ def _outside(data: Split, rate: float, seed: int) -> Task:
         raise ValueError(f"there are {n_classes} classes, too few to hold out {rate:.0%} of the training set.")
     chosen = np.sort(np.concatenate([inside, outside[:n_wanted]]))
     y = np.minimum(y_train[chosen], n_kept)
-    pi = np.vstack([np.eye(n_kept), np.full((1, n_kept), 1 / n_kept)])
-    observed = noise.corrupt(y, pi, random_state=rng)
+    observed = noise.corrupt(y, noise.outside(n_kept), random_state=rng)
     tested = y_test < n_kept
     return Task(X_train[chosen], observed, y == n_kept, X_test[tested], y_test[tested])
 
