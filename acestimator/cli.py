@@ -1,4 +1,4 @@
-"""Command line: ``acestimator demo``."""
+"""Command line: ``acestimator demo`` and ``acestimator compare``."""
 
 from __future__ import annotations
 
@@ -9,20 +9,70 @@ from pathlib import Path
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status, 2 for bad arguments or an unwritable folder."""
+    """Run a command.
+
+    Returns the exit status: 0; 1 if a run of the comparison failed; 2 for bad arguments, an unwritable folder or a file
+    that cannot be used; 130 after an interrupt.
+    """
     parser = argparse.ArgumentParser(prog="acestimator", description="Train on partly wrong labels, and find them.")
     commands = parser.add_subparsers(dest="command", required=True)
     demo = commands.add_parser("demo", help="noisy digits: both models, the suspects, and a picture of them")
+    demo.set_defaults(run=_demo)
     demo.add_argument("--out", type=Path, default=Path(), help="folder of the picture (default: the current one)")
     demo.add_argument("--rate", type=float, default=0.2, help="share of the labels to corrupt (default: 0.2)")
     demo.add_argument("--seed", type=int, default=0, help="of the split, the corruption and the fits (default: 0)")
+    compare = commands.add_parser("compare", help="methods for wrong labels, on your own samples and labels")
+    compare.set_defaults(run=_compare)
+    compare.add_argument("file", type=Path, help=".npz with arrays X and y, or .csv with a header and numeric features")
+    compare.add_argument("--target", help="column of the labels (default: the last; of .npz, the array y)")
+    compare.add_argument(
+        "--noise",
+        nargs="+",
+        default=[],
+        help="corrupt the training labels: none, or symmetric, pair, class, instance or outside with a rate in "
+        "percent, such as symmetric_20 (default: the labels are taken as they are)",
+    )
+    compare.add_argument("--methods", nargs="+", default=[], help="names (default: all that can be run)")
+    compare.add_argument("--seeds", type=int, default=5, help="number of splits and fits (default: 5)")
+    compare.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
+    compare.add_argument("--out", type=Path, help="JSON lines of all runs; the same command goes on from there")
     arguments = parser.parse_args(argv)
-
-    from acestimator.demo import run  # torch takes seconds to import; --help should not
-
     try:
-        print(run(arguments.out, rate=arguments.rate, random_state=arguments.seed))
-    except (OSError, ValueError) as error:
-        print(f"acestimator demo: {error}", file=sys.stderr)
+        return int(arguments.run(arguments))
+    except (ImportError, OSError, ValueError) as error:
+        print(f"acestimator {arguments.command}: {error}", file=sys.stderr)
         return 2
+    except RuntimeError as error:
+        print(f"acestimator {arguments.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"acestimator {arguments.command}: interrupted.", file=sys.stderr)
+        return 130
+
+
+# torch takes seconds to import; --help should not.
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from acestimator.demo import run
+
+    print(run(arguments.out, rate=arguments.rate, random_state=arguments.seed))
     return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from acestimator.comparison import own
+
+    comparison = own.compare(
+        arguments.file,
+        target=arguments.target,
+        processes=arguments.noise,
+        methods=arguments.methods,
+        n_seeds=arguments.seeds,
+        out=arguments.out,
+        n_jobs=arguments.jobs,
+    )
+    print(own.report(comparison))
+    for line in comparison.failures():
+        print(f"failed: {line}", file=sys.stderr)
+    return 1 if comparison.failures() else 0

@@ -1,8 +1,22 @@
-"""The comparison of methods for wrong labels: tasks, runs, grids of them, and the report."""
+"""The comparison of methods for wrong labels: tasks, runs, grids of them, tables, verdicts and a figure."""
 
+from acestimator.comparison.figure import draw
 from acestimator.comparison.grid import Cell, cells, finished, run_grid
-from acestimator.comparison.report import Comparison, verdicts
+from acestimator.comparison.results import Comparison
 from acestimator.comparison.runs import available
 from acestimator.comparison.tasks import Task, load, make_task
+from acestimator.comparison.verdicts import verdicts
 
-__all__ = ["Cell", "Comparison", "Task", "available", "cells", "finished", "load", "make_task", "run_grid", "verdicts"]
+__all__ = [
+    "Cell",
+    "Comparison",
+    "Task",
+    "available",
+    "cells",
+    "draw",
+    "finished",
+    "load",
+    "make_task",
+    "run_grid",
+    "verdicts",
+]

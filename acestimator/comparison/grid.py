@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+import platform
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from acestimator.comparison.runs import run
-from acestimator.comparison.tasks import load, make_task
+from acestimator.comparison.runs import check_method, run
+from acestimator.comparison.tasks import NotPossibleError, Split, load, make_task, parse
 
 KEY = ("dataset", "process", "seed", "method")
+Load = Callable[[str, int], Split]
 
 
 @dataclass(frozen=True)
@@ -47,27 +54,45 @@ def cells(
     datasets: Iterable[str], processes: Iterable[str], seeds: Iterable[int], methods: Sequence[str]
 ) -> Iterator[Cell]:
     """All cells, seed by seed, so that what there is after a while has all methods in it."""
-    for seed, dataset, process, method in itertools.product(seeds, list(datasets), list(processes), methods):
+    for seed, dataset, process, method in itertools.product(seeds, datasets, processes, methods):
         yield Cell(dataset, process, seed, method)
 
 
 def finished(path: Path) -> list[dict[str, Any]]:
-    """Records of a file of JSON lines; empty if it is not there. A last line that was cut off does not count."""
+    """Records of a file of JSON lines, the last of each cell; empty if it is not there.
+
+    A last line that was cut off does not count.
+
+    Raises
+    ------
+    ValueError
+        If another line is no record of a cell.
+    """
     if not path.exists():
         return []
-    lines = path.read_text().splitlines()
-    records = []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    records: dict[tuple[Any, ...], dict[str, Any]] = {}
     for number, line in enumerate(lines, 1):
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            if number < len(lines):
-                raise ValueError(f"{path}, line {number}, is no JSON: mend it, or take another file.") from None
-    return records
+            record = json.loads(line)
+            records[tuple(record[name] for name in KEY)] = record
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            if number == len(lines) and isinstance(error, json.JSONDecodeError):
+                break
+            raise ValueError(
+                f"{path}, line {number}, is no record of a cell ({type(error).__name__}: {error}): mend it, or take "
+                "another file."
+            ) from None
+    return list(records.values())
 
 
 def run_grid(
-    wanted: Iterable[Cell], path: Path, *, folder: str | Path | None = None, n_jobs: int = 1
+    wanted: Iterable[Cell],
+    path: Path,
+    *,
+    load: Load = load,
+    n_jobs: int = 1,
+    settings: dict[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Run the cells that the file does not have, and append them to it.
 
@@ -76,40 +101,136 @@ def run_grid(
     wanted : iterable of Cell
     path : Path
         JSON lines; made if it is missing.
-    folder : str or Path, optional
-        Of Fashion-MNIST's files.
+    load : callable
+        Data set and seed to X_train, y_train, X_test, y_test, as :func:`acestimator.comparison.tasks.load`; a function
+        that can be pickled if there are several processes.
     n_jobs : int, default=1
-        Processes, of one thread each.
+        Processes, of one thread each; with 1 it is this one.
+    settings : dict, optional
+        Parameters of all methods; the file does not tell them, so take another one for others.
 
     Returns
     -------
     list of dict
         All records of the file. A cell that failed has ``error`` in place of its measurements, and is tried again by
-        the next call.
+        the next call; one that the data set cannot have has ``not_possible``.
+
+    Raises
+    ------
+    ValueError, ImportError, OSError
+        Before anything is run: if there is no such method, process or data set, or the file holds something else.
+    RuntimeError
+        If a process died. What was finished is in the file.
     """
     from tqdm.auto import tqdm
 
-    records = finished(path)
+    if n_jobs < 1:
+        raise ValueError(f"n_jobs is {n_jobs}, expected at least 1.")
+    records = {tuple(record[name] for name in KEY): record for record in finished(path)}
+    done = {key for key, record in records.items() if "error" not in record}
+    cells = list(dict.fromkeys(wanted))
+    missing = [cell for cell in cells if tuple(asdict(cell).values()) not in done]
+    _check(missing, load)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))  # without a line that was cut off
-    done = {tuple(record[name] for name in KEY) for record in records if "error" not in record}
-    missing = [cell for cell in wanted if tuple(asdict(cell).values()) not in done]
-    with ProcessPoolExecutor(
-        n_jobs, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-        futures: list[Future[dict[str, Any]]] = [pool.submit(run_cell, cell, folder) for cell in missing]
-        with path.open("a") as lines:
-            for future in tqdm(as_completed(futures), total=len(futures), unit="run"):
-                records.append(future.result())
-                lines.write(json.dumps(records[-1]) + "\n")
-                lines.flush()
-    return [record for record in records if "error" not in record]
+    _end_last_line(path)
+    with (
+        path.open("a", encoding="utf-8") as lines,
+        tqdm(total=len(cells), initial=len(cells) - len(missing), unit="run") as bar,
+    ):
+        for record in _results(missing, load, settings, n_jobs):
+            records[tuple(record[name] for name in KEY)] = record
+            lines.write(json.dumps(record) + "\n")
+            lines.flush()
+            bar.update()
+    return list(records.values())
 
 
-def run_cell(cell: Cell, folder: str | Path | None = None) -> dict[str, Any]:
-    """Record of one cell: its key and what was measured, or the error."""
+def run_cell(cell: Cell, load: Load = load, settings: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Record of one cell: its key, versions, and what was measured, or the error."""
+    record: dict[str, Any] = asdict(cell) | {"versions": _versions()}
     try:
-        task = make_task(load(cell.dataset, cell.seed, folder), cell.process, cell.seed)
-        return asdict(cell) | run(cell.method, task, cell.seed)
+        task = make_task(load(cell.dataset, cell.seed), cell.process, cell.seed)
+        return record | run(cell.method, task, cell.seed, settings)
+    except NotPossibleError as error:
+        return record | {"not_possible": str(error)}
     except Exception as error:  # one failure must not cost the other cells their results
-        return asdict(cell) | {"error": f"{type(error).__name__}: {error}"}
+        return record | {"error": f"{type(error).__name__}: {error}"}
+
+
+def _results(
+    missing: Sequence[Cell], load: Load, settings: dict[str, Any] | None, n_jobs: int
+) -> Iterator[dict[str, Any]]:
+    """Records, as they come."""
+    if n_jobs == 1 or len(missing) < 2:
+        with _one_thread():
+            yield from (run_cell(cell, load, settings) for cell in missing)
+        return
+    # Not forked: torch's threads do not survive that.
+    pool = ProcessPoolExecutor(min(n_jobs, len(missing)), get_context("spawn"), _start_worker)
+    try:
+        for future in as_completed([pool.submit(run_cell, cell, load, settings) for cell in missing]):
+            yield future.result()
+    except BrokenProcessPool:
+        raise RuntimeError(
+            "a process died, perhaps for want of memory: what was finished is in the file, and the same call goes on "
+            "from there; take fewer processes."
+        ) from None
+    finally:
+        # An interrupt need not wait for the cells that have not begun.
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """One thread; and an interrupt from the keyboard, which reaches all processes, ends a worker without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    torch.set_num_threads(1)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+def _check(missing: Sequence[Cell], load: Load) -> None:
+    """Raise what would fail every cell of a method, process or data set."""
+    for method in dict.fromkeys(cell.method for cell in missing):
+        check_method(method)
+    for process in dict.fromkeys(cell.process for cell in missing):
+        parse(process)
+    for dataset, seed in {cell.dataset: cell.seed for cell in missing}.items():
+        load(dataset, seed)
+
+
+def _end_last_line(path: Path) -> None:
+    """Take a cut-off last line out of the file, or give it its end if only that is missing."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    last = content[content.rfind(b"\n") + 1 :]
+    if not last:
+        return
+    with path.open("r+b") as file:
+        try:
+            json.loads(last)
+        except ValueError:
+            file.truncate(len(content) - len(last))
+        else:
+            file.seek(0, 2)
+            file.write(b"\n")
+
+
+@cache
+def _versions() -> str:
+    """What a record was measured with."""
+    found = [f"Python {platform.python_version()}"]
+    for name in ("torch", "numpy", "scikit-learn", "cleanlab"):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join(found)

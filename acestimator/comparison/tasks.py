@@ -16,6 +16,13 @@ from sklearn.model_selection import train_test_split
 from acestimator import noise
 from acestimator.datasets import load_fashion_mnist
 
+TABLES = ("digits", "breast_cancer", "wine", "iris")
+_FASHION_MNIST = "fashion_mnist_"
+
+
+class NotPossibleError(ValueError):
+    """A cell that the data cannot have: two classes cannot spare one. Asking again would not help."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -53,25 +60,36 @@ def load(name: str, seed: int, folder: str | Path | None = None) -> Split:
     folder : str or Path, optional
         Of Fashion-MNIST's files.
 
+    Returns
+    -------
+    tuple of ndarray
+        X_train, y_train, X_test, y_test.
+
     Raises
     ------
     ValueError
         If there is no such data set, or its folder is not given.
     """
-    if name.startswith("fashion_mnist_"):
-        if folder is None:
-            raise ValueError("Fashion-MNIST is read from disk: give the folder of its files with --data.")
-        X_train, y_train, X_test, y_test = load_fashion_mnist(folder)
-        chosen = np.random.RandomState(seed).permutation(len(X_train))[: int(name.rsplit("_", 1)[1])]
-        flat = [X.reshape(len(X), -1).astype(np.float32) for X in (X_train[chosen], X_test)]
-        return flat[0], y_train[chosen], flat[1], y_test
-    loader = getattr(sklearn.datasets, f"load_{name}", None)
-    if name not in ("digits", "breast_cancer", "wine", "iris") or loader is None:
+    size = name.removeprefix(_FASHION_MNIST)
+    if size != name and size.isdecimal():
+        return _fashion_mnist(int(size), seed, folder)
+    if name not in TABLES:
         raise ValueError(
-            f"data set is {name!r}, expected 'digits', 'breast_cancer', 'wine', 'iris' or 'fashion_mnist_N'."
+            f"data set is {name!r}, expected {', '.join(map(repr, TABLES))}, or '{_FASHION_MNIST}' and a number."
         )
-    X, y = loader(return_X_y=True)
+    X, y = getattr(sklearn.datasets, f"load_{name}")(return_X_y=True)
     return split(X, y, seed)
+
+
+def _fashion_mnist(n_samples: int, seed: int, folder: str | Path | None) -> Split:
+    if folder is None:
+        raise ValueError("Fashion-MNIST is read from disk: give the folder of its files with --data.")
+    X_train, y_train, X_test, y_test = load_fashion_mnist(folder)
+    if not 0 < n_samples <= len(X_train):
+        raise ValueError(f"Fashion-MNIST has {len(X_train)} training images, and {n_samples} are asked for.")
+    chosen = np.random.RandomState(seed).permutation(len(X_train))[:n_samples]
+    train, test = (X.reshape(len(X), -1).astype(np.float32) for X in (X_train[chosen], X_test))
+    return train, y_train[chosen], test, y_test
 
 
 def split(X: np.ndarray, y: np.ndarray, seed: int) -> Split:
@@ -88,7 +106,8 @@ def make_task(data: Split, process: str, seed: int) -> Task:
     data : tuple of ndarray
         X_train, y_train, X_test, y_test, the labels 0..K-1.
     process : str
-        "none", or the name of a process and its rate in percent: "symmetric_20". See ``PROCESSES``.
+        The name of a process and its rate in percent: "symmetric_20", see ``PROCESSES``. "none" leaves the labels,
+        which are right; "given" leaves them, and nobody knows which are wrong.
     seed : int
         Of the corruption.
 
@@ -98,23 +117,37 @@ def make_task(data: Split, process: str, seed: int) -> Task:
 
     Raises
     ------
+    NotPossibleError
+        If K is too small for the process.
     ValueError
-        If there is no such process, or K is too small for it.
+        If there is no such process.
     """
-    kind, _, percent = process.rpartition("_")
-    if process == "none":
-        kind, percent = "none", "0"
-    if kind not in PROCESSES or not percent.isdigit() or int(percent) > 100:
-        raise ValueError(
-            f"process is {process!r}, expected 'none' or one of {', '.join(PROCESSES)} with its rate in percent, such "
-            "as 'symmetric_20'."
-        )
-    return PROCESSES[kind](data, int(percent) / 100, seed)
-
-
-def _none(data: Split, rate: float, seed: int) -> Task:
+    kind, percent = parse(process)
     X_train, y_train, X_test, y_test = data
-    return Task(X_train, y_train, np.zeros(len(y_train), dtype=bool), X_test, y_test)
+    if kind == "given":
+        return Task(X_train, y_train, None, X_test, y_test)
+    if kind == "none":
+        return Task(X_train, y_train, np.zeros(len(y_train), dtype=bool), X_test, y_test)
+    return PROCESSES[kind](data, percent / 100, seed)
+
+
+def parse(process: str) -> tuple[str, int]:
+    """Kind and rate in percent of a process.
+
+    Raises
+    ------
+    ValueError
+        If there is no such process.
+    """
+    if process in UNCHANGED:
+        return process, 0
+    kind, _, percent = process.rpartition("_")
+    if kind not in PROCESSES or not (percent.isascii() and percent.isdigit() and 0 < int(percent) < 100):
+        raise ValueError(
+            f"process is {process!r}, expected {' or '.join(map(repr, UNCHANGED))}, or one of {', '.join(PROCESSES)} "
+            "with its rate, a whole number of percent from 1 to 99, such as 'symmetric_20'."
+        )
+    return kind, int(percent)
 
 
 def _with_matrix(make: Callable[[Split, float, int], np.ndarray]) -> Callable[[Split, float, int], Task]:
@@ -134,11 +167,11 @@ def _outside(data: Split, rate: float, seed: int) -> Task:
     for n_kept in range(n_classes - 1, 1, -1):
         inside = np.flatnonzero(y_train < n_kept)
         outside = rng.permutation(np.flatnonzero(y_train >= n_kept))
-        n_wanted = round(len(inside) * rate / (1 - rate))
+        n_wanted = max(1, round(len(inside) * rate / (1 - rate)))
         if len(outside) >= n_wanted:
             break
     else:
-        raise ValueError(f"there are {n_classes} classes, too few to hold out {rate:.0%} of the training set.")
+        raise NotPossibleError(f"there are {n_classes} classes, too few to hold out {rate:.0%} of the training set.")
     chosen = np.sort(np.concatenate([inside, outside[:n_wanted]]))
     y = np.minimum(y_train[chosen], n_kept)
     observed = noise.corrupt(y, noise.outside(n_kept), random_state=rng)
@@ -150,8 +183,8 @@ def _n_classes(data: Split) -> int:
     return int(data[1].max()) + 1
 
 
+UNCHANGED = ("none", "given")
 PROCESSES: dict[str, Callable[[Split, float, int], Task]] = {
-    "none": _none,
     "symmetric": _with_matrix(lambda data, rate, seed: noise.symmetric(_n_classes(data), rate)),
     "pair": _with_matrix(lambda data, rate, seed: noise.pair_flip(_n_classes(data), rate)),
     "class": _with_matrix(lambda data, rate, seed: noise.class_dependent(_n_classes(data), rate, seed)),

@@ -6,12 +6,18 @@ Legend: N samples, H and W pixels.
 from __future__ import annotations
 
 import gzip
+import math
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 
-_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+# Names, and how many axes what they hold has.
+_FILES = (
+    *(("train-images-idx3-ubyte", 3), ("train-labels-idx1-ubyte", 1)),
+    *(("t10k-images-idx3-ubyte", 3), ("t10k-labels-idx1-ubyte", 1)),
+)
 
 
 def load_fashion_mnist(root: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -36,31 +42,34 @@ def load_fashion_mnist(root: str | Path) -> tuple[np.ndarray, np.ndarray, np.nda
     ValueError
         If a file is damaged.
     """
-    X_train, y_train, X_test, y_test = (_read(Path(root), name) for name in _FILES)
+    X_train, y_train, X_test, y_test = (_read(Path(root), *file) for file in _FILES)
     for images, labels, part in ((X_train, y_train, "training"), (X_test, y_test, "test")):
         if len(images) != len(labels):
             raise ValueError(f"{root} holds {len(images)} {part} images and {len(labels)} labels, expected as many.")
     return X_train[:, None], y_train.astype(np.int64), X_test[:, None], y_test.astype(np.int64)
 
 
-def _read(root: Path, name: str) -> np.ndarray:
+def _read(root: Path, name: str, n_axes: int) -> np.ndarray:
     found = next((path for path in (root / name, root / f"{name}.gz") if path.exists()), None)
     if found is None:
         raise FileNotFoundError(
             f"{root / name} is missing, with or without .gz: Fashion-MNIST's four files are at "
             "https://github.com/zalandoresearch/fashion-mnist."
         )
+    content = found.read_bytes()
     try:
-        content = gzip.decompress(found.read_bytes()) if found.suffix == ".gz" else found.read_bytes()
+        if found.suffix == ".gz":
+            content = gzip.decompress(content)
         # Two zero bytes, the type (8: unsigned byte), the number of axes, and their sizes in big-endian order.
-        zeros, kind, n_axes = struct.unpack(">HBB", content[:4])
-        shape = struct.unpack(f">{n_axes}I", content[4 : 4 + 4 * n_axes])
-        values = np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * n_axes)
-    except (struct.error, OSError, EOFError, ValueError) as error:
+        zeros, kind, n_found, *shape = struct.unpack_from(f">HBB{n_axes}I", content)
+    except (struct.error, zlib.error, OSError, EOFError) as error:
         raise ValueError(f"{found} is damaged ({error}): fetch it again.") from error
-    if zeros != 0 or kind != 8 or values.size != np.prod(shape):
+    n_values = len(content) - 4 - 4 * n_axes
+    if (zeros, kind, n_found) != (0, 8, n_axes) or n_values != math.prod(shape):
         raise ValueError(
-            f"{found} is damaged: its header says {shape} bytes of type {kind}, and {values.size} are there, "
-            "expected unsigned bytes (type 8) of that shape. Fetch it again."
+            f"{found} is damaged: its header says type {kind}, {n_found} axes and the sizes {shape}, and {n_values} "
+            f"bytes are there; expected type 8 (unsigned bytes), {n_axes} axes, and a byte for each entry. Fetch it "
+            "again."
         )
-    return values.reshape(shape)
+    # A copy, since what is a view of the bytes cannot be written to.
+    return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * n_axes).reshape(shape).copy()

@@ -1,0 +1,123 @@
+"""A user's own samples and labels, from a file.
+
+Legend: N samples, D features.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+
+def load_samples(path: str | Path, target: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Read samples and their labels.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.npz`` with the arrays X and y; or ``.csv``, separated by commas, whose first line names the columns.
+    target : str, optional
+        Column of the labels, by default the last one; of an ``.npz``, their array, by default "y". All other columns
+        are features, and must be numbers.
+
+    Returns
+    -------
+    X : ndarray of shape (N, D) or (N, C, H, W)
+    y : ndarray of shape (N,)
+        Text, if it comes from a ``.csv``.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it holds something else: what, and where.
+    """
+    path = Path(path)
+    if path.suffix == ".npz":
+        X, y = _read_npz(path, target or "y")
+    elif path.suffix == ".csv":
+        X, y = _read_csv(path, target)
+    else:
+        raise ValueError(f"{path} is neither .npz, with arrays X and y, nor .csv, with a header.")
+    if X.ndim not in (2, 4) or y.shape != X.shape[:1]:
+        raise ValueError(
+            f"{path}: X has shape {X.shape} and y {y.shape}, expected (N, D) or (N, C, H, W), and (N,): a label for "
+            "each sample."
+        )
+    return X, y
+
+
+def _read_npz(path: Path, target: str) -> tuple[np.ndarray, np.ndarray]:
+    path.stat()  # raises that there is no such file
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is no .npz: write it with numpy.savez(path, X=X, y=y).")
+    with np.load(path, allow_pickle=False) as file:
+        if "X" not in file or target not in file:
+            raise ValueError(
+                f"{path} holds the arrays {', '.join(map(repr, file.files)) or 'none'}, expected 'X' and {target!r}."
+            )
+        try:
+            X, y = file["X"], file[target]
+        except (ValueError, zipfile.BadZipFile) as error:
+            raise ValueError(
+                f"{path}: {error}. Save numbers, and labels as numbers or text (y.astype(str))."
+            ) from error
+    if X.dtype.kind not in "buif":
+        raise ValueError(f"{path}: X has dtype {X.dtype}, expected numbers.")
+    for name, values in (("X", X), (target, y)):
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ValueError(f"{path}: {name} holds entries that are not finite: fill gaps, or leave the samples out.")
+    return X, y
+
+
+def _read_csv(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
+    with path.open(newline="", encoding="utf-8-sig") as file:  # a byte order mark is none of the first column's name
+        reader = csv.reader(file)
+        try:
+            lines = [(reader.line_num, row) for row in reader if row]
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is no .csv in UTF-8 ({error}).") from error
+    if len(lines) < 2:
+        raise ValueError(f"{path} holds {len(lines)} lines, expected a header and samples.")
+    header = lines.pop(0)[1]
+    if len(header) < 2:
+        raise ValueError(f"{path} has the one column {header[0]!r}, expected several, separated by commas.")
+    if all(_number(name) is not None for name in header):
+        raise ValueError(f"{path}: the first line, {','.join(header[:5])},..., holds numbers, expected column names.")
+    target = header[-1] if target is None else target
+    if header.count(target) != 1:
+        raise ValueError(
+            f"{path} has {header.count(target)} columns {target!r}, expected one; the columns are "
+            f"{', '.join(map(repr, header))}."
+        )
+    at = header.index(target)
+    X, y = np.empty((len(lines), len(header) - 1)), []
+    for n, (number, row) in enumerate(lines):
+        where = f"{path}, line {number}"
+        if len(row) != len(header):
+            raise ValueError(f"{where}, has {len(row)} fields, expected {len(header)} as in the header.")
+        if not row[at].strip():
+            raise ValueError(f"{where}, has no label in column {target!r}: leave it out.")
+        y.append(row[at].strip())
+        values = [_number(field) for j, field in enumerate(row) if j != at]
+        if None in values:
+            bad = next(j for j, field in enumerate(row) if j != at and _number(field) is None)
+            raise ValueError(
+                f"{where}, has {row[bad]!r} in column {header[bad]!r}, expected a finite number: encode categories as "
+                "numbers, fill gaps, or leave the column out."
+            )
+        X[n] = values
+    return X, np.array(y)
+
+
+def _number(field: str) -> float | None:
+    try:
+        value = float(field)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
