@@ -1,6 +1,7 @@
 """Train on partly wrong labels, and find them: AutoCleansing as a scikit-learn estimator."""
 
 from acestimator.alpha import AlphaTable
+from acestimator.baselines import BaselineClassifier
 from acestimator.classifier import AutoCleansingClassifier
 from acestimator.plotting import ScoreHistogramDisplay, SuspectsDisplay, TrainingCurvesDisplay
 
@@ -8,6 +9,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AlphaTable",
     "AutoCleansingClassifier",
+    "BaselineClassifier",
     "ScoreHistogramDisplay",
     "SuspectsDisplay",
     "TrainingCurvesDisplay",

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import matplotlib as mpl
 from docutils import nodes
@@ -78,7 +79,7 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
 }
 html_sidebars = {
-    page: [] for page in ("index", "guide", "table", "theory", "design", "changelog", "tutorials/generated/*")
+    page: [] for page in ("index", "guide", "table", "peers", "theory", "design", "changelog", "tutorials/generated/*")
 }
 html_copy_source = False
 html_show_sourcelink = False
@@ -86,10 +87,27 @@ html_show_sourcelink = False
 # ---------------------------------------------------------------- formulas
 
 
+MATHML = "http://www.w3.org/1998/Math/MathML"
+
+
+def with_accents(formula):
+    """Put the index of an accented letter beside it: docutils makes one element of both, which shows it below."""
+    ElementTree.register_namespace("", MATHML)
+    tree = ElementTree.fromstring(formula)
+    for element in tree.iter(f"{{{MATHML}}}munderover"):
+        letter, index, over = element
+        if over.get("stretchy") == "false":  # an accent, not the upper limit of a sum
+            accented = ElementTree.Element(f"{{{MATHML}}}mover", accent="true")
+            accented.extend([letter, over])
+            element.tag = f"{{{MATHML}}}msub"
+            element[:] = [accented, index]
+    return ElementTree.tostring(tree, encoding="unicode")
+
+
 def visit_formula(translator, node):
     """Write a formula as MathML, which browsers show by themselves: the site needs no script from elsewhere."""
     block = isinstance(node, nodes.math_block)
-    formula = tex2mathml(node.astext(), as_block=block)
+    formula = with_accents(tex2mathml(node.astext(), as_block=block))
     translator.body.append(f'<div class="formula">{formula}</div>' if block else formula)
     raise nodes.SkipNode
 

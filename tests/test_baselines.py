@@ -4,12 +4,15 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from acestimator import AutoCleansingClassifier
-from acestimator.baselines import BaselineClassifier
-from acestimator.peers import METHODS
+from acestimator import AutoCleansingClassifier, BaselineClassifier
+from acestimator.comparison import available
+from acestimator.objectives import CrossEntropy
+from acestimator.peers import METHODS, Method, Reading
+from acestimator.phases import Phase
 
 # Few epochs: enough for the checks, some of which ask for an accuracy. Samples that are held out at random cannot keep
 # the equivalence of a weight of 2 with a sample given twice, so none are.
@@ -83,12 +86,28 @@ def test_every_method_has_a_name_that_is_accepted(small):
         assert np.isfinite(clf.mislabel_scores_).all(), method
 
 
+def test_a_method_of_ones_own(small, monkeypatch):
+    class Half(Method):
+        def phases(self, labels, n_classes, generator):
+            outcome = yield Phase(CrossEntropy())
+            keep = torch.arange(0, len(labels), 2)
+            yield Phase(CrossEntropy(), keep=keep)
+            return Reading(outcome.logits[:, 0], torch.ones(len(labels)).index_fill(0, keep, 0.0))
+
+    monkeypatch.setitem(METHODS, "half", Half)
+    clf = BaselineClassifier("half", max_epochs=2, random_state=0).fit(*small)
+    np.testing.assert_array_equal(clf.mislabel_proba_, np.arange(len(small[1])) % 2)
+    assert "half" in available()
+
+
 def test_errors_before_any_training(small, monkeypatch):
     from acestimator.phases import Trainer
 
     monkeypatch.setattr(Trainer, "run", lambda *args: pytest.fail("trained"))
-    with pytest.raises(ValueError, match="method"):
+    with pytest.raises(ValueError, match="method is 'nothing', expected one of 'abstention'"):
         BaselineClassifier("nothing").fit(*small)
+    with pytest.raises(ValueError, match="method"):
+        BaselineClassifier(3).fit(*small)
     with pytest.raises(ValueError, match="params has 'gamma', which 'gce' does not take: it takes 'q'"):
         BaselineClassifier("gce", params={"gamma": 1}).fit(*small)
     with pytest.raises(ValueError, match="q"):

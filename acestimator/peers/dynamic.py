@@ -109,7 +109,7 @@ class DynamicBootstrapping(Method):
     and with :math:`p = \mathrm{softmax}(m(x))` the loss is
 
     .. math::
-        -\big[\delta\, t_i + (1 - \delta)\, t_j\big]^\top \log p
+        -\bigl[\delta\, t_i + (1 - \delta)\, t_j\bigr]^\top \log p
         + \eta \sum_k \frac1K \log\frac{1/K}{\bar p_k},
         \qquad t_i = (1 - w_i)\, y_i + w_i\, z_i,
 
