@@ -1,6 +1,8 @@
 """Sphinx configuration: ``python -m sphinx -W --keep-going -b html docs docs/_build/html``."""
 
+import re
 import sys
+from html import unescape
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -78,9 +80,8 @@ html_theme_options = {
     "footer_end": ["sphinx-version"],
     "secondary_sidebar_items": ["page-toc"],
 }
-html_sidebars = {
-    page: [] for page in ("index", "guide", "table", "peers", "theory", "design", "changelog", "tutorials/generated/*")
-}
+_PAGES = ("index", "guide", "table", "peers", "theory", "design", "what-we-tried", "changelog", "tutorials/generated/*")
+html_sidebars = {page: [] for page in _PAGES}
 html_copy_source = False
 html_show_sourcelink = False
 
@@ -91,16 +92,20 @@ MATHML = "http://www.w3.org/1998/Math/MathML"
 
 
 def with_accents(formula):
-    """Put the index of an accented letter beside it: docutils makes one element of both, which shows it below."""
+    """Put the index of an accented letter beside it, where docutils has it below, and accents clear of the letter."""
     ElementTree.register_namespace("", MATHML)
+    # HTML's names of characters are unknown to XML, but for these three.
+    formula = re.sub(r"&(?!amp;|lt;|gt;)\w+;", lambda name: unescape(name[0]), formula)
     tree = ElementTree.fromstring(formula)
     for element in tree.iter(f"{{{MATHML}}}munderover"):
         letter, index, over = element
         if over.get("stretchy") == "false":  # an accent, not the upper limit of a sum
-            accented = ElementTree.Element(f"{{{MATHML}}}mover", accent="true")
+            accented = ElementTree.Element(f"{{{MATHML}}}mover")
             accented.extend([letter, over])
             element.tag = f"{{{MATHML}}}msub"
             element[:] = [accented, index]
+    for element in tree.iter(f"{{{MATHML}}}mover"):
+        element.attrib.pop("accent", None)  # with it, where fonts have no mathematics, a bar is drawn into the letter
     return ElementTree.tostring(tree, encoding="unicode")
 
 
