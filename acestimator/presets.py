@@ -47,6 +47,13 @@ class Preset:
     min_steps: int
     full_rate_steps: int
 
+    def alpha_rate(self, steps_per_epoch: int) -> float:
+        """Rate of the constants in epochs of as many steps; not for the paper's, which is the network's."""
+        rate = float(self.alpha_lr)
+        if steps_per_epoch < self.full_rate_steps:
+            return rate * steps_per_epoch / self.full_rate_steps
+        return rate
+
 
 # Rate and decay of the network where only the optimiser is named. On digits (see docs/design.md).
 OPTIMIZERS = {
@@ -124,6 +131,6 @@ def resolve(preset: str, given: dict[str, Any], n_samples: int) -> Preset:
         derived["alpha_momentum"] = settings.momentum
         derived["alpha_weight_decay"] = PAPER_ALPHA_WEIGHT_DECAY
         derived["posterior_weights"] = False
-    elif steps < settings.full_rate_steps:
-        derived["alpha_lr"] = settings.alpha_lr * steps / settings.full_rate_steps
+    else:
+        derived["alpha_lr"] = settings.alpha_rate(steps)
     return dataclasses.replace(settings, **{name: value for name, value in derived.items() if name not in given})

@@ -5,7 +5,6 @@ Legend: N samples, B batch, K classes; output K, from 0, is the abstention.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from acestimator._softmax import softmax_gradient
 from acestimator.objectives import CrossEntropy
 from acestimator.peers._method import Method, Phases, Reading
+from acestimator.peers._outputs import OneMoreOutput
 from acestimator.phases import Phase
 
 
@@ -79,23 +79,11 @@ class Abstention(Method):
         return Reading(cross_entropy(outcome.logits, labels, reduction="none"), removed.double())
 
 
-class AbstentionLoss(CrossEntropy):
+class AbstentionLoss(OneMoreOutput):
     """Objective of the first phase of :class:`Abstention`: its parameters are that method's."""
 
     def __init__(self, alpha_final: float, rho: float, mu: float, warmup: float) -> None:
         self.alpha_final, self.rho, self.mu, self.warmup = alpha_final, rho, mu, warmup
-
-    def make_network(self, make: Callable[[int], nn.Module], n_classes: int) -> nn.Module:
-        """One output more."""
-        return make(n_classes + 1)
-
-    def predictor(self, network: nn.Module) -> nn.Module:
-        """Without the abstention."""
-        return _WithoutLast(network)
-
-    def class_logits(self, outputs: Tensor) -> Tensor:
-        """All but the last."""
-        return outputs[:, :-1]
 
     def bind(self, labels: Tensor, n_classes: int, **kwargs: Any) -> None:
         """Count from nothing."""
@@ -151,15 +139,3 @@ class AbstentionLoss(CrossEntropy):
     def abstained(self) -> Tensor:
         """Mask (N,) of the samples abstained on in more than half of the epochs after the warm-up."""
         return 2 * self.counts > self.max_epochs - self.n_warmup
-
-
-class _WithoutLast(nn.Module):
-    """A network's outputs but for the last."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> Tensor:
-        outputs: Tensor = self.network(x)
-        return outputs[:, :-1]

@@ -18,6 +18,7 @@ from acestimator._softmax import softmax_gradient
 from acestimator.detection import find_mislabeled
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective
 from acestimator.peers._method import Method, Outcome, Phases, Reading
+from acestimator.peers._outputs import OneMoreOutput
 from acestimator.phases import Phase
 from acestimator.presets import PRESETS
 
@@ -164,23 +165,11 @@ class CoTeaching(Method):
         return Reading(objective.mean_losses)
 
 
-class Margins(CrossEntropy):
+class Margins(OneMoreOutput):
     """Objective of the first two trainings of :class:`AreaUnderMargin`; ``areas`` (N,) are the result."""
 
     def __init__(self, until: float) -> None:
         self.until = until
-
-    def make_network(self, make: Callable[[int], nn.Module], n_classes: int) -> nn.Module:
-        """K + 1 outputs."""
-        return make(n_classes + 1)
-
-    def predictor(self, network: nn.Module) -> nn.Module:
-        """The first K."""
-        return FirstOutputs(network, self.n_classes)
-
-    def class_logits(self, outputs: Tensor) -> Tensor:
-        """The first K."""
-        return outputs[:, : self.n_classes]
 
     def bind(self, labels: Tensor, n_classes: int, **settings: Any) -> None:
         """Margins are summed in float64."""
@@ -217,8 +206,7 @@ class DefaultAutoCleansing(AutoCleansing):
 
     def bind(self, labels: Tensor, n_classes: int, *, steps_per_epoch: int, **settings: Any) -> None:
         """The rate is in proportion to the steps of an epoch where these are few, as the preset says."""
-        preset = PRESETS["default"]
-        self.lr = float(preset.alpha_lr) * min(1.0, steps_per_epoch / preset.full_rate_steps)
+        self.lr = PRESETS["default"].alpha_rate(steps_per_epoch)
         super().bind(labels, n_classes, steps_per_epoch=steps_per_epoch, **settings)
 
 
@@ -297,17 +285,6 @@ class Pair(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         return torch.cat((self.first(x), self.second(x)), dim=1)
-
-
-class FirstOutputs(nn.Module):
-    """A network without its last outputs."""
-
-    def __init__(self, network: nn.Module, n_outputs: int) -> None:
-        super().__init__()
-        self.network, self.n_outputs = network, n_outputs
-
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        return self.network(x)[:, : self.n_outputs]
 
 
 def margins(logits: Tensor, labels: Tensor) -> Tensor:
