@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from scipy.special import softmax
+from scipy.stats import sem
 from torch import nn
 
 from acestimator import AutoCleansingClassifier
@@ -77,7 +78,7 @@ class ClassifierErrors(ClaimResult):
     def rows(self) -> list[tuple[str, float, int, float, float]]:
         """Method, rate, samples, mean error in theta and its standard error."""
         return [
-            (name, rate, n, *_mean_and_error(errors[r, j]))
+            (name, rate, n, *mean_and_error(errors[r, j]))
             for name, errors in self.errors.items()
             for r, rate in enumerate(self.rates)
             for j, n in enumerate(self.n_samples)
@@ -147,7 +148,7 @@ def through_the_classifier(
             theta = fitted_theta(x, y, parameters, seed)
             errors[name][r, j, seed] = np.linalg.norm(theta - truth) / np.linalg.norm(truth)
     ratios = error_ratios(errors)
-    nearer, deviation = _mean_and_error(errors["cross-entropy"][-1, -1] - errors[better][-1, -1])
+    nearer, deviation = mean_and_error(errors["cross-entropy"][-1, -1] - errors[better][-1, -1])
     falls_less = min(float(ratio[-1]) for ratio in ratios.values()) - (1 + np.sqrt(n_samples[0] / n_samples[-1])) / 2
     margin = min(nearer - 2 * deviation, float(falls_less))
     return ClassifierErrors(
@@ -214,6 +215,6 @@ def _linear(input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
     return nn.Linear(input_shape[0], n_classes)
 
 
-def _mean_and_error(values: np.ndarray) -> tuple[float, float]:
+def mean_and_error(values: np.ndarray) -> tuple[float, float]:
     """Mean, and its standard error."""
-    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+    return float(values.mean()), float(sem(values))

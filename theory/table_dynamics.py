@@ -33,6 +33,7 @@ from acestimator import AlphaTable
 from acestimator.noise import corrupt, symmetric
 from theory.closed_form import observed_probability
 from theory.robust_loss import Profile, profile
+from theory.softmax_world import mean_and_error
 from theory.theorem1 import ClaimResult
 
 GradientOf = Callable[[Tensor], Tensor]  # logits (R, N, K) to the gradient of each sample's loss in them
@@ -318,8 +319,8 @@ def _compare(claim: str, task: Task, setting: tuple[float, Sequence[float], Sequ
         tuple(strengths),
         accuracy,
         {name: error for name, (_, error) in found.items() if error is not None},
-        _mean_and_error(held_out_best(table[-1:]) - held_out_best(fixed[-1:])),
-        _mean_and_error(held_out_best(table) - held_out_best(fixed)),
+        mean_and_error(held_out_best(table[-1:]) - held_out_best(fixed[-1:])),
+        mean_and_error(held_out_best(table) - held_out_best(fixed)),
     )
 
 
@@ -350,8 +351,3 @@ def _logits(parameters: list[Tensor], x: Tensor) -> Tensor:
         return x @ parameters[0]
     weights, offsets, out_weights, out_offsets = parameters
     return F.relu(x @ weights + offsets) @ out_weights + out_offsets
-
-
-def _mean_and_error(values: np.ndarray) -> tuple[float, float]:
-    """Mean, and its standard error."""
-    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))

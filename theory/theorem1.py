@@ -23,6 +23,7 @@ import torch
 from scipy.special import log_softmax, softmax
 from torch import nn
 
+from acestimator.detection import mean_centered_gauge
 from theory.closed_form import observed_probability, optimal_alpha
 
 GRADIENT_TOLERANCE = 1e-10
@@ -365,7 +366,7 @@ def bias(population: Population, theta: np.ndarray, max_iter: int = 200) -> Bias
     rank = np.linalg.matrix_rank(population.x[population.weights > 0])
     if rank < n_features:
         raise ValueError(f"x has rank {rank} and {n_features} features, expected equal: the minimiser is not unique.")
-    truth = _centred(theta[:, :n_observed])
+    truth = mean_centered_gauge(theta[:, :n_observed])
     at_truth = linear_gradient(population, truth)
     plain = _plain_minimiser(population, truth, max_iter)
     residual = linear_gradient(population, plain).theta_norm
@@ -397,11 +398,6 @@ def _plain_minimiser(population: Population, theta: np.ndarray, max_iter: int) -
             break
         while expected_loss(population, x @ (theta - rate * direction)) > loss - 1e-4 * rate * decrement + rounding:
             rate /= 2
-        theta = _centred(theta - rate * direction)
+        theta = mean_centered_gauge(theta - rate * direction)
         loss = expected_loss(population, x @ theta)
     return theta
-
-
-def _centred(theta: np.ndarray) -> np.ndarray:
-    """Rows of mean zero: the representative of all theta that softmax does not tell apart."""
-    return theta - theta.mean(axis=1, keepdims=True)
