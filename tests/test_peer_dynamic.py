@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from peer_problems import assert_refused, draw_problem
 from scipy import stats
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
@@ -82,12 +83,8 @@ def test_losses_that_agree_set_no_sample_apart(losses):
     assert BetaMixture.fit(losses) is None
 
 
-def problem(seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    features = torch.randn(N, 5, generator=generator, dtype=torch.float64)
-    labels = torch.randint(K, (N,), generator=generator)
-    torch.manual_seed(seed)
-    return features, labels, nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, K)).double()
+def problem():
+    return draw_problem(N, K)
 
 
 @pytest.mark.parametrize("batch_size", [8, 100])
@@ -187,8 +184,4 @@ def test_images_are_mixed_as_well_as_vectors():
     ],
 )
 def test_bad_parameters_are_refused_before_any_training(small, monkeypatch, params, message):
-    monkeypatch.setattr("acestimator.phases.train", None)
-    clf = clone(BaselineClassifier("dynamic_bootstrapping", params=params))
-    assert clf.get_params()["params"] == params
-    with pytest.raises(ValueError, match=message):
-        clf.fit(*small)
+    assert_refused("dynamic_bootstrapping", params, message, small, monkeypatch)

@@ -5,9 +5,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from peer_problems import assert_refused, draw_problem
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
-from torch import nn
 from torch.nn import functional as F
 
 from acestimator.baselines import BaselineClassifier
@@ -19,12 +19,8 @@ from acestimator.training import TrainingPlan, batch_sizes, train
 K, N = 4, 29
 
 
-def problem(seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    features = torch.randn(N, 5, generator=generator, dtype=torch.float64)
-    labels = torch.randint(K, (N,), generator=generator)
-    torch.manual_seed(seed)
-    return features, labels, nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, K)).double()
+def problem():
+    return draw_problem(N, K)
 
 
 def batch_loss(logits, soft, weight, alpha, beta):
@@ -165,8 +161,4 @@ def test_weight_two_is_the_sample_twice(small):
     ],
 )
 def test_bad_parameters_are_refused_before_any_training(small, monkeypatch, params, message):
-    monkeypatch.setattr("acestimator.phases.train", None)
-    clf = clone(BaselineClassifier("joint_optimization", params=params))
-    assert clf.get_params()["params"] == params
-    with pytest.raises(ValueError, match=message):
-        clf.fit(*small)
+    assert_refused("joint_optimization", params, message, small, monkeypatch)

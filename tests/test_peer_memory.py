@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.base import clone
+from peer_problems import assert_refused, draw_problem
 from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn import functional as F
@@ -25,12 +25,8 @@ def plan(batch_size):
     return constant(EPOCHS, batch_size, RATE, "sgd", 0.9, 1e-3)
 
 
-def problem(seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    features = torch.randn(N, 5, generator=generator, dtype=torch.float64)
-    labels = torch.randint(K, (N,), generator=generator)
-    torch.manual_seed(seed)
-    return features, labels, nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, K)).double()
+def problem():
+    return draw_problem(N, K)
 
 
 def bind(objective, labels, batch_size):
@@ -237,8 +233,4 @@ def test_sop_takes_weights_and_any_batch(small, batch_size):
     ],
 )
 def test_bad_parameters_are_refused_before_any_training(small, monkeypatch, method, params, message):
-    monkeypatch.setattr("acestimator.phases.train", None)
-    clf = clone(BaselineClassifier(method, params=params))
-    assert clf.get_params()["params"] == params
-    with pytest.raises(ValueError, match=message):
-        clf.fit(*small)
+    assert_refused(method, params, message, small, monkeypatch)
