@@ -106,7 +106,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         X, y = _inputs.check_samples(self, X, y, reset=True)
         weight = None if sample_weight is None else _inputs.check_weights(sample_weight, X)
         samples = self._encode(y, weight)
-        X, weight = (X, samples.weight) if samples.used is None else (X[samples.used], samples.weight)
+        weight = samples.weight
+        if samples.used is not None:
+            X = X[samples.used]
 
         settings = resolve(self.preset, self.get_params(deep=False), len(X))
         # One batch that holds everything needs no order and can be exact: in float64, a weight of 2 and a sample given

@@ -162,7 +162,7 @@ def _with_matrix(make: Callable[[Split, float, int], np.ndarray]) -> Callable[[S
 def _outside(data: Split, rate: float, seed: int) -> Task:
     """Samples of held-out classes, the last ones, make up a share ``rate`` of the training set, labelled at random."""
     X_train, y_train, X_test, y_test = data
-    n_classes = int(y_train.max()) + 1
+    n_classes = _n_classes(data)
     rng = np.random.RandomState(seed)
     for n_kept in range(n_classes - 1, 1, -1):
         inside = np.flatnonzero(y_train < n_kept)

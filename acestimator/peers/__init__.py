@@ -1,6 +1,6 @@
 """Other methods for wrong labels, over the same training loop. One module per family; a registry of names.
 
-A method is a class of :class:`acestimator.peers.Method`, made with its own parameters: ``make("elr", beta=0.9)``.
+A method is a class of :class:`acestimator.peers.Method`, made with its own parameters: ``make("elr", {"beta": 0.9})``.
 """
 
 from __future__ import annotations
