@@ -147,6 +147,11 @@ class LazyRows:
         self.block = Block(self.layout, index, sizes, rates, at, rows, drift, alpha, place, columns)
         self._looked = None
 
+    def announced(self) -> Tensor:
+        """(M, K) constants of the rows that are open."""
+        assert self.block is not None
+        return self.layout.show(self.block.alpha, self.block.place)
+
     def close(self, grads: list[Tensor] | None = None) -> None:
         """Move the rows of the steps taken, and write them back; by ``grads``, if the block was not given any."""
         block = self.block

@@ -227,10 +227,8 @@ class AutoCleansingClassifier(NetworkClassifier):
             alpha = constants.float().cpu().numpy()
         proba, self.mixture_ = np.zeros(n_samples), None
         if isinstance(objective, AutoCleansing):
-            objective.refit(torch.from_numpy(scores).to(objective.labels.device))
-            self.mixture_ = objective.mixture
-        if self.mixture_ is not None:
-            proba = self.mixture_.posterior(torch.from_numpy(scores)).numpy()
+            found, probabilities, self.mixture_ = objective.finish(torch.from_numpy(scores).to(objective.labels.device))
+            scores, proba = found.cpu().numpy(), probabilities.cpu().numpy()
         self._set_suspects(scores, proba, predicted, samples)
         self.alpha_ = scatter(alpha, samples.used, len(samples.y), 0.0)  # samples of weight 0 have no constants
         self._used = samples.used

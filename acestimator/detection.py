@@ -105,6 +105,29 @@ def observed_score(alpha: Array, logits: Array, labels: Array) -> Array:
     return partition_gauge(alpha, logits).gather(1, labels.long()[:, None]).squeeze(1)
 
 
+def mislabel_log_odds(log_proba: torch.Tensor, labels: torch.Tensor, odds: torch.Tensor) -> torch.Tensor:
+    r"""Log-odds that each label is wrong, :math:`\ln \sum_{k \ne y} R_{ky} p_k - \ln p_y`.
+
+    By Bayes' rule: :math:`R_{ky} = \pi_{ky} / \pi_{yy}` for a transition matrix :math:`\pi`.
+
+    Parameters
+    ----------
+    log_proba : Tensor, shape (N, K)
+        The network's log-probabilities of the true category.
+    labels : Tensor of int64, shape (N,)
+        Observed labels, 0..K-1.
+    odds : Tensor, shape (K, K) or ()
+        R; a number: the same for all pairs. The diagonal is not looked at.
+
+    Returns
+    -------
+    Tensor, shape (N,)
+    """
+    at = labels[:, None]
+    weighted = log_proba + odds.log() if odds.ndim == 0 else log_proba + odds.T.index_select(0, labels).log()
+    return weighted.scatter(1, at, -torch.inf).logsumexp(dim=1) - log_proba.gather(1, at).squeeze(1)
+
+
 def find_mislabeled(alpha: Array, percent: float = 1.0) -> np.ndarray:
     r"""Algorithm 2: the samples with the largest and the smallest standardised constants, in turn.
 

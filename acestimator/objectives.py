@@ -5,7 +5,6 @@ Legend: N samples, K classes, B batch, C outputs of the network (K here).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -16,11 +15,9 @@ from acestimator._softmax import softmax_gradient
 from acestimator.alpha import AlphaTable
 from acestimator.detection import observed_score
 from acestimator.mixture import ScoreMixture
+from acestimator.posterior import MislabelPosterior
 
 Mix = Callable[[nn.Module, Tensor, Tensor], Tensor]
-
-POSTERIOR_START = 0.2  # of the epochs: before it, the constants have not yet told the samples apart
-POSTERIOR_REFITS = 12  # evenly spread over the epochs
 
 
 class Objective:
@@ -94,8 +91,10 @@ class Objective:
     def open(self, index: Tensor, sizes: list[int], lr_scales: list[float]) -> None:
         """Prepare for steps over the samples (M,), each once, in this order: their sizes, and their lr_t / lr_0."""
 
-    def close(self, index: Tensor, grads: list[Tensor]) -> None:
+    def close(self, index: Tensor, grads: list[Tensor], logits: Tensor) -> None:
         """Move the state of the samples (M,) of :meth:`open`, by the gradients that :meth:`grad` gave, step by step.
+
+        ``logits`` are the network's outputs (M, C) in these steps.
 
         No sample is in two of the steps, so what a gradient does to its own samples can wait until here.
         """
@@ -217,67 +216,83 @@ class AutoCleansing(CrossEntropy):
             dtype=dtype,
             device=labels.device,
         )
-        self.scores = torch.zeros(len(labels), dtype=dtype, device=labels.device)
-        self.mixture: ScoreMixture | None = None
-        self._weights: Tensor | None = None
-        self._refits = _refit_epochs(max_epochs) if self.posterior_weights else frozenset()
+        posterior = MislabelPosterior(labels, n_classes, max_epochs, sample_weight, dtype)
+        self.posterior = posterior if self.posterior_weights else None
+        self._log_proba: Tensor | None = None
         self._epoch = 0
 
+    @property
+    def _alone(self) -> bool:
+        """Whether the network is trained without its constants: once the posterior's second stage has begun."""
+        return self.posterior is not None and self.posterior.in_second(self._epoch)
+
     def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Closed form at ``logits + alpha[index]``."""
-        return self.table.gradient(logits, labels, index)
+        """Closed form at ``logits + alpha[index]``; at the logits alone where the weights have taken over."""
+        return softmax_gradient(logits, labels) if self._alone else self.table.gradient(logits, labels, index)
 
     def open(self, index: Tensor, sizes: list[int], lr_scales: list[float]) -> None:
         """Gather the rows of these samples."""
         # The loop's own index needs none of the checks of table.open(): on a small table they take as long as the rest.
         self.table._rows.open(index, index, sizes, [self.lr * lr_scale for lr_scale in lr_scales])
 
-    def close(self, index: Tensor, grads: list[Tensor]) -> None:
+    def close(self, index: Tensor, grads: list[Tensor], logits: Tensor) -> None:
         """Move the rows, and write them back."""
         if self.mean_gradient:
             parts = torch.split(index, [len(grad) for grad in grads])
             grads = [grad / self._total_weight(part) for grad, part in zip(grads, parts, strict=True)]
+        elif self._alone:
+            # The rows' own gradients were not needed in the steps: one operation for all.
+            alpha = self.table._rows.announced()
+            grad, self._log_proba = softmax_gradient(logits + alpha, self.labels.index_select(0, index))
+            grads = list(torch.split(grad, [len(grad) for grad in grads]))
         self.table._rows.close(grads)
+
+    def losses(self, records: Tensor, labels: Tensor) -> Tensor:
+        """Minus the log-probability of the observed label, with the constants."""
+        if self._log_proba is not None:
+            records, self._log_proba = self._log_proba, None
+        return super().losses(records, labels)
 
     def weight(self, index: Tensor) -> Tensor | None:
         """One minus the mislabel probability, once it is known."""
-        return None if self._weights is None else self._weights.index_select(0, index)
+        if self.posterior is None or self.posterior.proba is None:
+            return None
+        return 1.0 - self.posterior.proba.index_select(0, index)
 
     def observe(self, index: Tensor, logits: Tensor) -> None:
-        """Score the samples, in the epochs that end in a refit."""
-        if self._epoch in self._refits:
-            self.scores[index] = self.score(index, logits)
+        """Show the samples to the posterior."""
+        if self.posterior is not None:
+            score = self.score(index, logits) if self.posterior.wants_constants(self._epoch) else None
+            self.posterior.observe(self._epoch, index, logits, score)
 
     def _total_weight(self, index: Tensor) -> float | Tensor:
         """Of a batch."""
         return len(index) if self.sample_weight is None else self.sample_weight[index].sum()
 
     def score(self, index: Tensor, logits: Tensor) -> Tensor:
-        """Mislabel scores (M,): the constant of the observed label in the partition gauge."""
+        """Constants of the observed labels (M,) in the partition gauge."""
         return observed_score(self.table.rows(index), logits, self.labels[index])
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
-        """Refit the mixture where one is due, and take the weights from it."""
+        """Refit the posterior where that is due."""
         # What momentum would have made of the rows since takes three times as long, and no curve would show it.
         record = {"alpha_norm": self.table._rows.norm(as_of_now=False)}
-        if epoch in self._refits:
-            self.refit(self.scores)
-            if self.mixture is not None:
-                self._weights = (1.0 - self.mixture.posterior(self.scores)).to(self.scores.dtype)
-        if self.mixture is not None:
-            record["noise_rate"] = self.mixture.rate
+        if self.posterior is not None:
+            self.posterior.end_epoch(epoch)
+            if self.posterior.mixture is not None:
+                record["noise_rate"] = self.posterior.mixture.rate
         self._epoch = epoch + 1
         return record
 
-    def refit(self, scores: Tensor) -> None:
-        """Refit the mixture to ``scores`` (N,): warm where there is one, from nothing where there is none."""
-        if self.mixture is None:
-            self.mixture = ScoreMixture.start(scores, self.sample_weight)
-        else:
-            self.mixture = self.mixture.refit(scores, self.sample_weight)
+    def finish(self, constant_scores: Tensor) -> tuple[Tensor, Tensor, ScoreMixture | None]:
+        """Scores (N,), probabilities (N,), and the mixture that made them of the scores, after training.
 
-
-def _refit_epochs(max_epochs: int) -> frozenset[int]:
-    """Epochs (from 0) that end in a refit of the mixture."""
-    first, every = math.ceil(POSTERIOR_START * max_epochs), max(1, round(max_epochs / POSTERIOR_REFITS))
-    return frozenset(range(max(first, 1) - 1, max_epochs - 1, every))
+        Parameters
+        ----------
+        constant_scores : Tensor of float64, shape (N,)
+            Constants of the observed labels in the partition gauge.
+        """
+        posterior = self.posterior or MislabelPosterior(
+            self.labels, self.n_classes, 0, self.sample_weight, constant_scores.dtype
+        )
+        return *posterior.finish(constant_scores, self._epoch), posterior.mixture

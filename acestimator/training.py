@@ -158,7 +158,7 @@ def train(
                 lr_scales,
                 [torch.split(p, block_sizes) for p in parts],
             )
-            objective.close(block, grads)
+            objective.close(block, grads, outputs)
             # One look at a block's losses, not at each step's: a look makes a GPU wait for the host.
             bad_step = meter.add(
                 block,

@@ -133,9 +133,9 @@ def test_the_papers_regime_equals_dense_sgd_on_the_mean_loss(n_samples, seed, va
 
 def test_ac2_equals_ac1_with_its_gradient_masked_to_the_observed_label():
     class Masked(AutoCleansing):
-        def close(self, index, grads):
+        def close(self, index, grads, logits):
             masks = F.one_hot(self.labels[index], K).split([len(grad) for grad in grads])
-            super().close(index, [grad * mask for grad, mask in zip(grads, masks, strict=True)])
+            super().close(index, [grad * mask for grad, mask in zip(grads, masks, strict=True)], logits)
 
     tables, networks = [], []
     for objective in (AutoCleansing(variant="AC2", lr=0.3), Masked(variant="AC1", lr=0.3)):

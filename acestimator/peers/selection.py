@@ -111,8 +111,9 @@ class Trimmed(Method):
         outcome = yield Phase(objective)
         percent = self.percent
         if percent is None:
-            objective.refit(objective.score(torch.arange(n_samples, device=labels.device), outcome.logits))
-            percent = 0.0 if objective.mixture is None else 100.0 * objective.mixture.rate
+            constants = objective.score(torch.arange(n_samples, device=labels.device), outcome.logits)
+            _, proba, _ = objective.finish(constants)
+            percent = 100.0 * float(proba.mean())
         alpha = objective.table.dense().cpu().numpy()
         listed = torch.from_numpy(find_mislabeled(alpha, 100.0)).to(labels.device)
         dropped = listed[: len(find_mislabeled(alpha, percent))]
