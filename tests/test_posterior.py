@@ -1,0 +1,216 @@
+"""The two stages of the mislabel posterior, against a slow transcription and by their limits."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import expit, log_softmax, logsumexp, softmax
+
+from acestimator import posterior as module
+from acestimator.detection import mislabel_log_odds
+from acestimator.mixture import ScoreMixture
+from acestimator.noise import corrupt, pair_flip, symmetric
+from acestimator.objectives import AutoCleansing
+from acestimator.posterior import DECAY, ODDS, PRIOR, MislabelPosterior
+
+
+@given(st.integers(0, 2**31 - 1), st.integers(2, 12), st.sampled_from([0.1, 1.0, 30.0]))
+def test_log_odds_are_bayes_rule(seed, n_classes, scale):
+    """P(wrong | x, y) of a known process: 1 - pi_yy p_y / sum_k pi_ky p_k, whose log-odds they are."""
+    rng = np.random.RandomState(seed)
+    logits = scale * rng.normal(size=(20, n_classes))
+    labels = rng.randint(n_classes, size=20)
+    pi = rng.dirichlet(np.ones(n_classes), size=n_classes) + 1e-6
+    log_p = log_softmax(logits, axis=1)
+    joint = log_p + np.log(pi[:, labels].T)  # (N, K)
+    right = joint[np.arange(20), labels]
+    others = np.where(np.arange(n_classes) == labels[:, None], -np.inf, joint)
+    expected = logsumexp(others, axis=1) - right
+    odds = torch.from_numpy(pi / pi.diagonal())
+    got = mislabel_log_odds(torch.from_numpy(log_p), torch.from_numpy(labels), odds)
+    np.testing.assert_allclose(got.numpy(), expected, rtol=1e-10, atol=1e-10 * (1 + scale))
+
+
+def test_without_a_pattern_they_are_the_odds_of_the_label():
+    """A number for R, c: ln c (1 - p_y) / p_y."""
+    rng = np.random.RandomState(0)
+    p, labels = softmax(rng.normal(size=(50, 4)), axis=1), rng.randint(4, size=50)
+    got = mislabel_log_odds(torch.from_numpy(np.log(p)), torch.from_numpy(labels), torch.tensor(0.3))
+    p_y = p[np.arange(50), labels]
+    np.testing.assert_allclose(got.numpy(), np.log(0.3 * (1 - p_y) / p_y), rtol=1e-6)
+
+
+def slow(labels, weight, visits, constants, max_epochs, n_classes):
+    """The same, sample by sample, in numpy; only the mixture is shared. Returns scores and probabilities at the end."""
+    n = len(labels)
+    switch = math.ceil(0.4 * max_epochs)
+    first = set(range(math.ceil(0.2 * max_epochs) - 1, switch, max(1, round(max_epochs / 12))))
+    second = set(range(switch, max_epochs - 1, max(1, round(max_epochs / 20))))
+    scores, proba, mixture, relative, c = np.zeros(n), None, None, None, 1.0
+    for epoch in range(max_epochs):
+        counts = np.zeros((n_classes, n_classes))
+        for i in range(n):
+            y, p = labels[i], softmax(visits[epoch][i])
+            if epoch < switch and epoch in first:
+                scores[i] = constants[epoch][i]
+            if proba is not None:
+                others = np.delete(np.arange(n_classes), y)
+                counts[others, y] += weight[i] * proba[i] * p[others] / p[others].sum()
+                counts[y, y] += weight[i] * (1 - proba[i])
+            if epoch >= switch:
+                r = np.full(n_classes, c) if relative is None else c * relative[:, y]
+                odds = np.log(sum(r[k] * p[k] for k in range(n_classes) if k != y)) - np.log(p[y])
+                share = min(DECAY, (epoch - switch) / (epoch - switch + 1))
+                scores[i] = share * scores[i] + (1 - share) * odds
+        if proba is not None:
+            rate = 1 - counts.diagonal().sum() / counts.sum()
+            pi = counts + PRIOR * rate / (n_classes - 1)
+            pi /= pi.sum(axis=1, keepdims=True)
+            off = pi[~np.eye(n_classes, dtype=bool)]
+            relative = pi / off.mean()
+        if epoch in first | second:
+            seen = torch.from_numpy(scores if epoch < switch else expit(scores))
+            if epoch == switch:
+                mixture = None
+            fresh = mixture is None
+            weights = torch.from_numpy(weight)
+            mixture = ScoreMixture.start(seen, weights) if fresh else mixture.refit(seen, weights)
+            proba = mixture.posterior(seen).numpy()
+            if epoch < switch:
+                c = min(1.0, ODDS * mixture.rate / (1 - mixture.rate))
+    seen = torch.from_numpy(expit(scores))
+    mixture = mixture.refit(seen, weights, module._FINAL_STEPS)
+    return seen.numpy(), mixture.posterior(seen).numpy()
+
+
+@pytest.mark.parametrize("max_epochs", [10, 25])
+def test_against_a_slow_transcription(max_epochs):
+    rng = np.random.RandomState(0)
+    n, n_classes = 60, 4
+    true = rng.randint(n_classes, size=n)
+    labels = corrupt(true, pair_flip(n_classes, 0.3), rng)
+    weight = rng.uniform(0.5, 2.0, size=n)
+    visits = [3 * np.eye(n_classes)[true] + rng.normal(size=(n, n_classes)) for _ in range(max_epochs)]
+    constants = [(labels != true) + 0.1 * rng.normal(size=n) for _ in range(max_epochs)]
+    ours = MislabelPosterior(torch.from_numpy(labels), n_classes, max_epochs, torch.from_numpy(weight), torch.float64)
+    for epoch in range(max_epochs):
+        for index in np.array_split(rng.permutation(n), 3):
+            at = torch.from_numpy(index)
+            constant = torch.from_numpy(constants[epoch][index]) if ours.wants_constants(epoch) else None
+            ours.observe(epoch, at, torch.from_numpy(visits[epoch][index]), constant)
+        ours.end_epoch(epoch)
+    got = ours.finish(torch.zeros(n, dtype=torch.float64), max_epochs)
+    for mine, expected in zip(got, slow(labels, weight, visits, constants, max_epochs, n_classes), strict=True):
+        np.testing.assert_allclose(mine.numpy(), expected, rtol=1e-9, atol=1e-12)
+
+
+def seen(labels, logits, constants, max_epochs=20, n_classes=4):
+    """A posterior that was shown the same logits at every visit."""
+    ours = MislabelPosterior(torch.from_numpy(labels), n_classes, max_epochs, None, torch.float64)
+    everyone = torch.arange(len(labels))
+    for epoch in range(max_epochs):
+        constant = torch.from_numpy(constants) if ours.wants_constants(epoch) else None
+        ours.observe(epoch, everyone, torch.from_numpy(logits), constant)
+        ours.end_epoch(epoch)
+    return ours
+
+
+def test_the_pattern_of_the_mistakes_is_learned():
+    """Categories are mistaken for the next one: R says so, and whoever fits the pattern is the more suspicious."""
+    rng = np.random.RandomState(0)
+    true = rng.randint(4, size=2000)
+    labels = corrupt(true, pair_flip(4, 0.3), rng)
+    logits = 8 * np.eye(4)[true] + 0.5 * rng.normal(size=(2000, 4))
+    ours = seen(labels, logits, (labels != true) + 0.1 * rng.normal(size=2000))
+    relative = ours._relative.numpy()
+    nexts = relative[np.arange(4), (np.arange(4) + 1) % 4]
+    assert nexts.min() > 3.5  # of a mean of one; all would be 4
+    assert relative.sum() - nexts.sum() < 1  # the eight others together
+    log_p = torch.log_softmax(torch.tensor([[2.0, 1.9, 0.0, 0.0], [2.0, 0.0, 0.0, 1.9]]), dim=1)
+    odds = mislabel_log_odds(log_p.double(), torch.tensor([0, 0]), ours._relative)
+    assert odds[1] > odds[0] + 2  # 3 is labelled 0, 1 is not
+
+
+def test_even_mistakes_have_no_pattern():
+    rng = np.random.RandomState(0)
+    true = rng.randint(4, size=8000)
+    labels = corrupt(true, symmetric(4, 0.3), rng)
+    logits = 6 * np.eye(4)[true] + 0.1 * rng.normal(size=(8000, 4))
+    ours = seen(labels, logits, (labels != true) + 0.1 * rng.normal(size=8000))
+    off = ours._relative[~torch.eye(4, dtype=torch.bool)]
+    # 2,400 wrong labels, 200 of each kind: off by a fifth would be three standard errors
+    np.testing.assert_allclose(off.numpy(), 1.0, atol=0.2)
+
+
+def test_stages():
+    """Constants are asked for in the first stage only, and the network is alone in the second only."""
+    ours = MislabelPosterior(torch.tensor([0, 1]), 2, 60, None, torch.float64)
+    assert ours.switch == 24
+    assert [e for e in range(24) if ours.wants_constants(e)] == [11, 16, 21]
+    assert not ours.in_second(30)  # nothing was found in the first: there is nothing to go on from
+    ours.proba = torch.zeros(2)
+    assert [ours.in_second(e) for e in (23, 24)] == [False, True]
+    assert not ours.wants_constants(26)
+
+
+@pytest.mark.parametrize("max_epochs", [1, 2, 3, 4, 5])
+def test_short_trainings_have_scores(max_epochs):
+    rng = np.random.RandomState(0)
+    labels = rng.randint(4, size=100)
+    constants = rng.normal(size=100)
+    ours = seen(labels, rng.normal(size=(100, 4)), constants, max_epochs)
+    scores, proba = ours.finish(torch.from_numpy(constants), max_epochs)
+    assert torch.isfinite(scores).all()
+    assert ((proba >= 0) & (proba <= 1)).all()
+    if max_epochs == 1:
+        np.testing.assert_array_equal(scores.numpy(), constants)
+
+
+def test_equal_scores_set_nobody_apart():
+    ours = seen(np.zeros(50, dtype=int), np.zeros((50, 4)), np.zeros(50))
+    scores, proba = ours.finish(torch.zeros(50), 20)
+    assert ours.mixture is None
+    assert not proba.any()
+    np.testing.assert_array_equal(scores, np.zeros(50))
+
+
+def test_more_categories_than_a_matrix_is_kept_for(monkeypatch):
+    rng = np.random.RandomState(0)
+    true = rng.randint(4, size=500)
+    labels = corrupt(true, pair_flip(4, 0.3), rng)
+    logits = 4 * np.eye(4)[true] + 0.5 * rng.normal(size=(500, 4))
+    monkeypatch.setattr(module, "LARGEST_CONFUSION", 3)
+    ours = seen(labels, logits, (labels != true) + 0.1 * rng.normal(size=500))
+    assert ours._relative is None
+    assert ((ours.proba > 0.5).numpy() == (labels != true)).mean() > 0.98
+
+
+def test_in_the_second_stage_the_network_sees_no_constants_and_the_table_still_moves():
+    torch.manual_seed(0)
+    labels = torch.randint(3, (8,))
+    objective = AutoCleansing(variant="AC1", lr=0.3)
+    objective.bind(labels, 3, steps_per_epoch=2, max_epochs=10, dtype=torch.float64)
+    index, logits = torch.randperm(8), torch.randn(8, 3, dtype=torch.float64)
+    for epoch, proba in ((3, None), (4, torch.zeros(8, dtype=torch.float64))):
+        objective._epoch, objective.posterior.proba = epoch, proba
+        before = objective.table.dense().clone()
+        with_constants = torch.softmax(logits + before[index], dim=1) - torch.eye(3)[labels[index]]
+        objective.open(index, [4, 4], [1.0, 0.5])
+        parts = [objective.grad(logits[at], labels[index[at]], part) for at, part in _parts(index)]
+        grads, records = zip(*parts, strict=True)
+        alone = torch.softmax(logits, dim=1) - torch.eye(3)[labels[index]]
+        torch.testing.assert_close(torch.cat(grads), alone if epoch == 4 else with_constants)
+        objective.close(index, list(grads), logits)
+        # The table moves by its own gradient, at each step's rate, in both stages.
+        rates = torch.tensor([0.3] * 4 + [0.15] * 4)[:, None]
+        torch.testing.assert_close(objective.table.dense()[index], before[index] - rates * with_constants)
+        # and so does the loss that is recorded
+        expected = -torch.log_softmax(logits + before[index], dim=1).gather(1, labels[index][:, None]).squeeze(1)
+        torch.testing.assert_close(objective.losses(torch.cat(records), labels[index]), expected)
+
+
+def _parts(index):
+    return zip((slice(0, 4), slice(4, 8)), torch.split(index, 4), strict=True)
