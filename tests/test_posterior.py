@@ -127,7 +127,7 @@ def test_the_pattern_of_the_mistakes_is_learned():
     ours = seen(labels, logits, (labels != true) + 0.1 * rng.normal(size=2000))
     relative = ours._relative.numpy()
     nexts = relative[np.arange(4), (np.arange(4) + 1) % 4]
-    assert nexts.min() > 3.5  # of a mean of one; all would be 4
+    assert nexts.min() > 2.5  # of a mean of one; all would be 3
     assert relative.sum() - nexts.sum() < 1  # the eight others together
     log_p = torch.log_softmax(torch.tensor([[2.0, 1.9, 0.0, 0.0], [2.0, 0.0, 0.0, 1.9]]), dim=1)
     odds = mislabel_log_odds(log_p.double(), torch.tensor([0, 0]), ours._relative)
