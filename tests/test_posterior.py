@@ -131,7 +131,7 @@ def test_the_pattern_of_the_mistakes_is_learned():
     assert relative.sum() - nexts.sum() < 1  # the eight others together
     log_p = torch.log_softmax(torch.tensor([[2.0, 1.9, 0.0, 0.0], [2.0, 0.0, 0.0, 1.9]]), dim=1)
     odds = mislabel_log_odds(log_p.double(), torch.tensor([0, 0]), ours._relative)
-    assert odds[1] > odds[0] + 2  # 3 is labelled 0, 1 is not
+    assert odds[1] > odds[0] + 1.5  # 3 is labelled 0, 1 is not
 
 
 def test_even_mistakes_have_no_pattern():
