@@ -186,7 +186,7 @@ class ScoreHistogramDisplay:
     Parameters
     ----------
     scores : ndarray of shape (N,)
-        In nats.
+        On whatever scale the mixture was fitted on; by default from 0 to 1.
     mixture : ScoreMixture or None
 
     Attributes
@@ -246,7 +246,7 @@ class ScoreHistogramDisplay:
         # Counts span orders of magnitude; a component's tails below half a sample are of no interest.
         self.ax_.set_yscale("log")
         self.ax_.set_ylim(0.5, 2.0 * max(float(np.max(counts)), 1.0))
-        self.ax_.set(xlabel="mislabel score (nats)", ylabel="samples")
+        self.ax_.set(xlabel="mislabel score", ylabel="samples")
         self.ax_.legend(frameon=False)
         return self
 

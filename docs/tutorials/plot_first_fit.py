@@ -103,9 +103,9 @@ for name, accuracy in clean_scores.items():
 # The suspects
 # ------------
 #
-# The fit has also scored each training sample. ``mislabel_scores_`` is what the sample's own constant adds to the
-# log-probability of its observed label: the help that the network needed to agree with it, in nats. The pictures
-# show the samples of the highest scores.
+# The fit has also scored each training sample. ``mislabel_scores_`` goes from 0 to 1 and weighs the network's
+# prediction against the observed label, given which categories are mistaken for which. The pictures show the samples
+# of the highest scores.
 #
 # The classifier is the last step of the pipeline. It scored the samples in their order, so the raw images may be
 # shown, whatever the steps before it made of them.
@@ -137,9 +137,9 @@ from acestimator import ScoreHistogramDisplay
 ScoreHistogramDisplay.from_estimator(clf)
 
 # %%
-# On the left, close to zero, stand the samples whose labels needed no help. The counts are on a logarithmic scale: that
-# one column holds most of the samples. The broad component covers the wrong labels, and the hard samples between the
-# two.
+# On the left, close to zero, stand the samples whose labels the network agrees with. The counts are on a logarithmic
+# scale: that one column holds most of the samples. Wrong labels stand near one. The broader component covers them, and
+# the hard samples between the two.
 
 flagged = clf.mislabel_proba_ > 0.5
 print(f"estimated noise rate {clf.noise_rate_:.1%}, true {rate:.1%}")
@@ -150,8 +150,8 @@ print(f"share of the flagged labels that is wrong:  {is_wrong[flagged].mean():.1
 # %%
 # So this list is nearly complete, and longer than it should be: right labels that the network found hard to learn are
 # on it, and the noise rate is estimated a few points too high. The probabilities do not say which ones these are. The
-# component of the right labels is a few hundredths of a nat wide, so that any score well past it can only belong to the
-# other one: almost all probabilities are close to zero or to one.
+# component of the right labels is a few hundredths wide, so that any score well past it can only belong to the other
+# one: almost all probabilities are close to zero or to one.
 
 near_one = (clf.mislabel_proba_[flagged] > 0.99).sum()
 print(f"{near_one} of the {flagged.sum()} flagged labels have a probability above 0.99")
@@ -187,8 +187,9 @@ from acestimator import TrainingCurvesDisplay
 TrainingCurvesDisplay.from_estimator(clf)
 
 # %%
-# A plain network goes on until it knows most of the wrong labels by heart. Here the constants take them over, and
-# the network's agreement with the observed labels settles near the share of them that is right.
+# A plain network goes on until it knows most of the wrong labels by heart. Here the constants take them over at first,
+# and later they have next to no weight: the network's agreement with the observed labels settles near the share of them
+# that is right.
 
 for name, model in (("plain", plain), ("cleansing", cleansing)):
     last = model[-1].history_[-1]
