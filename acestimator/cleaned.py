@@ -152,11 +152,7 @@ class CleanedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         A fit that fails leaves the estimator as it was before the call.
         """
         self._validate_params()
-        cleanser, estimator = clone(self._given_cleanser()), clone(self.estimator)
-        if self.random_state is not None:
-            rng = check_random_state(self.random_state)
-            for member in (cleanser, estimator):
-                _seed(member, rng)
+        cleanser, estimator = self._members()
         if sample_weight is not None:
             sample_weight = _inputs.check_weights(sample_weight, X)
             _check_takes_weights(cleanser, "cleanser", "give no sample_weight")
@@ -195,6 +191,15 @@ class CleanedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.mislabel_proba_, self.suggested_labels_ = proba, suggested
         self.cleanser_, self.estimator_ = cleanser, estimator
         return self
+
+    def _members(self) -> tuple[Any, Any]:
+        """Cleanser and classifier to fit: copies, with the seeds that they are to have."""
+        members = clone(self._given_cleanser()), clone(self.estimator)
+        if self.random_state is not None:
+            rng = check_random_state(self.random_state)
+            for member in members:
+                _seed(member, rng)
+        return members
 
     def _given_cleanser(self) -> Any:
         return AutoCleansingClassifier() if self.cleanser is None else self.cleanser
