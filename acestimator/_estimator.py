@@ -200,7 +200,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             data frame X. The columns:
 
             * ``is_label_issue``, bool: ``mislabel_proba_ > 0.5``.
-            * ``label_quality``, from 0 to 1, lower is more suspicious: ``1 - mislabel_proba_`` to within 1e-6, which
+            * ``label_quality``, from 0 to 1, lower is more suspicious: ``1 - mislabel_proba_`` to within 0.001, which
               put samples of equal probability in the order of ``mislabel_scores_``.
             * ``given_label``: as in y.
             * ``predicted_label``: the network's, which has seen the sample in training. For samples of weight 0, which

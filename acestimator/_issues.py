@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-# Share of the quality that goes by rank: too small to matter beside the probability, and well above rounding.
-_BY_RANK = 1e-6
+# Share of the quality that goes by rank: small beside what the probabilities are off, and far above rounding.
+_BY_RANK = 1e-3
 
 
 def label_quality(proba: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Probability that each label is right, to within 1e-6, and in the order of the scores where probabilities tie.
+    """Probability that each label is right, to within 0.001, and in the order of the scores where probabilities tie.
 
     Probabilities of mislabeling are exactly one for most suspects, and sorted by these alone a list of suspects would
     begin with any of them.

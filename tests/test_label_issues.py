@@ -47,7 +47,7 @@ def test_the_table_says_what_the_attributes_say(noisy, clf):
     X, y = noisy
     issues = clf.fit(X, y).label_issues()
     np.testing.assert_array_equal(issues["is_label_issue"], clf.mislabel_proba_ > 0.5)
-    np.testing.assert_allclose(issues["label_quality"], 1 - clf.mislabel_proba_, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(issues["label_quality"], 1 - clf.mislabel_proba_, rtol=0, atol=1e-3)
     assert issues["given_label"].tolist() == y.tolist()
     assert issues["predicted_label"].tolist() == clf.predict(X).tolist()
     suggested = issues["predicted_label"].where(issues["is_label_issue"], issues["given_label"])
@@ -70,7 +70,7 @@ probabilities = st.sampled_from([0.0, 1e-9, 0.3, 0.5, 1.0 - 1e-9, 1.0])
 def test_quality_follows_the_probability_and_then_the_score(pairs):
     proba, scores = np.array(pairs).T
     quality = label_quality(proba, scores)
-    np.testing.assert_allclose(quality, 1 - proba, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(quality, 1 - proba, rtol=0, atol=1e-3)
     assert ((quality >= 0) & (quality <= 1)).all()
     same = (proba[:, None] == proba) & (scores[:, None] == scores)
     worse = ((proba[:, None] >= proba) & (scores[:, None] >= scores)) & ~same & (scores[:, None] > scores)
@@ -85,7 +85,7 @@ def test_samples_of_weight_zero_are_predicted_what_they_were_given(noisy):
     out = y == "cow"
     assert (issues["predicted_label"][out] == "cow").all()
     assert issues["predicted_label"][~out].tolist() == clf.predict(X[~out]).tolist()
-    np.testing.assert_allclose(issues["label_quality"][out], 1 - clf.noise_rate_, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(issues["label_quality"][out], 1 - clf.noise_rate_, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("labels", [NAMES, NAMES.astype(object), np.arange(3), np.array([0.0, 1.0, 2.0])])
