@@ -170,7 +170,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PowerTransformer
 
-# The scorer looks rows up by their index, which a transformer drops and the pipeline as a whole is given.
+# The scorer gets the data frame with its index, whatever the steps of the pipeline make of it.
 pipeline = make_pipeline(PowerTransformer(), CleanedClassifier(LogisticRegression(), random_state=0))
 grid = {
     "cleanedclassifier__strategy": ["relabel", "weight"],
@@ -181,8 +181,9 @@ print(search.best_params_)
 print(f"{search.best_score_:.3f} against the checked labels")
 
 # %%
-# A fit of AutoCleansing goes into each of these, though only the classifier is varied. Where that takes too long,
-# search on the ``suggested_labels_`` of one fit.
+# A fit of AutoCleansing goes into each of these, though its own settings are the same in all. Where that takes too
+# long, search on the ``suggested_labels_`` of one fit. It has seen the rows that are held out: choose by such scores,
+# and do not report them.
 #
 # The labels to check
 # -------------------
