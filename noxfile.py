@@ -62,6 +62,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/fit_speed.py", *session.posargs, env=ENV)
     session.run("python", "benchmarks/digits_accuracy.py", env=ENV)
     session.run("python", "benchmarks/small_tables.py", env=ENV)
+    session.run("python", "benchmarks/cleaned_classifiers.py", env=ENV)
     session.run("python", "benchmarks/import_time.py", env=ENV)
     session.run("python", "benchmarks/alpha_table.py", env=ENV)
 

@@ -3,6 +3,7 @@
 from acestimator.alpha import AlphaTable
 from acestimator.baselines import BaselineClassifier
 from acestimator.classifier import AutoCleansingClassifier
+from acestimator.cleaned import CleanedClassifier
 from acestimator.plotting import ScoreHistogramDisplay, SuspectsDisplay, TrainingCurvesDisplay
 
 __version__ = "0.1.0"
@@ -10,6 +11,7 @@ __all__ = [
     "AlphaTable",
     "AutoCleansingClassifier",
     "BaselineClassifier",
+    "CleanedClassifier",
     "ScoreHistogramDisplay",
     "SuspectsDisplay",
     "TrainingCurvesDisplay",

@@ -23,6 +23,7 @@ from torch import nn
 
 from acestimator import _inputs, backbones, detection
 from acestimator._device import place, resolve_device
+from acestimator._issues import label_issues
 from acestimator._progress import progress
 from acestimator.phases import Trainer
 from acestimator.presets import Preset, resolve
@@ -51,7 +52,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     _fitted: ClassVar[tuple[str, ...]] = (
         *("classes_", "history_", "n_iter_", "module_", "scaler_", "input_shape_"),
         *("n_features_in_", "feature_names_in_"),
-        *("mislabel_scores_", "mislabel_proba_", "noise_rate_", "suggested_labels_"),
+        *("mislabel_scores_", "mislabel_proba_", "noise_rate_", "suggested_labels_", "_given", "_predicted"),
     )
 
     _batch_order: BatchOrder | None = None  # tests put the batches into an order of their own
@@ -177,12 +178,36 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         # Samples of weight 0 took no part, and are no more suspicious than any sample.
         self.mislabel_scores_ = scatter(scores, used, n_samples, 0.0)
         self.mislabel_proba_ = scatter(proba, used, n_samples, self.noise_rate_)
-        suggested = self.classes_[detection.suggested_labels(samples.labels, predicted, proba)]
-        if used is None:
-            self.suggested_labels_ = suggested
-        else:
-            self.suggested_labels_ = samples.y.astype(np.result_type(samples.y, suggested))
-            self.suggested_labels_[used] = suggested
+        self.suggested_labels_ = self._labels(detection.suggested_labels(samples.labels, predicted, proba), samples)
+        self._given, self._predicted = samples.y.copy(), self._labels(predicted, samples)
+
+    def _labels(self, codes: np.ndarray, samples: TrainingSamples) -> np.ndarray:
+        """Labels (N,) from codes (N',) of the samples in use; those of weight 0 have the label that was given."""
+        labels = self.classes_[codes]
+        if samples.used is None:
+            return labels
+        result = samples.y.astype(np.result_type(samples.y, labels))
+        result[samples.used] = labels
+        return result
+
+    def label_issues(self) -> Any:
+        """Table of the training labels, with cleanlab's columns.
+
+        Returns
+        -------
+        pandas.DataFrame, or structured ndarray of shape (N,) without pandas
+            A row for each training sample, in the order of ``fit``; rows are numbered from 0, whatever the index of a
+            data frame X. The columns:
+
+            * ``is_label_issue``, bool: ``mislabel_proba_ > 0.5``.
+            * ``label_quality``, from 0 to 1, lower is more suspicious: ``1 - mislabel_proba_`` to within 0.001, which
+              put samples of equal probability in the order of ``mislabel_scores_``.
+            * ``given_label``: as in y.
+            * ``predicted_label``: the network's, which has seen the sample in training. For samples of weight 0, which
+              it has not, the given one.
+        """
+        check_is_fitted(self)
+        return label_issues(self._given, self._predicted, self.mislabel_proba_, self.mislabel_scores_)
 
     # ------------------------------------------------------------------ predicting
 

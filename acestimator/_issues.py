@@ -1,0 +1,64 @@
+"""Label issues as a table, in cleanlab's columns: a pure function of what a fit has read off.
+
+Legend: N samples.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+# Share of the quality that goes by rank: small beside what the probabilities are off, and far above rounding.
+_BY_RANK = 1e-3
+
+
+def label_quality(proba: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Probability that each label is right, to within 0.001, and in the order of the scores where probabilities tie.
+
+    Probabilities of mislabeling are exactly one for most suspects, and sorted by these alone a list of suspects would
+    begin with any of them.
+
+    Parameters
+    ----------
+    proba, scores : ndarray of shape (N,)
+        Probability that a label is wrong, and its suspicion.
+
+    Returns
+    -------
+    ndarray of float64, shape (N,)
+        From 0 to 1, lower is more suspicious. Of samples that are equal in both, equal.
+    """
+    less_suspicious = np.searchsorted(np.sort(scores), scores, side="left") / len(scores)
+    return (1.0 - _BY_RANK) * (1.0 - proba) + _BY_RANK * (1.0 - less_suspicious)
+
+
+def label_issues(given: np.ndarray, predicted: np.ndarray, proba: np.ndarray, scores: np.ndarray) -> Any:
+    """Table of N rows: a data frame where pandas is installed, else a structured array.
+
+    Parameters
+    ----------
+    given, predicted : ndarray of shape (N,)
+        Labels.
+    proba, scores : ndarray of shape (N,)
+        As of :func:`label_quality`.
+
+    Returns
+    -------
+    pandas.DataFrame or ndarray of shape (N,)
+        Columns is_label_issue, label_quality, given_label and predicted_label.
+    """
+    columns = {
+        "is_label_issue": proba > 0.5,
+        "label_quality": label_quality(proba, scores),
+        "given_label": given,
+        "predicted_label": predicted,
+    }
+    try:
+        import pandas as pd
+    except ImportError:
+        table = np.empty(len(given), dtype=[(name, column.dtype) for name, column in columns.items()])
+        for name, column in columns.items():
+            table[name] = column
+        return table
+    return pd.DataFrame(columns)

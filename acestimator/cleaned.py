@@ -1,0 +1,322 @@
+"""CleanedClassifier: any classifier, fitted on what AutoCleansing makes of the labels.
+
+Legend: N samples, D features, K classes.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, ClassVar, Self, TypeVar
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing, check_random_state, get_tags, indexable
+from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter
+
+from acestimator import _inputs
+from acestimator.classifier import AutoCleansingClassifier
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_READ = ("mislabel_proba_", "suggested_labels_")  # off the cleanser
+# Of the expected number of right labels of a class: fewer, and it is more likely than not that none is left.
+_LEAST_LEFT = 0.5
+
+
+def _estimator_has(method: str) -> Callable[[F], F]:
+    """Make a method available where the wrapped classifier has it."""
+
+    def check(self: CleanedClassifier) -> bool:
+        getattr(getattr(self, "estimator_", self.estimator), method)  # its AttributeError says what is missing
+        return True
+
+    return available_if(check)
+
+
+class CleanedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Any classifier, fitted on what a cleanser makes of the labels.
+
+    The cleanser is fitted first, and tells how likely each training label is wrong and what it should be. Then the
+    classifier is fitted, on the labels weighted, corrected or thinned out. Predictions are the classifier's alone.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The classifier. It gets X as it was given, and is never fitted in place.
+    cleanser : estimator, default=None
+        :class:`~acestimator.AutoCleansingClassifier`, :class:`~acestimator.BaselineClassifier`, or whatever else has
+        ``mislabel_proba_`` and ``suggested_labels_`` once fitted; or a pipeline that ends in one of them, for data that
+        it cannot take as they are (gaps, categories). Never fitted in place. None: ``AutoCleansingClassifier()``.
+    strategy : {"weight", "relabel", "drop"}, default="relabel"
+        "weight": each sample has the weight ``1 - mislabel_proba_``, and the classifier must take weights.
+        "relabel": each sample has its suggested label. "drop": samples of ``mislabel_proba_ > 0.5`` are left out.
+    random_state : int, RandomState or None, default=None
+        Where given, seeds every ``random_state`` of cleanser and classifier, in place of what these have.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (K,)
+        The labels. Those that occur with weight 0 only are none.
+    estimator_ : estimator
+        The fitted classifier.
+    cleanser_ : estimator
+        The fitted cleanser.
+    mislabel_proba_, suggested_labels_ : ndarray of shape (N,)
+        The cleanser's, of the training samples.
+    n_features_in_ : int
+        Where the classifier has it.
+    feature_names_in_ : ndarray of str
+        Where the classifier has it.
+
+    Notes
+    -----
+    A class of which less than half a sample is left, by number or by the sum of ``1 - mislabel_proba_``, is trained on
+    as it was given, with a warning: the classifier knows all of ``classes_``, and ``predict_proba`` has a column each.
+
+    Sample weights that are given to ``fit`` go to the cleanser and to the classifier; "weight" multiplies them. Samples
+    whose weight comes to 0 are left out.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from acestimator import CleanedClassifier
+    >>> from acestimator.noise import corrupt, symmetric
+    >>> X, y = load_digits(n_class=4, return_X_y=True)
+    >>> observed = corrupt(y, symmetric(4, 0.3), random_state=0)
+    >>> tree = DecisionTreeClassifier(random_state=0)
+    >>> cleaned = CleanedClassifier(tree, random_state=0).fit(X[:400], observed[:400])
+    >>> plain = tree.fit(X[:400], observed[:400])
+    >>> bool(cleaned.score(X[400:], y[400:]) > plain.score(X[400:], y[400:]) + 0.1)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "estimator": [HasMethods(["fit", "predict"])],
+        "cleanser": [HasMethods(["fit"]), None],
+        "strategy": [StrOptions({"weight", "relabel", "drop"})],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        cleanser: Any = None,
+        strategy: str = "relabel",
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.estimator = estimator
+        self.cleanser = cleanser
+        self.strategy = strategy
+        self.random_state = random_state
+
+    # ------------------------------------------------------------------ fitting
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit the cleanser, then the classifier.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, D)
+            Or whatever else both take.
+        y : array-like of shape (N,)
+            Observed labels.
+        sample_weight : array-like of shape (N,), optional
+            Non-negative.
+
+        Returns
+        -------
+        self : CleanedClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If a parameter cannot be used, or weights are needed and are not taken; before any training.
+        TypeError
+            If the cleanser has no ``mislabel_proba_`` and ``suggested_labels_`` once fitted.
+
+        Warns
+        -----
+        UserWarning
+            If the cleanser leaves nobody of a class.
+
+        Notes
+        -----
+        A fit that fails leaves the estimator as it was before the call.
+        """
+        self._validate_params()
+        cleanser, estimator = self._members()
+        if sample_weight is not None:
+            sample_weight = _inputs.check_weights(sample_weight, X)
+            _check_takes_weights(cleanser, "cleanser", "give no sample_weight")
+            _check_takes_weights(estimator, "estimator", "give no sample_weight")
+        elif self.strategy == "weight":
+            _check_takes_weights(estimator, "estimator", 'take strategy="relabel" or "drop"')
+        y = column_or_1d(y, warn=True)
+
+        try:
+            _fit(cleanser, X, y, sample_weight)
+        except ValueError as error:
+            if self.cleanser is None:
+                error.add_note(
+                    "This is from the cleanser. If the estimator takes such data, give a cleanser that does, too: "
+                    "cleanser=make_pipeline(..., AutoCleansingClassifier()), with the preparation it needs."
+                )
+            raise
+        proba, suggested = _verdict(cleanser)
+        rows, labels, weight, restored = _cleaned(y, sample_weight, proba, suggested, self.strategy)
+        if len(restored):
+            warnings.warn(
+                f"the cleanser leaves nobody of {', '.join(map(repr, restored.tolist()))}: samples of these labels are "
+                "trained on as they were given. Look at them (label_issues) before you trust the result.",
+                UserWarning,
+                stacklevel=2,
+            )
+        if len(rows) < len(y):
+            X = _safe_indexing(indexable(X)[0], rows)
+        _fit(estimator, X, labels, weight)
+
+        for name in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
+            if hasattr(estimator, name):
+                setattr(self, name, getattr(estimator, name))
+        self.classes_ = np.unique(labels)
+        self.mislabel_proba_, self.suggested_labels_ = proba, suggested
+        self.cleanser_, self.estimator_ = cleanser, estimator
+        return self
+
+    def _members(self) -> tuple[Any, Any]:
+        """Cleanser and classifier to fit: copies, with the seeds that they are to have."""
+        members = clone(self._given_cleanser()), clone(self.estimator)
+        if self.random_state is not None:
+            rng = check_random_state(self.random_state)
+            for member in members:
+                _seed(member, rng)
+        return members
+
+    def _given_cleanser(self) -> Any:
+        return AutoCleansingClassifier() if self.cleanser is None else self.cleanser
+
+    def label_issues(self) -> Any:
+        """Table of the training labels, with cleanlab's columns, by the cleanser.
+
+        Returns
+        -------
+        pandas.DataFrame, or structured ndarray of shape (N,) without pandas
+            See :meth:`acestimator.AutoCleansingClassifier.label_issues`.
+        """
+        check_is_fitted(self)
+        return _last(self.cleanser_).label_issues()
+
+    # ------------------------------------------------------------------ predicting
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Labels of samples, (M,), by the classifier."""
+        check_is_fitted(self)
+        return self.estimator_.predict(X)
+
+    @_estimator_has("predict_proba")
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities of ``classes_``, (M, K), by the classifier where it has them."""
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    @_estimator_has("predict_log_proba")
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Their logarithms, (M, K), by the classifier where it has them."""
+        check_is_fitted(self)
+        return self.estimator_.predict_log_proba(X)
+
+    @_estimator_has("decision_function")
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Decision values of samples, by the classifier where it has them."""
+        check_is_fitted(self)
+        return self.estimator_.decision_function(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        members = [get_tags(member).input_tags for member in (self._given_cleanser(), self.estimator)]
+        tags.input_tags.sparse = all(member.sparse for member in members)
+        tags.input_tags.allow_nan = all(member.allow_nan for member in members)
+        return tags
+
+
+def _cleaned(
+    y: np.ndarray, sample_weight: np.ndarray | None, proba: np.ndarray, suggested: np.ndarray, strategy: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
+    """Rows to train on, their labels and weights (None: all alike), and the classes that are kept as they were given.
+
+    Parameters
+    ----------
+    y, sample_weight, proba, suggested : ndarray of shape (N,)
+    strategy : {"weight", "relabel", "drop"}
+    """
+    rows = np.arange(len(y)) if sample_weight is None else np.flatnonzero(sample_weight > 0)
+    classes, given = np.unique(y[rows], return_inverse=True)
+    labels, share = given, np.ones(len(rows))
+    if strategy == "relabel":
+        labels = np.searchsorted(classes, suggested[rows])
+    elif strategy == "drop":
+        share = (proba[rows] <= 0.5).astype(np.float64)
+    else:
+        share = 1.0 - proba[rows]
+    restored = np.zeros(len(classes), dtype=bool)
+    # Again and again: the samples that one class gets back may be the last that another had.
+    while (lost := np.bincount(labels, weights=share, minlength=len(classes)) < _LEAST_LEFT).any():
+        restored |= lost
+        labels, share = np.where(lost[given], given, labels), np.where(lost[given], 1.0, share)
+    weight = share if sample_weight is None else share * sample_weight[rows]
+    kept = weight > 0
+    as_weights = weight[kept] if strategy == "weight" or sample_weight is not None else None
+    return rows[kept], classes[labels[kept]], as_weights, classes[restored]
+
+
+def _verdict(cleanser: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Read mislabel_proba_ and suggested_labels_ off a fitted cleanser."""
+    judge = _last(cleanser)
+    missing = [name for name in _READ if not hasattr(judge, name)]
+    if missing:
+        raise TypeError(
+            f"cleanser is {judge!r}, which has no {' and no '.join(missing)} once fitted, expected "
+            "AutoCleansingClassifier, BaselineClassifier or a pipeline that ends in one of them."
+        )
+    return judge.mislabel_proba_, judge.suggested_labels_
+
+
+def _last(estimator: Any) -> Any:
+    """Last step of a pipeline, itself if it is none."""
+    while isinstance(estimator, Pipeline):
+        estimator = estimator.steps[-1][1]
+    return estimator
+
+
+def _seed(estimator: Any, rng: np.random.RandomState) -> None:
+    names = [name for name in sorted(estimator.get_params()) if name.split("__")[-1] == "random_state"]
+    estimator.set_params(**{name: rng.randint(np.iinfo(np.int32).max) for name in names})
+
+
+def _weight_parameter(estimator: Any) -> str:
+    """Name of fit's parameter for weights: in a pipeline, with its last step's name before it."""
+    # With metadata routing a pipeline is given the bare name, and its steps say whether they ask for it.
+    if isinstance(estimator, Pipeline) and not get_config()["enable_metadata_routing"]:
+        name, last = estimator.steps[-1]
+        return f"{name}__{_weight_parameter(last)}"
+    return "sample_weight"
+
+
+def _check_takes_weights(estimator: Any, name: str, cure: str) -> None:
+    if not has_fit_parameter(_last(estimator), "sample_weight"):
+        raise ValueError(
+            f"{name} is {estimator!r}, whose fit does not take sample_weight, expected one that does: {cure}."
+        )
+
+
+def _fit(estimator: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> None:
+    estimator.fit(X, y, **({} if sample_weight is None else {_weight_parameter(estimator): sample_weight}))
