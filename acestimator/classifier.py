@@ -47,7 +47,7 @@ class AutoCleansingClassifier(NetworkClassifier):
         cross-entropy, with scores and probabilities of zero. "paper": the constants are trained on the batch's
         mean loss with the network's rate and momentum and a decay of 5e-5, as is meant for rates such as
         preset="paper" has; with AdamW's they hardly move. (preset: 0.3, and in proportion to the steps of an epoch
-        where these are fewer than 20)
+        where these are fewer than 8)
     alpha_momentum, alpha_weight_decay : float, default=None
         Of the constants' SGD. In per-sample units the decay acts once between two visits. (preset: 0, 0)
     penalty : tuple (name, strength), default=None
@@ -204,6 +204,7 @@ class AutoCleansingClassifier(NetworkClassifier):
             penalty=settings.penalty,
             mean_gradient=paper,
             posterior_weights=settings.posterior_weights,
+            early_learning=settings.early_learning,
         )
 
     # ------------------------------------------------------------------ reading the constants

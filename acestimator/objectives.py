@@ -14,6 +14,7 @@ from acestimator._hyperparameters import Penalty, Variant, check_penalty
 from acestimator._softmax import softmax_gradient
 from acestimator.alpha import AlphaTable
 from acestimator.detection import observed_score
+from acestimator.early_learning import PredictionAverages, pull_gradient
 from acestimator.mixture import ScoreMixture
 from acestimator.posterior import MislabelPosterior
 
@@ -162,6 +163,9 @@ class AutoCleansing(CrossEntropy):
     posterior_weights : bool
         From a fifth of the epochs on, weight each sample of the network's loss by one minus the
         probability, refitted along the way, that its label is wrong.
+    early_learning : float
+        Strength of the network's pull towards each sample's own past predictions, see
+        :mod:`acestimator.early_learning`. Other than 0, it keeps N K more numbers.
     """
 
     def __init__(
@@ -175,11 +179,13 @@ class AutoCleansing(CrossEntropy):
         penalty: Penalty | None = None,
         mean_gradient: bool = False,
         posterior_weights: bool = True,
+        early_learning: float = 0.0,
     ) -> None:
         check_penalty(penalty)
         self.variant, self.lr, self.momentum, self.nesterov = variant, lr, momentum, nesterov
         self.weight_decay, self.penalty = weight_decay, penalty
         self.mean_gradient, self.posterior_weights = mean_gradient, posterior_weights
+        self.early_learning = early_learning
 
     def bind(
         self,
@@ -218,6 +224,9 @@ class AutoCleansing(CrossEntropy):
         )
         posterior = MislabelPosterior(labels, n_classes, max_epochs, sample_weight, dtype)
         self.posterior = posterior if self.posterior_weights else None
+        self.averages: PredictionAverages | None = None
+        if self.early_learning:
+            self.averages = PredictionAverages(len(labels), n_classes, dtype, labels.device)
         self._log_proba: Tensor | None = None
         self._epoch = 0
 
@@ -227,8 +236,15 @@ class AutoCleansing(CrossEntropy):
         return self.posterior is not None and self.posterior.in_second(self._epoch)
 
     def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Closed form at ``logits + alpha[index]``; at the logits alone where the weights have taken over."""
-        return softmax_gradient(logits, labels) if self._alone else self.table.gradient(logits, labels, index)
+        """Closed form at ``logits + alpha[index]``, or at the logits once the weights have taken over; and the pull."""
+        if self._alone:
+            grad, log_proba = softmax_gradient(logits, labels)
+        else:
+            grad, log_proba = self.table.gradient(logits, labels, index)
+        if self.averages is not None:
+            proba = log_proba.exp() if self._alone else torch.softmax(logits, dim=1)
+            grad += pull_gradient(proba, self.averages.moved(index, proba), self.early_learning)
+        return grad, log_proba
 
     def open(self, index: Tensor, sizes: list[int], lr_scales: list[float]) -> None:
         """Gather the rows of these samples."""
@@ -237,14 +253,15 @@ class AutoCleansing(CrossEntropy):
 
     def close(self, index: Tensor, grads: list[Tensor], logits: Tensor) -> None:
         """Move the rows, and write them back."""
-        if self.mean_gradient:
-            parts = torch.split(index, [len(grad) for grad in grads])
-            grads = [grad / self._total_weight(part) for grad, part in zip(grads, parts, strict=True)]
-        elif self._alone:
-            # The rows' own gradients were not needed in the steps: one operation for all.
+        sizes = [len(grad) for grad in grads]
+        if self._alone or self.averages is not None:
+            # The steps' gradients are not the rows', which were not needed there: one operation for all.
             alpha = self.table._rows.announced()
             grad, self._log_proba = softmax_gradient(logits + alpha, self.labels.index_select(0, index))
-            grads = list(torch.split(grad, [len(grad) for grad in grads]))
+            grads = list(torch.split(grad, sizes))
+        if self.mean_gradient:
+            parts = torch.split(index, sizes)
+            grads = [grad / self._total_weight(part) for grad, part in zip(grads, parts, strict=True)]
         self.table._rows.close(grads)
 
     def losses(self, records: Tensor, labels: Tensor) -> Tensor:
@@ -260,7 +277,9 @@ class AutoCleansing(CrossEntropy):
         return 1.0 - self.posterior.proba.index_select(0, index)
 
     def observe(self, index: Tensor, logits: Tensor) -> None:
-        """Show the samples to the posterior."""
+        """Show the samples to the posterior, and average their predictions."""
+        if self.averages is not None:
+            self.averages.visit(index, torch.softmax(logits, dim=1))
         if self.posterior is not None:
             score = self.score(index, logits) if self.posterior.wants_constants(self._epoch) else None
             self.posterior.observe(self._epoch, index, logits, score)

@@ -203,6 +203,7 @@ class DefaultAutoCleansing(AutoCleansing):
             weight_decay=preset.alpha_weight_decay,
             penalty=preset.penalty,
             posterior_weights=preset.posterior_weights,
+            early_learning=preset.early_learning,
         )
 
     def bind(self, labels: Tensor, n_classes: int, *, steps_per_epoch: int, **settings: Any) -> None:
