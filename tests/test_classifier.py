@@ -128,13 +128,6 @@ def test_alpha_lr_zero_is_plain_training_with_nothing_to_report(noisy_digits, pa
     np.testing.assert_array_equal(clf.suggested_labels_, y)
 
 
-def test_alpha_lr_zero_equals_any_alpha_lr_before_the_constants_move(noisy_digits):
-    """The two fits share initialisation, batches and arithmetic: at a rate of 1e-30 they are equal bit for bit."""
-    X, y = noisy_digits[:2]
-    plain, still = quick(alpha_lr=0).fit(X, y), quick(alpha_lr=1e-30).fit(X, y)
-    np.testing.assert_array_equal(plain.decision_function(X), still.decision_function(X))
-
-
 def test_a_random_state_repeats_the_fit_exactly(noisy_digits):
     X, y = noisy_digits[:2]
     first, second, other = (quick(max_epochs=15, random_state=seed).fit(X, y) for seed in (1, 1, 2))
@@ -378,7 +371,7 @@ def test_small_sets_get_more_epochs_and_slower_constants(n_samples, batch_size):
     steps = len(batch_sizes(n_samples, batch_size))
     assert settings.max_epochs * steps >= 300
     assert settings.max_epochs == 60 or (settings.max_epochs - 1) * steps < 300
-    assert settings.alpha_lr == pytest.approx(0.3 * min(1.0, steps / 20))
+    assert settings.alpha_lr == pytest.approx(0.3 * min(1.0, steps / 8))
     given = resolve("default", {"batch_size": batch_size, "max_epochs": 7, "alpha_lr": 0.2}, n_samples)
     assert (given.max_epochs, given.alpha_lr) == (7, 0.2)
 

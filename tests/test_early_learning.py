@@ -1,0 +1,113 @@
+"""The pull towards averaged predictions: its gradient, its limits, its averages, and what it does in training."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.testing import assert_close
+
+from acestimator.early_learning import DECAY, PredictionAverages, pull_gradient
+from acestimator.objectives import AutoCleansing
+from acestimator.peers.memory import EarlyLearning
+
+N, K = 12, 4
+
+
+def problem(seed, spread=2.0, dtype=torch.float64):
+    """Logits (N, K), and averages of many predictions (N, K)."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = spread * torch.randn(N, K, generator=generator, dtype=dtype)
+    past = torch.softmax(spread * torch.randn(5, N, K, generator=generator, dtype=dtype), dim=2)
+    return logits, past.mean(dim=0)
+
+
+@given(st.integers(0, 10_000), st.floats(0.1, 5.0), st.floats(0.1, 5.0))
+def test_the_gradient_is_autograds_and_sums_to_zero(seed, spread, strength):
+    logits, average = problem(seed, spread)
+    logits.requires_grad_()
+    probability = torch.softmax(logits, dim=1)
+    (strength * torch.log1p(-(average * probability).sum(dim=1)).sum()).backward()
+    found = pull_gradient(probability.detach(), average, strength)
+    assert_close(found, logits.grad, rtol=1e-8, atol=1e-10)
+    assert_close(found.sum(dim=1), torch.zeros(N, dtype=torch.float64), rtol=0, atol=1e-10 * strength)
+
+
+@given(st.integers(0, 10_000))
+def test_a_descent_step_raises_the_agreement_with_the_average(seed):
+    logits, average = problem(seed)
+
+    def agreement(m):
+        return (average * torch.softmax(m, dim=1)).sum(dim=1)
+
+    moved = logits - 1e-4 * pull_gradient(torch.softmax(logits, dim=1), average, 1.0)
+    assert (agreement(moved) >= agreement(logits) - 1e-12).all()
+
+
+def test_predictions_that_are_even_or_without_a_past_are_not_pulled():
+    logits, average = problem(0)
+    probability = torch.softmax(logits, dim=1)
+    zero = torch.zeros_like(logits)
+    assert_close(pull_gradient(probability, zero, 2.0), zero, rtol=0, atol=0)
+    assert_close(pull_gradient(probability, torch.full_like(average, 1.0 / K), 2.0), zero, rtol=0, atol=1e-15)
+
+
+@given(st.integers(0, 10_000))
+def test_where_nothing_is_clamped_it_is_the_term_of_elr(seed):
+    """After a first visit; ELR normalises its target again, which is then one already."""
+    logits, _ = problem(seed, spread=0.7)  # far from the clamps, 1e-4 and 1 - 1e-4
+    labels, index = torch.arange(N) % K, torch.arange(N)
+    ours, theirs = AutoCleansing(variant="AC1", lr=0.3, early_learning=2.0), EarlyLearning(2.0, DECAY)
+    for objective in (ours, theirs):
+        objective.bind(labels, K, steps_per_epoch=1, max_epochs=10, dtype=torch.float64)
+        objective.open(index, [N], [0.0])
+        objective.grad(logits, labels, index)
+        objective.observe(index, logits)
+    assert_close(ours.averages.values, theirs.target)
+    assert_close(ours.grad(logits.flip(1), labels, index)[0], theirs.grad(logits.flip(1), labels, index)[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_certain_predictions_leave_it_finite(dtype):
+    """A network that is as certain of a category as numbers can be, visit after visit, and then of another."""
+    averages = PredictionAverages(N, K, dtype, torch.device("cpu"))
+    index = torch.arange(N)
+    certain = torch.zeros(N, K, dtype=dtype)
+    certain[:, 1] = 1.0
+    for _ in range(200):
+        gradient = pull_gradient(certain, averages.moved(index, certain), 2.0)
+        assert_close(gradient, torch.zeros_like(certain), rtol=0, atol=1e-3)
+        averages.visit(index, certain)
+    assert (averages.values.sum(dim=1) < 1.0).all()
+    assert torch.isfinite(pull_gradient(certain.flip(1), averages.moved(index, certain.flip(1)), 2.0)).all()
+
+
+def test_averages_are_of_the_samples_visited_and_forget_at_the_stated_rate():
+    averages = PredictionAverages(N, K, torch.float64, torch.device("cpu"))
+    probability = torch.softmax(problem(3)[0], dim=1)
+    index = torch.tensor([7, 2, 5])
+    for _ in range(3):
+        averages.visit(index, probability[index])
+    expected = torch.zeros(N, K, dtype=torch.float64)
+    expected[index] = (1.0 - DECAY**3) * probability[index]
+    assert_close(averages.values, expected)
+
+
+@pytest.mark.parametrize("mean_gradient", [False, True])
+def test_the_constants_move_by_their_own_gradient_alone(mean_gradient):
+    """A pulled network and one that is not, at the same logits, leave the same table."""
+    labels, index = torch.arange(N) % K, torch.arange(N)
+    tables = []
+    for strength in (0.0, 5.0):
+        objective = AutoCleansing(variant="AC1", lr=0.3, mean_gradient=mean_gradient, early_learning=strength)
+        objective.bind(labels, K, steps_per_epoch=1, max_epochs=10, dtype=torch.float64)
+        for seed in range(3):
+            logits = problem(seed)[0]
+            objective.open(index, [N], [1.0])
+            gradient, _ = objective.grad(logits, labels, index)
+            objective.close(index, [gradient], logits)
+            objective.observe(index, logits)
+        tables.append(objective.table.dense())
+    assert_close(*tables)
+    assert tables[0].abs().min() > 0
