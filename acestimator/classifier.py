@@ -30,6 +30,12 @@ class AutoCleansingClassifier(NetworkClassifier):
     logits: :math:`c_n = m(x_n) + \alpha_n`. The constants absorb what is wrong with a sample's label; they are dropped
     to predict, and read to find the suspects. One fit, no clean labels, no threshold, no known noise rate.
 
+    By default each sample's part in the network's loss is weighted by the probability that its label is right. The
+    probability is read off the constants at first; from 40 % of the epochs on it is read off the network's own
+    predictions, and the network is trained without the constants (:mod:`acestimator.posterior`). Throughout, and under
+    the same weights, each prediction is pulled towards the average of its sample's own past ones
+    (:mod:`acestimator.early_learning`).
+
     Parameters
     ----------
     backbone : str, torch.nn.Module or callable, default="auto"
@@ -40,7 +46,7 @@ class AutoCleansingClassifier(NetworkClassifier):
         AC1: a constant for each category of each sample. AC2: one a sample, on its observed label.
     preset : {"default", "paper"}, default="default"
         What the parameters below stand for where they are None. "paper": SGD with Nesterov momentum, rate 0.1, decay
-        5e-4, 200 epochs, batches of 128, the constants under the same SGD, no posterior weights.
+        5e-4, 200 epochs, batches of 128, the constants under the same SGD, no posterior weights and no pull.
     alpha_lr : float or "paper", default=None
         Rate of the constants in per-sample units: a row moves by ``alpha_lr * gradient`` a visit, whatever the
         batch size, times the cosine of the network's rate. 0 switches all of the method off: plain
@@ -79,7 +85,8 @@ class AutoCleansingClassifier(NetworkClassifier):
     mislabel_scores_ : ndarray of shape (N,)
         Higher is more suspicious. From 0 to 1: :math:`1 / (1 + e^{-s})` of the log-odds s that the label is wrong, by
         the network and by how its categories are mistaken for each other (:mod:`acestimator.posterior`). With
-        ``alpha_lr="paper"``, and in trainings of a few epochs, the constant of the observed label, in nats.
+        ``alpha_lr="paper"``, and in a training of one epoch, which never comes to the second stage, the constant of
+        the observed label, in nats.
     mislabel_proba_ : ndarray of shape (N,)
         Probability that each label is wrong: posterior of a two-component mixture on the scores.
     noise_rate_ : float

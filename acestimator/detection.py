@@ -88,9 +88,10 @@ def partition_gauge(alpha: Array, logits: Array) -> Array:
 
 @_on_arrays
 def observed_score(alpha: Array, logits: Array, labels: Array) -> Array:
-    """Mislabel score: the constant of the observed label in the partition gauge, in nats. Higher is more suspicious.
+    """Score of the first stage: the constant of the observed label in the partition gauge, in nats.
 
-    It is the same in every gauge of ``alpha``.
+    Higher is more suspicious. It is the same in every gauge of ``alpha``. The estimator's ``mislabel_scores_`` are
+    others where it came to the second stage, see :mod:`acestimator.posterior`.
 
     Parameters
     ----------
