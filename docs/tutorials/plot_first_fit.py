@@ -138,8 +138,7 @@ ScoreHistogramDisplay.from_estimator(clf)
 
 # %%
 # On the left, close to zero, stand the samples whose labels the network agrees with. The counts are on a logarithmic
-# scale: that one column holds most of the samples. Wrong labels stand near one. The broader component covers them, and
-# the hard samples between the two.
+# scale: that one column holds most of the samples. Wrong labels stand near one, and few samples between the two.
 
 flagged = clf.mislabel_proba_ > 0.5
 print(f"estimated noise rate {clf.noise_rate_:.1%}, true {rate:.1%}")
@@ -149,9 +148,9 @@ print(f"share of the flagged labels that is wrong:  {is_wrong[flagged].mean():.1
 
 # %%
 # So this list is nearly complete, and longer than it should be: right labels that the network found hard to learn are
-# on it, and the noise rate is estimated a few points too high. The probabilities do not say which ones these are. The
-# component of the right labels is a few hundredths wide, so that any score well past it can only belong to the other
-# one: almost all probabilities are close to zero or to one.
+# on it, and the noise rate is estimated a little too high. The probabilities do not say which ones these are. Both
+# components are a few hundredths wide, so that a score can belong to one of them only: almost all probabilities are
+# close to zero or to one.
 
 near_one = (clf.mislabel_proba_[flagged] > 0.99).sum()
 print(f"{near_one} of the {flagged.sum()} flagged labels have a probability above 0.99")
