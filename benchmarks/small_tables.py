@@ -2,7 +2,7 @@
 
 Aim: on the tables of 150 to 569 rows that scikit-learn ships, with clean labels, at most one point below the same
 network's plain cross-entropy, and above it under noise. Five folds, three seeds; training labels are corrupted, test
-labels are not.
+labels are not. Missed in one cell: iris with clean labels, .938 against .956.
 
 Run: python benchmarks/small_tables.py. Prints a JSON line for each row.
 """
