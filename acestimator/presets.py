@@ -83,7 +83,7 @@ PRESETS = {
         early_learning=2.0,
         # A sample is visited once an epoch, however few steps the network makes in it. Where these are few, the
         # constants would explain the labels before the network has learnt anything: on iris (2 steps an epoch), 20 % of
-        # the labels wrong, the full rate costs 8 points of accuracy.
+        # the labels wrong, the full rate costs 10 points of accuracy.
         min_steps=300,
         full_rate_steps=8,
     ),

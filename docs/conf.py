@@ -1,6 +1,7 @@
 """Sphinx configuration: ``python -m sphinx -W --keep-going -b html docs docs/_build/html``."""
 
 import re
+import subprocess
 import sys
 from html import unescape
 from pathlib import Path
@@ -30,6 +31,7 @@ extensions = [
 templates_path = ["_templates"]
 # The gallery's sources are read by sphinx-gallery, which writes pages of its own.
 exclude_patterns = ["_build", "tutorials/*.py", "tutorials/GALLERY_HEADER.rst", "tutorials/generated/*.py"]
+exclude_patterns += ["results"]  # included in the page on the comparison
 
 # ---------------------------------------------------------------- reference
 
@@ -80,10 +82,34 @@ html_theme_options = {
     "footer_end": ["sphinx-version"],
     "secondary_sidebar_items": ["page-toc"],
 }
-_PAGES = ("index", "guide", "table", "peers", "theory", "design", "what-we-tried", "changelog", "tutorials/generated/*")
+_PAGES = (
+    "index",
+    "guide",
+    "table",
+    "peers",
+    "comparison",
+    "theory",
+    "design",
+    "what-we-tried",
+    "changelog",
+    "tutorials/generated/*",
+)
 html_sidebars = {page: [] for page in _PAGES}
 html_copy_source = False
 html_show_sourcelink = False
+
+# ---------------------------------------------------------------- results
+
+
+def report_comparison(app):
+    """Make the tables and the figure of the comparison from the records in docs/results."""
+    results = Path(app.srcdir) / "results"
+    made = results / "generated"
+    made.mkdir(exist_ok=True)
+    report = [Path(app.srcdir).parent / "benchmarks/compare.py", "--report", "--out", results / "core_grid.jsonl"]
+    made = ["--markdown", made / "core_grid.md", "--figure", made / "core_grid.png"]
+    subprocess.run([sys.executable, *report, *made], check=True, stdout=subprocess.DEVNULL)
+
 
 # ---------------------------------------------------------------- formulas
 
@@ -118,6 +144,7 @@ def visit_formula(translator, node):
 
 
 def setup(app):
+    app.connect("builder-inited", report_comparison)
     app.add_html_math_renderer("mathml", (visit_formula, None), (visit_formula, None))
 
 

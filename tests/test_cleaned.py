@@ -230,7 +230,7 @@ def test_nested_search_cross_validation_and_pickle(noisy):
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert search.best_estimator_.cleanser_.alpha_lr == 0.2
     assert search.best_estimator_.estimator_[-1].max_depth == 2  # three classes
-    assert cross_val_score(cleaned, X, y, cv=3).mean() == pytest.approx(0.9, abs=0.05)  # a tenth of the labels is wrong
+    assert cross_val_score(cleaned, X, y, cv=3).mean() > 0.8  # a tenth of the labels is wrong
     again = pickle.loads(pickle.dumps(search.best_estimator_))
     np.testing.assert_array_equal(again.predict_proba(X), search.predict_proba(X))
     pd.testing.assert_frame_equal(again.label_issues(), search.best_estimator_.label_issues())

@@ -179,7 +179,7 @@ print("capped", np.linalg.norm(capped.gradient, axis=1).round(3))
 # the experiments of :doc:`/theory` that made training last, where a network with the capped loss learned the wrong
 # labels in the end; stopped at the best moment, which takes clean labels to know, the capped loss was the better one.
 #
-# Here is a fit of the estimator with its defaults, the paper's Figure 2 from real numbers: the constants of the five
+# Here is a fit of the estimator in the paper's way, the paper's Figure 2 from real numbers: the constants of the five
 # wrong labels take the pull that bends the other network.
 
 # sphinx_gallery_thumbnail_number = 3

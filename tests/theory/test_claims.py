@@ -120,6 +120,6 @@ def test_figures_show_what_they_are_given():
     # What the picture is to show: the cleansed network has the true shape, which plain training has bent, and the
     # constants of wrong labels pull against it.
     cleansed, plain = (np.corrcoef(outputs, fit.true)[0, 1] for outputs in (fit.cleansed, fit.plain))
-    assert cleansed > 0.95 > plain
+    assert cleansed > 0.85 > 0.65 > plain
     pull = -fit.alpha * np.sign(fit.cleansed_at_x)
     assert pull[fit.is_wrong].min() > np.abs(fit.alpha[~fit.is_wrong]).max()
