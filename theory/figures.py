@@ -19,6 +19,7 @@ from theory.theorem1 import ClaimResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+from sklearn.base import clone
 
 
 class ConceptFit(NamedTuple):
@@ -53,9 +54,10 @@ def concept_fit(n_samples: int = 60, n_wrong: int = 5, random_state: int = 0) ->
     wrong = rng.choice(np.flatnonzero(np.abs(_true_output(x)) > 5), n_wrong, replace=False)
     y[wrong] = 1 - y[wrong]
     # Not the default, which sharpens predictions besides: of that the constants are only a part.
-    settings = {"preset": "paper", "max_epochs": 600, "random_state": random_state}  # of one step each
-    cleansing = AutoCleansingClassifier(**settings).fit(x[:, None], y)
-    plain = AutoCleansingClassifier(alpha_lr=0, **settings).fit(x[:, None], y)
+    cleansing = AutoCleansingClassifier(preset="paper", max_epochs=600, random_state=random_state)  # of one step each
+    plain = clone(cleansing).set_params(alpha_lr=0)
+    for clf in (cleansing, plain):
+        clf.fit(x[:, None], y)
     grid = np.linspace(-3.2, 3.2, 400)
     return ConceptFit(
         x,
