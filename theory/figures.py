@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from sklearn.base import clone
 
 from acestimator import AutoCleansingClassifier
 from theory.group_recovery import PhaseTransition
@@ -19,7 +20,6 @@ from theory.theorem1 import ClaimResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-from sklearn.base import clone
 
 
 class ConceptFit(NamedTuple):
