@@ -84,9 +84,9 @@ class AutoCleansingClassifier(NetworkClassifier):
         The constants, in the partition gauge: entry k is what they add to the log-probability of category k.
     mislabel_scores_ : ndarray of shape (N,)
         Higher is more suspicious. From 0 to 1: :math:`1 / (1 + e^{-s})` of the log-odds s that the label is wrong, by
-        the network and by how its categories are mistaken for each other (:mod:`acestimator.posterior`). With
-        ``alpha_lr="paper"``, and in a training of one epoch, which never comes to the second stage, the constant of
-        the observed label, in nats.
+        the network and by how its categories are mistaken for each other (:mod:`acestimator.posterior`); the surest,
+        of s above 37, are 1 alike. With ``alpha_lr="paper"``, and in a training of one epoch, which never comes to the
+        second stage, the constant of the observed label, in nats.
     mislabel_proba_ : ndarray of shape (N,)
         Probability that each label is wrong: posterior of a two-component mixture on the scores.
     noise_rate_ : float
