@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from acestimator.detection import mislabel_log_odds
-from acestimator.mixture import ScoreMixture
+from acestimator.mixture import WARM_STEPS, ScoreMixture
 
 FIRST_START, SECOND_START = 0.2, 0.4  # of the epochs
 FIRST_REFITS, SECOND_REFITS = 12, 20  # evenly spread over all epochs
@@ -102,10 +102,12 @@ class MislabelPosterior:
         """
         if constant_score is not None:
             self.scores[index] = constant_score
-        if self.proba is None:
+        # R is of the epoch before, and the first stage has no use for it.
+        if self.proba is None or epoch < self.switch - 1:
             return
         labels, log_p = self.labels[index], torch.log_softmax(logits, dim=1)
-        self._count(index, labels, log_p)
+        if self.n_classes <= LARGEST_CONFUSION:
+            self._count(index, labels, log_p, self.proba[index])
         if self.in_second(epoch):
             n_before = epoch - self.switch
             decay = min(DECAY, n_before / (n_before + 1))  # a plain mean of the first few
@@ -142,15 +144,13 @@ class MislabelPosterior:
         """What the mixture is fitted to, (N,): the constants, or the log-odds as numbers from 0 to 1."""
         return torch.sigmoid(self.scores.double()) if second else self.scores
 
-    def _refit(self, second: bool, n_steps: int | None = None) -> None:
+    def _refit(self, second: bool, n_steps: int = WARM_STEPS) -> None:
         """Refit the mixture, warm where there is one, and take the probabilities from it."""
         seen = self._seen(second)
         if second and not self._of_second:
             self.mixture, self._of_second = None, True  # the first stage's is one of other scores
         if self.mixture is None:
             self.mixture = ScoreMixture.start(seen, self.sample_weight)
-        elif n_steps is None:
-            self.mixture = self.mixture.refit(seen, self.sample_weight)
         else:
             self.mixture = self.mixture.refit(seen, self.sample_weight, n_steps)
         if self.mixture is not None:
@@ -158,13 +158,10 @@ class MislabelPosterior:
 
     # ------------------------------------------------------------------ which category is mistaken for which
 
-    def _count(self, index: Tensor, labels: Tensor, log_p: Tensor) -> None:
+    def _count(self, index: Tensor, labels: Tensor, log_p: Tensor, wrong: Tensor) -> None:
         """Add a block's wrong labels to the counts, each shared out by the network over the other categories."""
-        if self.n_classes > LARGEST_CONFUSION or self.proba is None:
-            return
         if self._counts is None:
             self._counts = torch.zeros(self.n_classes, self.n_classes, dtype=log_p.dtype, device=log_p.device)
-        wrong = self.proba[index]
         weight = torch.ones_like(wrong) if self.sample_weight is None else self.sample_weight[index].to(wrong.dtype)
         # (M, K): the true category, given that it is not the label; and the label, given that it is right
         share = log_p.scatter(1, labels[:, None], -math.inf).softmax(dim=1) * (weight * wrong)[:, None]
