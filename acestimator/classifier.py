@@ -201,18 +201,7 @@ class AutoCleansingClassifier(NetworkClassifier):
     def _make_objective(self, settings: Preset) -> Objective:
         if settings.alpha_lr == 0:
             return CrossEntropy()
-        paper = settings.alpha_lr == "paper"
-        return AutoCleansing(
-            variant=self.variant,  # type: ignore[arg-type]
-            lr=settings.learning_rate if paper else float(settings.alpha_lr),
-            momentum=settings.alpha_momentum,
-            nesterov=paper and settings.alpha_momentum > 0,
-            weight_decay=settings.alpha_weight_decay,
-            penalty=settings.penalty,
-            mean_gradient=paper,
-            posterior_weights=settings.posterior_weights,
-            early_learning=settings.early_learning,
-        )
+        return AutoCleansing(variant=self.variant, **settings.objective())  # type: ignore[arg-type]
 
     # ------------------------------------------------------------------ reading the constants
 

@@ -222,8 +222,9 @@ class AutoCleansing(CrossEntropy):
             dtype=dtype,
             device=labels.device,
         )
-        posterior = MislabelPosterior(labels, n_classes, max_epochs, sample_weight, dtype)
-        self.posterior = posterior if self.posterior_weights else None
+        self.posterior: MislabelPosterior | None = None
+        if self.posterior_weights:
+            self.posterior = MislabelPosterior(labels, n_classes, max_epochs, sample_weight, dtype)
         self.averages: PredictionAverages | None = None
         if self.early_learning:
             self.averages = PredictionAverages(len(labels), n_classes, dtype, labels.device)

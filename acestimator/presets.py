@@ -57,6 +57,20 @@ class Preset:
             return rate * steps_per_epoch / self.full_rate_steps
         return rate
 
+    def objective(self) -> dict[str, Any]:
+        """Arguments of :class:`acestimator.objectives.AutoCleansing`, but for the variant."""
+        paper = self.alpha_lr == "paper"
+        return {
+            "lr": self.learning_rate if paper else float(self.alpha_lr),
+            "momentum": self.alpha_momentum,
+            "nesterov": paper and self.alpha_momentum > 0,
+            "weight_decay": self.alpha_weight_decay,
+            "penalty": self.penalty,
+            "mean_gradient": paper,
+            "posterior_weights": self.posterior_weights,
+            "early_learning": self.early_learning,
+        }
+
 
 # Rate and decay of the network where only the optimiser is named. On digits (see docs/design.md).
 OPTIMIZERS = {

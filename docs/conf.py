@@ -30,8 +30,8 @@ extensions = [
 ]
 templates_path = ["_templates"]
 # The gallery's sources are read by sphinx-gallery, which writes pages of its own.
-exclude_patterns = ["_build", "tutorials/*.py", "tutorials/GALLERY_HEADER.rst", "tutorials/generated/*.py"]
-exclude_patterns += ["results"]  # included in the page on the comparison
+# Results are included in the page on the comparison.
+exclude_patterns = ["_build", "results", "tutorials/*.py", "tutorials/GALLERY_HEADER.rst", "tutorials/generated/*.py"]
 
 # ---------------------------------------------------------------- reference
 
@@ -104,11 +104,11 @@ html_show_sourcelink = False
 def report_comparison(app):
     """Make the tables and the figure of the comparison from the records in docs/results."""
     results = Path(app.srcdir) / "results"
-    made = results / "generated"
-    made.mkdir(exist_ok=True)
+    made = results / "generated" / "core_grid"
+    made.parent.mkdir(exist_ok=True)
     report = [Path(app.srcdir).parent / "benchmarks/compare.py", "--report", "--out", results / "core_grid.jsonl"]
-    made = ["--markdown", made / "core_grid.md", "--figure", made / "core_grid.png"]
-    subprocess.run([sys.executable, *report, *made], check=True, stdout=subprocess.DEVNULL)
+    files = ["--markdown", made.with_suffix(".md"), "--figure", made.with_suffix(".png")]
+    subprocess.run([sys.executable, *report, *files], check=True, stdout=subprocess.DEVNULL)
 
 
 # ---------------------------------------------------------------- formulas

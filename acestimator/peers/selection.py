@@ -195,16 +195,7 @@ class DefaultAutoCleansing(AutoCleansing):
     """AutoCleansing with the settings of the default preset."""
 
     def __init__(self) -> None:
-        preset = PRESETS["default"]
-        super().__init__(
-            variant="AC1",
-            lr=float(preset.alpha_lr),
-            momentum=preset.alpha_momentum,
-            weight_decay=preset.alpha_weight_decay,
-            penalty=preset.penalty,
-            posterior_weights=preset.posterior_weights,
-            early_learning=preset.early_learning,
-        )
+        super().__init__(variant="AC1", **PRESETS["default"].objective())
 
     def bind(self, labels: Tensor, n_classes: int, *, steps_per_epoch: int, **settings: Any) -> None:
         """The rate is in proportion to the steps of an epoch where these are few, as the preset says."""
