@@ -15,6 +15,33 @@ from acestimator._layout import Wide
 from acestimator._motion import Drift, Rows
 
 
+class Steps:
+    """The steps that take the samples ``index`` (M,) in turn, as many as ``sizes`` says.
+
+    They are known by where their samples lie in memory: a look at these would make a GPU wait.
+    """
+
+    def __init__(self, index: Tensor, sizes: list[int]) -> None:
+        self._index, self._sizes = index, sizes  # the memory must not be given to others
+        stride = index.element_size() * index.stride(0)
+        starts = itertools.accumulate(sizes[:-1], initial=0)
+        self._at = {index.data_ptr() + start * stride: step for step, start in enumerate(starts)}
+
+    def number(self, index: Tensor) -> int:
+        """Which of them has these samples (B,), a part of the ``index`` that it was made with."""
+        step = self._at.get(index.data_ptr())
+        if step is None or index.shape[0] != self._sizes[step]:
+            raise _unexpected()
+        return step
+
+
+def _unexpected() -> RuntimeError:
+    return RuntimeError(
+        "open() announced other samples than these as the next ones: "
+        "take the parts of its index in order, one a step, leave none out and accumulate none, or close() first."
+    )
+
+
 @dataclass
 class Block:
     """Steps that were announced, with their rates, and the gradients of those that were taken.
@@ -38,21 +65,18 @@ class Block:
     def __post_init__(self) -> None:
         self._parts = torch.split(self.alpha, self.sizes)
         self._places = [None] * len(self.sizes) if self.place is None else torch.split(self.place, self.sizes)
-        # The steps' samples are known by where they lie in memory: a look at them would make a GPU wait.
-        stride = self.index.element_size() * self.index.stride(0)
-        starts = itertools.accumulate(self.sizes[:-1], initial=0)
-        self._step_at = {self.index.data_ptr() + start * stride: step for step, start in enumerate(starts)}
+        self._steps = Steps(self.index, self.sizes)
 
     def show(self, index: Tensor) -> Tensor:
         """(B, K) constants of a step."""
-        step = self._step(index)
+        step = self._steps.number(index)
         return self.layout.show(self._parts[step], self._places[step])
 
     def step(self, index: Tensor, grad: Tensor, lr: float | None) -> None:
         """Take the gradient (B, K) of the next step."""
-        step = self._step(index)
+        step = self._steps.number(index)
         if step != len(self.grads):
-            raise self._unexpected()
+            raise _unexpected()
         if grad.shape != (self.sizes[step], self.layout.n_classes):
             raise ValueError(
                 f"grad has shape {tuple(grad.shape)}, expected ({self.sizes[step]}, {self.layout.n_classes}): "
@@ -71,16 +95,3 @@ class Block:
             return self.rows, self.place, self.drift, self.alpha
         drift = tuple(number[part] if isinstance(number, Tensor) else number for number in self.drift)
         return self.rows.part(part), None if self.place is None else self.place[part], drift, self.alpha[part]
-
-    def _step(self, index: Tensor) -> int:
-        """Number of the step that has these samples."""
-        step = self._step_at.get(index.data_ptr())
-        if step is None or index.shape[0] != self.sizes[step]:
-            raise self._unexpected()
-        return step
-
-    def _unexpected(self) -> RuntimeError:
-        return RuntimeError(
-            "open() announced other samples than these as the next ones: "
-            "take the parts of its index in order, one a step, leave none out and accumulate none, or close() first."
-        )

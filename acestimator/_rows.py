@@ -152,15 +152,13 @@ class LazyRows:
         assert self.block is not None
         return self.layout.show(self.block.alpha, self.block.place)
 
-    def close(self, grads: list[Tensor] | None = None) -> None:
-        """Move the rows of the steps taken, and write them back; by ``grads``, if the block was not given any."""
+    def close(self, grad: Tensor | None = None) -> None:
+        """Move the rows of the steps taken, and write them back; by ``grad`` (M, K), if the block was not given any."""
         block = self.block
-        if block is not None and grads is not None:
-            block.grads = grads
-        if block is not None and block.grads:
-            n_steps = len(block.grads)
+        if block is not None and (block.grads or grad is not None):
+            n_steps = len(block.grads) if grad is None else len(block.sizes)
             taken = slice(sum(block.sizes[:n_steps]))
-            grad = torch.cat(block.grads).to(self.device, self.own.compute_dtype)
+            grad = (torch.cat(block.grads) if grad is None else grad).to(self.device, self.own.compute_dtype)
             rates = block.columns[:, :1].to(grad)  # (M, 1), as the drift's numbers
             for part in _slices(taken.stop, max(1, _CACHED // self.layout.n_classes)):
                 self.layout.move(self.motion, *block.part(part), grad[part], rates[part])

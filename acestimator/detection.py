@@ -125,8 +125,10 @@ def mislabel_log_odds(log_proba: torch.Tensor, labels: torch.Tensor, odds: torch
     Tensor, shape (N,)
     """
     at = labels[:, None]
-    weighted = log_proba + odds.log() if odds.ndim == 0 else log_proba + odds.T.index_select(0, labels).log()
-    return weighted.scatter(1, at, -torch.inf).logsumexp(dim=1) - log_proba.gather(1, at).squeeze(1)
+    others = log_proba.exp().scatter_(1, at, 0.0)
+    others *= odds if odds.ndim == 0 else odds.index_select(1, labels).T
+    wrong = others.sum(dim=1).clamp(min=torch.finfo(others.dtype).tiny)
+    return wrong.log() - log_proba.gather(1, at).squeeze(1)
 
 
 def find_mislabeled(alpha: Array, percent: float = 1.0) -> np.ndarray:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from acestimator._block import Steps
+
 DECAY = 0.7  # share that an average keeps at a visit, the authors'
 _LARGEST = 1.0 - 1e-4  # entry of an average: the regulariser has no bound where a prediction equals a certain one
 
@@ -33,33 +35,40 @@ class PredictionAverages:
 
     def __init__(self, n_samples: int, n_classes: int, dtype: torch.dtype, device: torch.device) -> None:
         self.values = torch.zeros(n_samples, n_classes, dtype=dtype, device=device)
+        self._open: tuple[Steps, tuple[Tensor, ...]] | None = None
 
-    def moved(self, index: Tensor, probability: Tensor) -> Tensor:
-        """Averages (B, K) of the samples (B,) after a visit that predicts ``probability`` (B, K). Pure."""
-        return torch.lerp(probability, self.values.index_select(0, index), DECAY)
+    def open(self, index: Tensor, sizes: list[int]) -> None:
+        """Gather the averages of the samples (M,) of the coming steps, which ask for them by parts of ``index``."""
+        past = self.values.index_select(0, index)
+        kept = torch.rsub(past, 1.0, alpha=DECAY)  # (M, K) one minus the part that a visit leaves of an average
+        self._open = Steps(index, sizes), torch.split(kept, sizes)
+
+    def doubts(self, index: Tensor, probability: Tensor) -> Tensor:
+        """One minus the averages (B, K) of a step's samples after a visit that predicts ``probability`` (B, K). Pure."""
+        assert self._open is not None
+        steps, kept = self._open
+        return torch.sub(kept[steps.number(index)], probability, alpha=1.0 - DECAY)
 
     def visit(self, index: Tensor, probability: Tensor) -> None:
         """Move the averages of these samples."""
-        self.values.index_copy_(0, index, self.moved(index, probability.clamp(max=_LARGEST)))
+        past = self.values.index_select(0, index)
+        self.values.index_copy_(0, index, torch.lerp(probability.clamp(max=_LARGEST), past, DECAY))
 
 
-def pull_gradient(probability: Tensor, average: Tensor, strength: float) -> Tensor:
-    r"""Gradient of :math:`\lambda \ln(1 - \langle t, p \rangle)` in the logits: :math:`\lambda p (a - t) / (1 - a)`.
+def pull_gradient(probability: Tensor, doubts: Tensor) -> Tensor:
+    r"""Gradient of :math:`\ln(1 - \langle t, p \rangle)` in the logits, the average t not differentiated.
 
-    :math:`a = \langle t, p \rangle`; the average t is not differentiated.
+    It is :math:`q - p`, with q in proportion to :math:`p (1 - t)`: no entry is larger than one.
 
     Parameters
     ----------
-    probability, average : Tensor, shape (B, K)
-        p, and t with a below one.
-    strength : float
-        :math:`\lambda`.
+    probability, doubts : Tensor, shape (B, K)
+        p, and 1 - t, positive.
 
     Returns
     -------
     Tensor, shape (B, K)
         Each row sums to zero.
     """
-    product = probability * average
-    agreement = product.sum(dim=1, keepdim=True)  # (B, 1)
-    return (probability * agreement).sub_(product).mul_(strength / (1.0 - agreement))
+    q = probability * doubts
+    return q.div_(q.sum(dim=1, keepdim=True)).sub_(probability)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from acestimator._hyperparameters import Penalty, Variant, check_penalty
-from acestimator._softmax import softmax_gradient
+from acestimator._softmax import softmax, softmax_gradient
 from acestimator.alpha import AlphaTable
 from acestimator.detection import observed_score
 from acestimator.early_learning import PredictionAverages, pull_gradient
@@ -233,37 +233,39 @@ class AutoCleansing(CrossEntropy):
 
     @property
     def _alone(self) -> bool:
-        """Whether the network is trained without its constants: once the posterior's second stage has begun."""
+        """Whether the network is trained without constants and pull: once the posterior's second stage has begun."""
         return self.posterior is not None and self.posterior.in_second(self._epoch)
 
     def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Closed form at ``logits + alpha[index]``, or at the logits once the weights have taken over; and the pull."""
+        """Closed form at ``logits + alpha[index]``, and the pull; at the logits alone once the weights have taken over."""
         if self._alone:
-            grad, log_proba = softmax_gradient(logits, labels)
-        else:
-            grad, log_proba = self.table.gradient(logits, labels, index)
+            return softmax_gradient(logits, labels)
+        grad, log_proba = self.table.gradient(logits, labels, index)
         if self.averages is not None:
-            proba = log_proba.exp() if self._alone else torch.softmax(logits, dim=1)
-            grad += pull_gradient(proba, self.averages.moved(index, proba), self.early_learning)
+            proba = softmax(logits)
+            grad.add_(pull_gradient(proba, self.averages.doubts(index, proba)), alpha=self.early_learning)
         return grad, log_proba
 
     def open(self, index: Tensor, sizes: list[int], lr_scales: list[float]) -> None:
-        """Gather the rows of these samples."""
+        """Gather what the steps need of these samples."""
         # The loop's own index needs none of the checks of table.open(): on a small table they take as long as the rest.
         self.table._rows.open(index, index, sizes, [self.lr * lr_scale for lr_scale in lr_scales])
+        if self.averages is not None:
+            self.averages.open(index, sizes)
 
     def close(self, index: Tensor, grads: list[Tensor], logits: Tensor) -> None:
         """Move the rows, and write them back."""
-        sizes = [len(grad) for grad in grads]
         if self._alone or self.averages is not None:
             # The steps' gradients are not the rows', which were not needed there: one operation for all.
             alpha = self.table._rows.announced()
             grad, self._log_proba = softmax_gradient(logits + alpha, self.labels.index_select(0, index))
-            grads = list(torch.split(grad, sizes))
+        else:
+            grad = torch.cat(grads)
         if self.mean_gradient:
-            parts = torch.split(index, sizes)
-            grads = [grad / self._total_weight(part) for grad, part in zip(grads, parts, strict=True)]
-        self.table._rows.close(grads)
+            sizes = [len(step) for step in grads]
+            for part, step in zip(torch.split(grad, sizes), torch.split(index, sizes), strict=True):
+                part /= self._total_weight(step)
+        self.table._rows.close(grad)
 
     def losses(self, records: Tensor, labels: Tensor) -> Tensor:
         """Minus the log-probability of the observed label, with the constants."""
@@ -280,7 +282,7 @@ class AutoCleansing(CrossEntropy):
     def observe(self, index: Tensor, logits: Tensor) -> None:
         """Show the samples to the posterior, and average their predictions."""
         if self.averages is not None:
-            self.averages.visit(index, torch.softmax(logits, dim=1))
+            self.averages.visit(index, softmax(logits))
         if self.posterior is not None:
             score = self.score(index, logits) if self.posterior.wants_constants(self._epoch) else None
             self.posterior.observe(self._epoch, index, logits, score)
@@ -302,6 +304,8 @@ class AutoCleansing(CrossEntropy):
             if self.posterior.mixture is not None:
                 record["noise_rate"] = self.posterior.mixture.rate
         self._epoch = epoch + 1
+        if self._alone:  # the weights have taken over from the pull, too
+            self.averages = None
         return record
 
     def finish(self, constant_scores: Tensor) -> tuple[Tensor, Tensor, ScoreMixture | None]:

@@ -27,6 +27,7 @@ import math
 import torch
 from torch import Tensor
 
+from acestimator._softmax import log_softmax
 from acestimator.detection import mislabel_log_odds
 from acestimator.mixture import WARM_STEPS, ScoreMixture
 
@@ -71,7 +72,9 @@ class MislabelPosterior:
         self._refits = frozenset(
             range(first, min(self.switch, max_epochs - 1), max(1, round(max_epochs / FIRST_REFITS)))
         )
-        self._refits |= frozenset(range(self.switch, max_epochs - 1, max(1, round(max_epochs / SECOND_REFITS))))
+        second = range(self.switch, max_epochs - 1, max(1, round(max_epochs / SECOND_REFITS)))
+        self._refits |= frozenset(second)
+        self._counted = frozenset((self.switch - 1, *second))  # epochs, from whose visits R is learned
         self.scores = torch.zeros(len(labels), dtype=dtype, device=labels.device)
         self.proba: Tensor | None = None
         self.mixture: ScoreMixture | None = None
@@ -102,17 +105,17 @@ class MislabelPosterior:
         """
         if constant_score is not None:
             self.scores[index] = constant_score
-        # R is of the epoch before, and the first stage has no use for it.
+        # R is of an epoch before, and the first stage has no use for it.
         if self.proba is None or epoch < self.switch - 1:
             return
-        labels, log_p = self.labels[index], torch.log_softmax(logits, dim=1)
-        if self.n_classes <= LARGEST_CONFUSION:
-            self._count(index, labels, log_p, self.proba[index])
+        labels, log_p = self.labels.index_select(0, index), log_softmax(logits)
+        if epoch in self._counted and self.n_classes <= LARGEST_CONFUSION:
+            self._count(index, labels, log_p.exp(), self.proba.index_select(0, index))
         if self.in_second(epoch):
             n_before = epoch - self.switch
             decay = min(DECAY, n_before / (n_before + 1))  # a plain mean of the first few
             odds = mislabel_log_odds(log_p, labels, self._odds_matrix(log_p))
-            self.scores[index] = decay * self.scores[index] + (1.0 - decay) * odds
+            self.scores.index_copy_(0, index, torch.lerp(odds, self.scores.index_select(0, index), decay))
 
     def end_epoch(self, epoch: int) -> None:
         """Refit, where that is due."""
@@ -158,14 +161,16 @@ class MislabelPosterior:
 
     # ------------------------------------------------------------------ which category is mistaken for which
 
-    def _count(self, index: Tensor, labels: Tensor, log_p: Tensor, wrong: Tensor) -> None:
-        """Add a block's wrong labels to the counts, each shared out by the network over the other categories."""
+    def _count(self, index: Tensor, labels: Tensor, p: Tensor, wrong: Tensor) -> None:
+        """Add a block's wrong labels to the counts, each shared out by the network's p (M, K) over the other categories."""
         if self._counts is None:
-            self._counts = torch.zeros(self.n_classes, self.n_classes, dtype=log_p.dtype, device=log_p.device)
-        weight = torch.ones_like(wrong) if self.sample_weight is None else self.sample_weight[index].to(wrong.dtype)
+            self._counts = torch.zeros(self.n_classes, self.n_classes, dtype=p.dtype, device=p.device)
         # (M, K): the true category, given that it is not the label; and the label, given that it is right
-        share = log_p.scatter(1, labels[:, None], -math.inf).softmax(dim=1) * (weight * wrong)[:, None]
-        share.scatter_(1, labels[:, None], (weight * (1.0 - wrong))[:, None])
+        share = p.scatter_(1, labels[:, None], 0.0)
+        share *= (wrong / share.sum(dim=1).clamp(min=torch.finfo(p.dtype).tiny))[:, None]
+        share.scatter_(1, labels[:, None], (1.0 - wrong)[:, None])
+        if self.sample_weight is not None:
+            share *= self.sample_weight.index_select(0, index).to(share.dtype)[:, None]
         self._counts.index_add_(1, labels, share.T)
 
     def _learn_confusion(self) -> None:
