@@ -93,8 +93,6 @@ class AutoCleansingClassifier(NetworkClassifier):
         Its (weighted) mean.
     suggested_labels_ : ndarray of shape (N,)
         The network's label where ``mislabel_proba_`` is above one half, the given one elsewhere.
-    mixture_ : ScoreMixture or None
-        The mixture; None where all scores are equal.
     history_ : list of dict
         One an epoch: epoch, loss, accuracy on the observed labels, lr, alpha_norm (root mean square norm of a row,
         as its last visit left it), noise_rate, seconds.
@@ -149,7 +147,7 @@ class AutoCleansingClassifier(NetworkClassifier):
         "alpha_weight_decay": [Interval(Real, 0, None, closed="left"), None],
         "penalty": [tuple, None],
     }
-    _fitted = (*NetworkClassifier._fitted, "alpha_", "mixture_", "_used")
+    _fitted = (*NetworkClassifier._fitted, "alpha_", "_used")
 
     def __init__(
         self,
@@ -224,9 +222,9 @@ class AutoCleansingClassifier(NetworkClassifier):
             alpha = np.zeros((n_samples, len(self.classes_)), dtype=np.float32)
         else:
             alpha = constants.float().cpu().numpy()
-        proba, self.mixture_ = np.zeros(n_samples), None
+        proba = np.zeros(n_samples)
         if isinstance(objective, AutoCleansing):
-            found, probabilities, self.mixture_ = objective.finish(torch.from_numpy(scores).to(objective.labels.device))
+            found, probabilities = objective.finish(torch.from_numpy(scores).to(objective.labels.device))
             scores, proba = found.cpu().numpy(), probabilities.cpu().numpy()
         self._set_suspects(scores, proba, predicted, samples)
         self.alpha_ = scatter(alpha, samples.used, len(samples.y), 0.0)  # samples of weight 0 have no constants

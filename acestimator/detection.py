@@ -17,6 +17,9 @@ import torch
 from torch import Tensor
 
 Array = Any  # np.ndarray or Tensor, the same in and out
+
+_SHARPNESS = 1.5  # see mislabel_log_odds
+_START_RATE, _EM_STEPS = 0.1, 50
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -106,29 +109,102 @@ def observed_score(alpha: Array, logits: Array, labels: Array) -> Array:
     return partition_gauge(alpha, logits).gather(1, labels.long()[:, None]).squeeze(1)
 
 
-def mislabel_log_odds(log_proba: torch.Tensor, labels: torch.Tensor, odds: torch.Tensor) -> torch.Tensor:
-    r"""Log-odds that each label is wrong, :math:`\ln \sum_{k \ne y} R_{ky} p_k - \ln p_y`.
-
-    By Bayes' rule: :math:`R_{ky} = \pi_{ky} / \pi_{yy}` for a transition matrix :math:`\pi`.
+def mistaken(proba: Tensor, labels: Tensor, relative: Tensor | None) -> Tensor:
+    r"""Probability that the true category is not the label, each counted R times: :math:`\sum_{k \ne y} R_{ky} p_k`.
 
     Parameters
     ----------
-    log_proba : Tensor, shape (N, K)
-        The network's log-probabilities of the true category.
+    proba : Tensor, shape (N, K)
+        p, the network's probabilities of the true category.
     labels : Tensor of int64, shape (N,)
-        Observed labels, 0..K-1.
-    odds : Tensor, shape (K, K) or ()
-        R; a number: the same for all pairs. The diagonal is not looked at.
+        Observed labels y, 0..K-1.
+    relative : Tensor, shape (K, K), or None
+        R, whose diagonal is zero: how often k is labelled y, over the mean of the mistakes. None: one everywhere.
 
     Returns
     -------
     Tensor, shape (N,)
     """
-    at = labels[:, None]
-    others = log_proba.exp().scatter_(1, at, 0.0)
-    others *= odds if odds.ndim == 0 else odds.index_select(1, labels).T
-    wrong = others.sum(dim=1).clamp(min=torch.finfo(others.dtype).tiny)
-    return wrong.log() - log_proba.gather(1, at).squeeze(1)
+    if relative is None:
+        proba = proba.scatter(1, labels[:, None], 0.0)
+    else:
+        proba = proba * relative.index_select(1, labels).T
+    return proba.sum(dim=1)
+
+
+def regularity(relative: Tensor) -> float:
+    r"""How far wrong labels have a pattern: 0 if all mistakes are as frequent, 1 if each category has but one.
+
+    One minus the entropy of what a category is mistaken for, over its largest value, :math:`\ln (K - 1)`; the mean over
+    the categories. Two categories leave no choice, and have none.
+
+    Parameters
+    ----------
+    relative : Tensor, shape (K, K)
+        R, as of :func:`mistaken`.
+
+    Returns
+    -------
+    float
+    """
+    if len(relative) <= 2:
+        return 0.0
+    shares = relative / relative.sum(dim=1, keepdim=True)
+    entropy = torch.special.entr(shares).sum(dim=1).mean()
+    return 1.0 - float(entropy) / math.log(len(relative) - 1)
+
+
+def mislabel_log_odds(right: Tensor, pattern: Tensor, n_classes: int) -> Tensor:
+    r"""Log-odds that labels are wrong, but for the noise rate's own, by predictions averaged over a training.
+
+    By Bayes' rule, where a category is mistaken for the others as often as :math:`\pi_{ky} \propto R_{ky}` says, they are
+    :math:`\ln f + \ln \frac{1 - p_y}{p_y} - \ln (K - 1)`, with the pattern's factor
+    :math:`f = \sum_{k \ne y} R_{ky} p_k / (1 - p_y)`. Here they are
+
+    .. math:: \frac32 \Bigl( \ln f + \ln \frac{1 - p_y}{p_y} - \frac12 \ln (K - 1) \Bigr) ,
+
+    for an average that begins with an untrained network is less sure than the trained one, and a category has some
+    likely mistakes, not one and not K - 1. Both numbers are from experiments, see docs/what-we-tried.md.
+
+    Parameters
+    ----------
+    right : Tensor, shape (N,)
+        :math:`p_y`, above 0 and below 1.
+    pattern : Tensor, shape (N,)
+        f.
+    n_classes : int
+        K.
+
+    Returns
+    -------
+    Tensor, shape (N,)
+    """
+    return _SHARPNESS * (pattern.log() + torch.log1p(-right) - right.log() - 0.5 * math.log(max(n_classes - 1, 1)))
+
+
+def wrong_probability(log_odds: Tensor, weight: Tensor | None = None) -> Tensor:
+    r"""Probability that each label is wrong, :math:`1 / (1 + e^{-s} (1 - \rho) / \rho)`, and with them the rate :math:`\rho`.
+
+    The rate is the (weighted) mean of the probabilities; EM finds the two together.
+
+    Parameters
+    ----------
+    log_odds : Tensor of float64, shape (N,)
+        s, as of labels of which half were wrong.
+    weight : Tensor, shape (N,), optional
+        Weight 2 is a sample twice.
+
+    Returns
+    -------
+    Tensor of float64, shape (N,)
+    """
+    share = None if weight is None else weight / weight.sum()
+    rate = torch.full((), _START_RATE, dtype=log_odds.dtype, device=log_odds.device)
+    proba = log_odds
+    for _ in range(_EM_STEPS):
+        proba = torch.sigmoid(log_odds + torch.logit(rate))
+        rate = (proba.mean() if share is None else proba @ share).clamp(1e-9, 1.0 - 1e-9)
+    return proba
 
 
 def find_mislabeled(alpha: Array, percent: float = 1.0) -> np.ndarray:

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from acestimator._hyperparameters import Penalty, Variant, check_penalty
-from acestimator._softmax import softmax, softmax_gradient
+from acestimator._softmax import log_softmax, softmax, softmax_gradient
 from acestimator.alpha import AlphaTable
 from acestimator.detection import observed_score
 from acestimator.early_learning import PredictionAverages, pull_gradient
-from acestimator.mixture import ScoreMixture
 from acestimator.posterior import MislabelPosterior
 
 Mix = Callable[[nn.Module, Tensor, Tensor], Tensor]
@@ -233,16 +232,17 @@ class AutoCleansing(CrossEntropy):
 
     @property
     def _alone(self) -> bool:
-        """Whether the network is trained without constants and pull: once the posterior's second stage has begun."""
+        """Whether the network is trained without its constants: once the posterior's second stage has begun."""
         return self.posterior is not None and self.posterior.in_second(self._epoch)
 
     def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Closed form at ``logits + alpha[index]``, and the pull; at the logits alone once the weights have taken over."""
+        """Closed form at ``logits + alpha[index]``, or at the logits once the weights have taken over; and the pull."""
         if self._alone:
-            return softmax_gradient(logits, labels)
-        grad, log_proba = self.table.gradient(logits, labels, index)
+            grad, log_proba = softmax_gradient(logits, labels)
+        else:
+            grad, log_proba = self.table.gradient(logits, labels, index)
         if self.averages is not None:
-            proba = softmax(logits)
+            proba = log_proba.exp() if self._alone else softmax(logits)
             grad.add_(pull_gradient(proba, self.averages.doubts(index, proba)), alpha=self.early_learning)
         return grad, log_proba
 
@@ -281,11 +281,13 @@ class AutoCleansing(CrossEntropy):
 
     def observe(self, index: Tensor, logits: Tensor) -> None:
         """Show the samples to the posterior, and average their predictions."""
+        log_proba = log_softmax(logits)
+        proba = log_proba.exp()
         if self.averages is not None:
-            self.averages.visit(index, softmax(logits))
+            self.averages.visit(index, proba)
         if self.posterior is not None:
             score = self.score(index, logits) if self.posterior.wants_constants(self._epoch) else None
-            self.posterior.observe(self._epoch, index, logits, score)
+            self.posterior.observe(self._epoch, index, log_proba, proba, score)
 
     def _total_weight(self, index: Tensor) -> float | Tensor:
         """Of a batch."""
@@ -304,12 +306,10 @@ class AutoCleansing(CrossEntropy):
             if self.posterior.mixture is not None:
                 record["noise_rate"] = self.posterior.mixture.rate
         self._epoch = epoch + 1
-        if self._alone:  # the weights have taken over from the pull, too
-            self.averages = None
         return record
 
-    def finish(self, constant_scores: Tensor) -> tuple[Tensor, Tensor, ScoreMixture | None]:
-        """Scores (N,), probabilities (N,), and the mixture that made them of the scores, after training.
+    def finish(self, constant_scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores (N,) and probabilities (N,), float64, after training.
 
         Parameters
         ----------
@@ -319,4 +319,4 @@ class AutoCleansing(CrossEntropy):
         posterior = self.posterior or MislabelPosterior(
             self.labels, self.n_classes, 0, self.sample_weight, constant_scores.dtype
         )
-        return *posterior.finish(constant_scores, self._epoch), posterior.mixture
+        return posterior.finish(constant_scores, self._epoch)

@@ -17,6 +17,10 @@ the flagged samples, averaged over the visits. The scale c is not that of :math:
 learned from the flagged, whoever is flagged less is flagged less still, until nobody is. The mixture, on
 :math:`1 / (1 + e^{-s})`, sets the level.
 
+**After training** the same rule is read once more, with what all visits of the training say of the label: a network
+that has begun to learn a wrong label knew better before. Here nothing feeds back, and Bayes' rule sets the level
+itself: see :func:`acestimator.detection.mislabel_log_odds` and :func:`acestimator.detection.wrong_probability`.
+
 Legend: N samples, K categories, M samples of a block.
 """
 
@@ -27,17 +31,17 @@ import math
 import torch
 from torch import Tensor
 
-from acestimator._softmax import log_softmax
-from acestimator.detection import mislabel_log_odds
+from acestimator.detection import mislabel_log_odds, mistaken, regularity, wrong_probability
 from acestimator.mixture import WARM_STEPS, ScoreMixture
 
-FIRST_START, SECOND_START = 0.2, 0.4  # of the epochs
+FIRST_START, SECOND_START = 0.3, 0.5  # of the epochs
 FIRST_REFITS, SECOND_REFITS = 12, 20  # evenly spread over all epochs
 DECAY = 0.8  # of the log-odds' average, a visit
 ODDS = 3.0  # c is this times the odds of a wrong label, as the first stage sees them, and at most one
 PRIOR = 10.0  # samples of each category that are mistaken evenly, before any is counted
 LARGEST_CONFUSION = 4096  # categories; for more, all mistakes count alike
-_FINAL_STEPS = 12  # of EM, after training
+_FINAL_STEPS = 12  # of EM, after a training that never came to the second stage
+_DOUBT = 1e-6  # least probability, on average, that a label is wrong, and that it is right
 
 
 class MislabelPosterior:
@@ -72,16 +76,17 @@ class MislabelPosterior:
         self._refits = frozenset(
             range(first, min(self.switch, max_epochs - 1), max(1, round(max_epochs / FIRST_REFITS)))
         )
-        second = range(self.switch, max_epochs - 1, max(1, round(max_epochs / SECOND_REFITS)))
-        self._refits |= frozenset(second)
-        self._counted = frozenset((self.switch - 1, *second))  # epochs, from whose visits R is learned
+        self._refits |= frozenset(range(self.switch, max_epochs - 1, max(1, round(max_epochs / SECOND_REFITS))))
         self.scores = torch.zeros(len(labels), dtype=dtype, device=labels.device)
         self.proba: Tensor | None = None
         self.mixture: ScoreMixture | None = None
         self._of_second = False  # whether the mixture is one of the second stage's scores
         self._scale = 1.0  # c
         self._counts: Tensor | None = None  # (K, K), of true category and label, in the epoch that runs
-        self._relative: Tensor | None = None  # R (K, K); None: c everywhere
+        self._relative: Tensor | None = None  # R (K, K); None: one everywhere
+        self._learned = 0  # the first epoch with an R
+        # (N,) means over the visits: of p_y over all, and of the sums of p_k and R_ky p_k over those with an R
+        self._right, self._others, self._mistaken = torch.zeros(3, len(labels), dtype=dtype, device=labels.device)
 
     def in_second(self, epoch: int) -> bool:
         """Whether epoch ``epoch`` (from 0) is of the second stage, for which there has to be a mixture of the first."""
@@ -91,7 +96,9 @@ class MislabelPosterior:
         """Whether :meth:`observe` will look at the constants in this epoch."""
         return not self.in_second(epoch) and epoch in self._refits
 
-    def observe(self, epoch: int, index: Tensor, logits: Tensor, constant_score: Tensor | None) -> None:
+    def observe(
+        self, epoch: int, index: Tensor, log_proba: Tensor, proba: Tensor, constant_score: Tensor | None
+    ) -> None:
         """See samples (M,) at their visit.
 
         Parameters
@@ -99,26 +106,36 @@ class MislabelPosterior:
         epoch : int
             From 0.
         index : Tensor of int64, shape (M,)
-        logits : Tensor, shape (M, K)
+        log_proba, proba : Tensor, shape (M, K)
+            The network's.
         constant_score : Tensor, shape (M,), or None
             Where :meth:`wants_constants`: the observed labels' constants in the partition gauge.
         """
         if constant_score is not None:
             self.scores[index] = constant_score
-        # R is of an epoch before, and the first stage has no use for it.
-        if self.proba is None or epoch < self.switch - 1:
+        labels = self.labels.index_select(0, index)
+        at = labels[:, None]
+        right = proba.gather(1, at).squeeze(1)
+        _average(self._right, index, right, _before(epoch))
+        if self.proba is None:
             return
-        labels, log_p = self.labels.index_select(0, index), log_softmax(logits)
-        if epoch in self._counted and self.n_classes <= LARGEST_CONFUSION:
-            self._count(index, labels, log_p.exp(), self.proba.index_select(0, index))
-        if self.in_second(epoch):
-            n_before = epoch - self.switch
-            decay = min(DECAY, n_before / (n_before + 1))  # a plain mean of the first few
-            odds = mislabel_log_odds(log_p, labels, self._odds_matrix(log_p))
-            self.scores.index_copy_(0, index, torch.lerp(odds, self.scores.index_select(0, index), decay))
+        if self._relative is not None or self.in_second(epoch):
+            wrong = mistaken(proba, labels, self._relative)
+            share = _before(epoch - self._learned)
+            _average(self._others, index, 1.0 - right, share)
+            _average(self._mistaken, index, wrong, share)
+            if self.in_second(epoch):
+                tiny = torch.finfo(wrong.dtype).tiny
+                log_odds = (self._scale * wrong).clamp_(min=tiny).log_() - log_proba.gather(1, at).squeeze(1)
+                _average(self.scores, index, log_odds, min(DECAY, _before(epoch - self.switch)))
+        learns = epoch in self._refits or epoch == self.switch - 1
+        if learns and self.n_classes <= LARGEST_CONFUSION:
+            self._count(index, labels, proba, self.proba.index_select(0, index))
 
     def end_epoch(self, epoch: int) -> None:
         """Refit, where that is due."""
+        if self._relative is None:
+            self._learned = epoch + 1
         self._learn_confusion()
         if epoch in self._refits:
             second = self.in_second(epoch)
@@ -128,19 +145,28 @@ class MislabelPosterior:
                 self._scale = min(1.0, ODDS * rate / (1.0 - rate))
 
     def finish(self, constant_scores: Tensor, trained_epochs: int) -> tuple[Tensor, Tensor]:
-        """Scores and probabilities (N,), float64, after training; the scores as the mixture sees them.
+        """Scores and probabilities (N,), float64, after training.
 
         Parameters
         ----------
         constant_scores : Tensor, shape (N,)
             The observed labels' constants in the partition gauge: the scores where the second stage was never reached.
         trained_epochs : int
+
+        Returns
+        -------
+        scores, proba : Tensor, shape (N,)
+            The scores from 0 to 1, log-odds as of labels of which half are wrong, if they are no constants.
         """
-        second = self.in_second(trained_epochs - 1)
-        if not second:
-            self.scores = constant_scores
-        self._refit(second, _FINAL_STEPS)
-        scores = self._seen(second).double()
+        if self.in_second(trained_epochs - 1):
+            right, others, wrong = (mean.double() for mean in (self._right, self._others, self._mistaken))
+            right, pattern = right.clamp(_DOUBT, 1.0 - _DOUBT), (wrong + _DOUBT) / (others + _DOUBT)
+            if self._relative is not None:  # wrong labels without a pattern may be any
+                pattern = 1.0 + regularity(self._relative) * (pattern - 1.0)
+            log_odds = mislabel_log_odds(right, pattern, self.n_classes)
+            return torch.sigmoid(log_odds), wrong_probability(log_odds, self.sample_weight)
+        self.scores = scores = constant_scores.double()
+        self._refit(False, _FINAL_STEPS)
         return scores, torch.zeros_like(scores) if self.mixture is None else self.mixture.posterior(scores)
 
     def _seen(self, second: bool) -> Tensor:
@@ -166,7 +192,7 @@ class MislabelPosterior:
         if self._counts is None:
             self._counts = torch.zeros(self.n_classes, self.n_classes, dtype=p.dtype, device=p.device)
         # (M, K): the true category, given that it is not the label; and the label, given that it is right
-        share = p.scatter_(1, labels[:, None], 0.0)
+        share = p.scatter(1, labels[:, None], 0.0)
         share *= (wrong / share.sum(dim=1).clamp(min=torch.finfo(p.dtype).tiny))[:, None]
         share.scatter_(1, labels[:, None], (1.0 - wrong)[:, None])
         if self.sample_weight is not None:
@@ -186,8 +212,12 @@ class MislabelPosterior:
         mean = pi.sum() / (self.n_classes * (self.n_classes - 1))
         self._relative = pi / mean if mean > 0 else None
 
-    def _odds_matrix(self, like: Tensor) -> Tensor:
-        """R (K, K), or the number c."""
-        if self._relative is None:
-            return torch.full((), self._scale, dtype=like.dtype, device=like.device)
-        return self._relative * self._scale
+
+def _before(n_visits: int) -> float:
+    """Share of those visits, none of them yet included, in the plain mean with one more."""
+    return n_visits / (n_visits + 1)
+
+
+def _average(means: Tensor, index: Tensor, seen: Tensor, share: float) -> None:
+    """Move the means (N,) of the samples (M,) to what is seen of them (M,), but for a share."""
+    means.index_copy_(0, index, torch.lerp(seen, means.index_select(0, index), share))

@@ -112,7 +112,7 @@ class Trimmed(Method):
         percent = self.percent
         if percent is None:
             constants = objective.score(torch.arange(n_samples, device=labels.device), outcome.logits)
-            _, proba, _ = objective.finish(constants)
+            _, proba = objective.finish(constants)
             percent = 100.0 * float(proba.mean())
         alpha = objective.table.dense().cpu().numpy()
         listed = torch.from_numpy(find_mislabeled(alpha, 100.0)).to(labels.device)
