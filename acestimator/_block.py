@@ -22,7 +22,7 @@ class Steps:
     """
 
     def __init__(self, index: Tensor, sizes: list[int]) -> None:
-        self._index, self._sizes = index, sizes  # the memory must not be given to others
+        self._index, self.sizes = index, sizes  # the memory must not be given to others
         stride = index.element_size() * index.stride(0)
         starts = itertools.accumulate(sizes[:-1], initial=0)
         self._at = {index.data_ptr() + start * stride: step for step, start in enumerate(starts)}
@@ -30,7 +30,7 @@ class Steps:
     def number(self, index: Tensor) -> int:
         """Which of them has these samples (B,), a part of the ``index`` that it was made with."""
         step = self._at.get(index.data_ptr())
-        if step is None or index.shape[0] != self._sizes[step]:
+        if step is None or index.shape[0] != self.sizes[step]:
             raise _unexpected()
         return step
 
@@ -65,16 +65,16 @@ class Block:
     def __post_init__(self) -> None:
         self._parts = torch.split(self.alpha, self.sizes)
         self._places = [None] * len(self.sizes) if self.place is None else torch.split(self.place, self.sizes)
-        self._steps = Steps(self.index, self.sizes)
+        self.steps = Steps(self.index, self.sizes)
 
     def show(self, index: Tensor) -> Tensor:
         """(B, K) constants of a step."""
-        step = self._steps.number(index)
+        step = self.steps.number(index)
         return self.layout.show(self._parts[step], self._places[step])
 
     def step(self, index: Tensor, grad: Tensor, lr: float | None) -> None:
         """Take the gradient (B, K) of the next step."""
-        step = self._steps.number(index)
+        step = self.steps.number(index)
         if step != len(self.grads):
             raise _unexpected()
         if grad.shape != (self.sizes[step], self.layout.n_classes):

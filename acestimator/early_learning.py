@@ -16,6 +16,7 @@ from torch import Tensor
 from acestimator._block import Steps
 
 DECAY = 0.7  # share that an average keeps at a visit, the authors'
+EVERY = 4  # steps, on the first of which a rare pull acts with the strength of all
 _LARGEST = 1.0 - 1e-4  # entry of an average: the regulariser has no bound where a prediction equals a certain one
 
 
@@ -37,11 +38,11 @@ class PredictionAverages:
         self.values = torch.zeros(n_samples, n_classes, dtype=dtype, device=device)
         self._open: tuple[Steps, tuple[Tensor, ...]] | None = None
 
-    def open(self, index: Tensor, sizes: list[int]) -> None:
+    def open(self, index: Tensor, steps: Steps) -> None:
         """Gather the averages of the samples (M,) of the coming steps, which ask for them by parts of ``index``."""
         past = self.values.index_select(0, index)
         kept = torch.rsub(past, 1.0, alpha=DECAY)  # (M, K) one minus the part that a visit leaves of an average
-        self._open = Steps(index, sizes), torch.split(kept, sizes)
+        self._open = steps, torch.split(kept, steps.sizes)
 
     def doubts(self, index: Tensor, probability: Tensor) -> Tensor:
         """One minus the averages (B, K) of a step's samples after a visit that predicts ``probability`` (B, K). Pure."""
@@ -49,26 +50,34 @@ class PredictionAverages:
         steps, kept = self._open
         return torch.sub(kept[steps.number(index)], probability, alpha=1.0 - DECAY)
 
+    def is_due(self, index: Tensor, epoch: int) -> bool:
+        """Whether a step on the samples (B,) is one of those on which a rare pull acts, one in ``EVERY``."""
+        assert self._open is not None
+        return (self._open[0].number(index) + epoch) % EVERY == 0
+
     def visit(self, index: Tensor, probability: Tensor) -> None:
         """Move the averages of these samples."""
         past = self.values.index_select(0, index)
         self.values.index_copy_(0, index, torch.lerp(probability.clamp(max=_LARGEST), past, DECAY))
 
 
-def pull_gradient(probability: Tensor, doubts: Tensor) -> Tensor:
-    r"""Gradient of :math:`\ln(1 - \langle t, p \rangle)` in the logits, the average t not differentiated.
+def add_pull_(grad: Tensor, probability: Tensor, doubts: Tensor, strength: float) -> Tensor:
+    r"""Add to a gradient, in place, that of :math:`\lambda \ln(1 - \langle t, p \rangle)` in the logits.
 
-    It is :math:`q - p`, with q in proportion to :math:`p (1 - t)`: no entry is larger than one.
+    It is :math:`\lambda (q - p)`, with q in proportion to :math:`p (1 - t)`; the average t is not differentiated.
 
     Parameters
     ----------
+    grad : Tensor, shape (B, K)
     probability, doubts : Tensor, shape (B, K)
         p, and 1 - t, positive.
+    strength : float
+        :math:`\lambda`; no entry of what is added is larger.
 
     Returns
     -------
     Tensor, shape (B, K)
-        Each row sums to zero.
+        ``grad``.
     """
     q = probability * doubts
-    return q.div_(q.sum(dim=1, keepdim=True)).sub_(probability)
+    return grad.addcdiv_(q, q.sum(dim=1, keepdim=True), value=strength).sub_(probability, alpha=strength)

@@ -14,7 +14,7 @@ from acestimator._hyperparameters import Penalty, Variant, check_penalty
 from acestimator._softmax import log_softmax, softmax, softmax_gradient
 from acestimator.alpha import AlphaTable
 from acestimator.detection import observed_score
-from acestimator.early_learning import PredictionAverages, pull_gradient
+from acestimator.early_learning import EVERY, PredictionAverages, add_pull_
 from acestimator.posterior import MislabelPosterior
 
 Mix = Callable[[nn.Module, Tensor, Tensor], Tensor]
@@ -241,9 +241,10 @@ class AutoCleansing(CrossEntropy):
             grad, log_proba = softmax_gradient(logits, labels)
         else:
             grad, log_proba = self.table.gradient(logits, labels, index)
-        if self.averages is not None:
-            proba = log_proba.exp() if self._alone else softmax(logits)
-            grad.add_(pull_gradient(proba, self.averages.doubts(index, proba)), alpha=self.early_learning)
+        if self.averages is not None and (not self._alone or self.averages.is_due(index, self._epoch)):
+            proba = softmax(logits)
+            strength = self.early_learning * (EVERY if self._alone else 1)
+            add_pull_(grad, proba, self.averages.doubts(index, proba), strength)
         return grad, log_proba
 
     def open(self, index: Tensor, sizes: list[int], lr_scales: list[float]) -> None:
@@ -251,7 +252,7 @@ class AutoCleansing(CrossEntropy):
         # The loop's own index needs none of the checks of table.open(): on a small table they take as long as the rest.
         self.table._rows.open(index, index, sizes, [self.lr * lr_scale for lr_scale in lr_scales])
         if self.averages is not None:
-            self.averages.open(index, sizes)
+            self.averages.open(index, self.table._rows.block.steps)
 
     def close(self, index: Tensor, grads: list[Tensor], logits: Tensor) -> None:
         """Move the rows, and write them back."""
