@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from acestimator._block import Block
+from acestimator._block import Block, Steps
 from acestimator._hyperparameters import Hyperparameters
 from acestimator._layout import OfLabel, Sparse, Wide
 from acestimator._motion import Drift, Linear, Motion, Proximal, Rows
@@ -130,7 +130,7 @@ class LazyRows:
             self._scatter(at, look.rows, look.place, self._now(), _STEP)
         self._looked = None
 
-    def open(self, at: Tensor, index: Tensor, sizes: list[int], rates: list[float]) -> None:
+    def open(self, at: Tensor, index: Tensor, sizes: list[int], rates: list[float]) -> Steps:
         """Gather the rows ``at`` (M,), all different, of the coming steps, which ask for them by parts of ``index``."""
         lines = [(rate, *line) for rate, line in zip(rates, self.motion.course(rates), strict=True)]
         if self._steps[0] != sizes:  # an epoch is like the one before
@@ -146,6 +146,7 @@ class LazyRows:
         place, columns = self._places(at), table[:, :2]
         self.block = Block(self.layout, index, sizes, rates, at, rows, drift, alpha, place, columns)
         self._looked = None
+        return self.block.steps
 
     def announced(self) -> Tensor:
         """(M, K) constants of the rows that are open."""

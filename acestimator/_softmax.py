@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-
 _SHORT = 16  # numbers in the widest vector register of a CPU
 
 

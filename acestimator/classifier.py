@@ -30,10 +30,10 @@ class AutoCleansingClassifier(NetworkClassifier):
     logits: :math:`c_n = m(x_n) + \alpha_n`. The constants absorb what is wrong with a sample's label; they are dropped
     to predict, and read to find the suspects. One fit, no clean labels, no threshold, no known noise rate.
 
-    By default each sample's part in the network's loss is weighted by the probability that its label is right. The
-    probability is read off the constants at first; from 40 % of the epochs on it is read off the network's own
-    predictions, and the network is trained without the constants (:mod:`acestimator.posterior`). Throughout, and under
-    the same weights, each prediction is pulled towards the average of its sample's own past ones
+    By default, from 30 % of the epochs on, each sample's part in the network's loss is weighted by the probability that
+    its label is right. The probability is read off the constants at first; from half of the epochs on it is read off
+    the network's own predictions, and the network is trained without the constants (:mod:`acestimator.posterior`).
+    Throughout, and under the same weights, each prediction is pulled towards the average of its sample's own past ones
     (:mod:`acestimator.early_learning`).
 
     Parameters
@@ -83,12 +83,13 @@ class AutoCleansingClassifier(NetworkClassifier):
     alpha_ : ndarray of float32, shape (N, K)
         The constants, in the partition gauge: entry k is what they add to the log-probability of category k.
     mislabel_scores_ : ndarray of shape (N,)
-        Higher is more suspicious. From 0 to 1: :math:`1 / (1 + e^{-s})` of the log-odds s that the label is wrong, by
-        the network and by how its categories are mistaken for each other (:mod:`acestimator.posterior`); the surest,
-        of s above 37, are 1 alike. With ``alpha_lr="paper"``, and in a training of one epoch, which never comes to the
-        second stage, the constant of the observed label, in nats.
+        Higher is more suspicious. From 0 to 1: :math:`1 / (1 + e^{-s})` of the log-odds s that the label is wrong, were
+        half of all labels; by the network's predictions at all visits, and by how categories are mistaken for each
+        other (:func:`acestimator.detection.mislabel_log_odds`). With ``alpha_lr="paper"``, and in a training of one
+        epoch, which never comes to the second stage, the constant of the observed label, in nats.
     mislabel_proba_ : ndarray of shape (N,)
-        Probability that each label is wrong: posterior of a two-component mixture on the scores.
+        Probability that each label is wrong: the same at the estimated noise rate, by Bayes' rule; where the scores are
+        constants, the posterior of a mixture of two normal distributions.
     noise_rate_ : float
         Its (weighted) mean.
     suggested_labels_ : ndarray of shape (N,)
@@ -111,7 +112,7 @@ class AutoCleansingClassifier(NetworkClassifier):
 
     Notes
     -----
-    Sample weights scale a sample's part in the network's loss, in the input statistics and in the mixture; its
+    Sample weights scale a sample's part in the network's loss, in the input statistics and in the noise rate; its
     own constants always move at full rate. Weight 2 is the sample twice and weight 0 its absence: to rounding, for
     "mlp" and where both the samples and their weights sum up to no more than one batch; in expectation over the
     batches beyond that.

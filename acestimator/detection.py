@@ -126,10 +126,8 @@ def mistaken(proba: Tensor, labels: Tensor, relative: Tensor | None) -> Tensor:
     Tensor, shape (N,)
     """
     if relative is None:
-        proba = proba.scatter(1, labels[:, None], 0.0)
-    else:
-        proba = proba * relative.index_select(1, labels).T
-    return proba.sum(dim=1)
+        return proba.scatter(1, labels[:, None], 0.0).sum(dim=1)
+    return (proba * relative.index_select(1, labels).T).sum(dim=1)
 
 
 def regularity(relative: Tensor) -> float:
@@ -157,8 +155,8 @@ def regularity(relative: Tensor) -> float:
 def mislabel_log_odds(right: Tensor, pattern: Tensor, n_classes: int) -> Tensor:
     r"""Log-odds that labels are wrong, but for the noise rate's own, by predictions averaged over a training.
 
-    By Bayes' rule, where a category is mistaken for the others as often as :math:`\pi_{ky} \propto R_{ky}` says, they are
-    :math:`\ln f + \ln \frac{1 - p_y}{p_y} - \ln (K - 1)`, with the pattern's factor
+    By Bayes' rule, where a category is mistaken for the others as often as :math:`\pi_{ky} \propto R_{ky}` says, they
+    are :math:`\ln f + \ln \frac{1 - p_y}{p_y} - \ln (K - 1)`, with the pattern's factor
     :math:`f = \sum_{k \ne y} R_{ky} p_k / (1 - p_y)`. Here they are
 
     .. math:: \frac32 \Bigl( \ln f + \ln \frac{1 - p_y}{p_y} - \frac12 \ln (K - 1) \Bigr) ,
@@ -183,9 +181,9 @@ def mislabel_log_odds(right: Tensor, pattern: Tensor, n_classes: int) -> Tensor:
 
 
 def wrong_probability(log_odds: Tensor, weight: Tensor | None = None) -> Tensor:
-    r"""Probability that each label is wrong, :math:`1 / (1 + e^{-s} (1 - \rho) / \rho)`, and with them the rate :math:`\rho`.
+    r"""Probability that each label is wrong, :math:`1 / (1 + e^{-s} (1 - \rho) / \rho)`.
 
-    The rate is the (weighted) mean of the probabilities; EM finds the two together.
+    The noise rate :math:`\rho` is the (weighted) mean of the probabilities; EM finds the two together.
 
     Parameters
     ----------

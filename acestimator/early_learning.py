@@ -45,15 +45,15 @@ class PredictionAverages:
         self._open = steps, torch.split(kept, steps.sizes)
 
     def doubts(self, index: Tensor, probability: Tensor) -> Tensor:
-        """One minus the averages (B, K) of a step's samples after a visit that predicts ``probability`` (B, K). Pure."""
+        """One minus the averages (B, K) of a step's samples after a visit that predicts ``probability`` (B, K)."""
         assert self._open is not None
         steps, kept = self._open
         return torch.sub(kept[steps.number(index)], probability, alpha=1.0 - DECAY)
 
-    def is_due(self, index: Tensor, epoch: int) -> bool:
-        """Whether a step on the samples (B,) is one of those on which a rare pull acts, one in ``EVERY``."""
+    def step(self, index: Tensor) -> int:
+        """Which of the coming steps takes the samples (B,), from 0."""
         assert self._open is not None
-        return (self._open[0].number(index) + epoch) % EVERY == 0
+        return self._open[0].number(index)
 
     def visit(self, index: Tensor, probability: Tensor) -> None:
         """Move the averages of these samples."""

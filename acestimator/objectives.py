@@ -228,7 +228,7 @@ class AutoCleansing(CrossEntropy):
         if self.early_learning:
             self.averages = PredictionAverages(len(labels), n_classes, dtype, labels.device)
         self._log_proba: Tensor | None = None
-        self._epoch = 0
+        self._epoch = self._steps_before = 0  # the epoch that runs, and its steps in the blocks before this one
 
     @property
     def _alone(self) -> bool:
@@ -241,18 +241,23 @@ class AutoCleansing(CrossEntropy):
             grad, log_proba = softmax_gradient(logits, labels)
         else:
             grad, log_proba = self.table.gradient(logits, labels, index)
-        if self.averages is not None and (not self._alone or self.averages.is_due(index, self._epoch)):
+        if self.averages is not None and self._pulls(self.averages.step(index)):
             proba = softmax(logits)
             strength = self.early_learning * (EVERY if self._alone else 1)
             add_pull_(grad, proba, self.averages.doubts(index, proba), strength)
         return grad, log_proba
 
+    def _pulls(self, step: int) -> bool:
+        """Whether the pull acts on a step of the block: in the first stage on all, in the second on one in ``EVERY``."""
+        # The epoch is added so that no place in it is left out for good.
+        return not self._alone or (self._steps_before + step + self._epoch) % EVERY == 0
+
     def open(self, index: Tensor, sizes: list[int], lr_scales: list[float]) -> None:
         """Gather what the steps need of these samples."""
         # The loop's own index needs none of the checks of table.open(): on a small table they take as long as the rest.
-        self.table._rows.open(index, index, sizes, [self.lr * lr_scale for lr_scale in lr_scales])
+        steps = self.table._rows.open(index, index, sizes, [self.lr * lr_scale for lr_scale in lr_scales])
         if self.averages is not None:
-            self.averages.open(index, self.table._rows.block.steps)
+            self.averages.open(index, steps)
 
     def close(self, index: Tensor, grads: list[Tensor], logits: Tensor) -> None:
         """Move the rows, and write them back."""
@@ -267,6 +272,7 @@ class AutoCleansing(CrossEntropy):
             for part, step in zip(torch.split(grad, sizes), torch.split(index, sizes), strict=True):
                 part /= self._total_weight(step)
         self.table._rows.close(grad)
+        self._steps_before += len(grads)
 
     def losses(self, records: Tensor, labels: Tensor) -> Tensor:
         """Minus the log-probability of the observed label, with the constants."""
@@ -306,7 +312,7 @@ class AutoCleansing(CrossEntropy):
             self.posterior.end_epoch(epoch)
             if self.posterior.mixture is not None:
                 record["noise_rate"] = self.posterior.mixture.rate
-        self._epoch = epoch + 1
+        self._epoch, self._steps_before = epoch + 1, 0
         return record
 
     def finish(self, constant_scores: Tensor) -> tuple[Tensor, Tensor]:

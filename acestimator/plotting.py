@@ -8,10 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
-import torch
 from sklearn.utils.validation import check_is_fitted
-
-from acestimator.mixture import ScoreMixture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -181,13 +178,13 @@ class SuspectsDisplay:
 
 
 class ScoreHistogramDisplay:
-    """Histogram of the mislabel scores, with the mixture's two components.
+    """Histogram of the mislabel scores, and how many right and wrong labels are expected in each bin.
 
     Parameters
     ----------
     scores : ndarray of shape (N,)
-        On whatever scale the mixture was fitted on; by default from 0 to 1.
-    mixture : ScoreMixture or None
+    proba : ndarray of shape (N,)
+        Probability that each label is wrong.
 
     Attributes
     ----------
@@ -195,8 +192,8 @@ class ScoreHistogramDisplay:
     ax_ : matplotlib.axes.Axes
     """
 
-    def __init__(self, scores: np.ndarray, mixture: ScoreMixture | None) -> None:
-        self.scores, self.mixture = scores, mixture
+    def __init__(self, scores: np.ndarray, proba: np.ndarray) -> None:
+        self.scores, self.proba = scores, proba
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Axes | None = None, bins: int = 60) -> Self:
@@ -216,7 +213,7 @@ class ScoreHistogramDisplay:
             Drawn.
         """
         check_is_fitted(estimator)
-        return cls(estimator.mislabel_scores_, estimator.mixture_).plot(ax=ax, bins=bins)
+        return cls(estimator.mislabel_scores_, estimator.mislabel_proba_).plot(ax=ax, bins=bins)
 
     def plot(self, *, ax: Axes | None = None, bins: int = 60) -> Self:
         """Draw; parameters as in :meth:`from_estimator`.
@@ -227,23 +224,13 @@ class ScoreHistogramDisplay:
             Itself.
         """
         self.figure_, self.ax_ = _figure_of(ax)
-        low = float(self.scores.min())
-        if self.mixture is not None:  # scores begin at about zero, in the middle of the clean component
-            low = min(low, self.mixture.clean_mean - 3.0 * self.mixture.clean_var**0.5)
-        counts, edges, _ = self.ax_.hist(
-            self.scores, bins=bins, range=(low, float(self.scores.max())), color="0.8", label="samples"
-        )
-        if self.mixture is not None:
-            # Expected counts by the midpoint rule on a finer grid: the clean component may be narrower than a bin.
-            fine = 64
-            points = np.linspace(edges[0], edges[-1], bins * fine + 1)
-            midpoints = torch.from_numpy(0.5 * (points[:-1] + points[1:]))
-            parts = (("label right", _CLEAN), ("label wrong", _WRONG))
-            for density, (name, color) in zip(self.mixture.density(midpoints), parts, strict=True):
-                expected = density.numpy().reshape(bins, fine).mean(axis=1) * np.diff(edges) * len(self.scores)
+        counts, edges, _ = self.ax_.hist(self.scores, bins=bins, color="0.8", label="samples")
+        if self.proba.any():
+            for name, color, part in (("label right", _CLEAN, 1.0 - self.proba), ("label wrong", _WRONG, self.proba)):
+                expected, _ = np.histogram(self.scores, bins=edges, weights=part)
                 self.ax_.stairs(expected, edges, color=color, linewidth=1.5, label=name)
-            self.ax_.set_title(f"estimated noise rate {100 * self.mixture.rate:.1f} %", fontsize=10)
-        # Counts span orders of magnitude; a component's tails below half a sample are of no interest.
+            self.ax_.set_title(f"estimated share of wrong labels {100 * self.proba.mean():.1f} %", fontsize=10)
+        # Counts span orders of magnitude; less than half an expected sample is of no interest.
         self.ax_.set_yscale("log")
         self.ax_.set_ylim(0.5, 2.0 * max(float(np.max(counts)), 1.0))
         self.ax_.set(xlabel="mislabel score", ylabel="samples")

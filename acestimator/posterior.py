@@ -188,7 +188,7 @@ class MislabelPosterior:
     # ------------------------------------------------------------------ which category is mistaken for which
 
     def _count(self, index: Tensor, labels: Tensor, p: Tensor, wrong: Tensor) -> None:
-        """Add a block's wrong labels to the counts, each shared out by the network's p (M, K) over the other categories."""
+        """Add a block's wrong labels to the counts, each shared out by p (M, K) over the other categories."""
         if self._counts is None:
             self._counts = torch.zeros(self.n_classes, self.n_classes, dtype=p.dtype, device=p.device)
         # (M, K): the true category, given that it is not the label; and the label, given that it is right

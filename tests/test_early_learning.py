@@ -8,11 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from acestimator.early_learning import DECAY, PredictionAverages, pull_gradient
+from acestimator._block import Steps
+from acestimator.early_learning import DECAY, EVERY, PredictionAverages, add_pull_
 from acestimator.objectives import AutoCleansing
 from acestimator.peers.memory import EarlyLearning
 
 N, K = 12, 4
+
+
+def pull(probability, average, strength):
+    """What is added to a gradient."""
+    return add_pull_(torch.zeros_like(probability), probability, 1.0 - average, strength)
 
 
 def problem(seed, spread=2.0, dtype=torch.float64):
@@ -29,9 +35,12 @@ def test_the_gradient_is_autograds_and_sums_to_zero(seed, spread, strength):
     logits.requires_grad_()
     probability = torch.softmax(logits, dim=1)
     (strength * torch.log1p(-(average * probability).sum(dim=1)).sum()).backward()
-    found = pull_gradient(probability.detach(), average, strength)
+    found = pull(probability.detach(), average, strength)
     assert_close(found, logits.grad, rtol=1e-8, atol=1e-10)
     assert_close(found.sum(dim=1), torch.zeros(N, dtype=torch.float64), rtol=0, atol=1e-10 * strength)
+    assert found.abs().max() <= strength
+    grad = torch.ones_like(found)
+    assert_close(add_pull_(grad, probability.detach(), 1.0 - average, strength), 1.0 + found)
 
 
 @given(st.integers(0, 10_000))
@@ -41,7 +50,7 @@ def test_a_descent_step_raises_the_agreement_with_the_average(seed):
     def agreement(m):
         return (average * torch.softmax(m, dim=1)).sum(dim=1)
 
-    moved = logits - 1e-4 * pull_gradient(torch.softmax(logits, dim=1), average, 1.0)
+    moved = logits - 1e-4 * pull(torch.softmax(logits, dim=1), average, 1.0)
     assert (agreement(moved) >= agreement(logits) - 1e-12).all()
 
 
@@ -49,8 +58,8 @@ def test_predictions_that_are_even_or_without_a_past_are_not_pulled():
     logits, average = problem(0)
     probability = torch.softmax(logits, dim=1)
     zero = torch.zeros_like(logits)
-    assert_close(pull_gradient(probability, zero, 2.0), zero, rtol=0, atol=0)
-    assert_close(pull_gradient(probability, torch.full_like(average, 1.0 / K), 2.0), zero, rtol=0, atol=1e-15)
+    assert_close(pull(probability, zero, 2.0), zero, rtol=0, atol=1e-15)
+    assert_close(pull(probability, torch.full_like(average, 1.0 / K), 2.0), zero, rtol=0, atol=1e-15)
 
 
 @given(st.integers(0, 10_000))
@@ -63,7 +72,9 @@ def test_where_nothing_is_clamped_it_is_the_term_of_elr(seed):
         objective.bind(labels, K, steps_per_epoch=1, max_epochs=10, dtype=torch.float64)
         objective.open(index, [N], [0.0])
         objective.grad(logits, labels, index)
+        objective.close(index, [torch.zeros_like(logits)], logits)
         objective.observe(index, logits)
+        objective.open(index, [N], [0.0])
     assert_close(ours.averages.values, theirs.target)
     assert_close(ours.grad(logits.flip(1), labels, index)[0], theirs.grad(logits.flip(1), labels, index)[0])
 
@@ -75,12 +86,16 @@ def test_certain_predictions_leave_it_finite(dtype):
     index = torch.arange(N)
     certain = torch.zeros(N, K, dtype=dtype)
     certain[:, 1] = 1.0
+
+    def gradient(probability):
+        averages.open(index, Steps(index, [N]))
+        return add_pull_(torch.zeros_like(probability), probability, averages.doubts(index, probability), 2.0)
+
     for _ in range(200):
-        gradient = pull_gradient(certain, averages.moved(index, certain), 2.0)
-        assert_close(gradient, torch.zeros_like(certain), rtol=0, atol=1e-3)
+        assert_close(gradient(certain), torch.zeros_like(certain), rtol=0, atol=1e-3)
         averages.visit(index, certain)
     assert (averages.values.sum(dim=1) < 1.0).all()
-    assert torch.isfinite(pull_gradient(certain.flip(1), averages.moved(index, certain.flip(1)), 2.0)).all()
+    assert torch.isfinite(gradient(certain.flip(1))).all()
 
 
 def test_averages_are_of_the_samples_visited_and_forget_at_the_stated_rate():
@@ -88,10 +103,41 @@ def test_averages_are_of_the_samples_visited_and_forget_at_the_stated_rate():
     probability = torch.softmax(problem(3)[0], dim=1)
     index = torch.tensor([7, 2, 5])
     for _ in range(3):
+        averages.open(index, Steps(index, [2, 1]))
+        doubts = [averages.doubts(part, probability[part]) for part in torch.split(index, [2, 1])]
         averages.visit(index, probability[index])
+        assert_close(torch.cat(doubts), 1.0 - averages.values[index])  # a step sees them as its visit will leave them
     expected = torch.zeros(N, K, dtype=torch.float64)
     expected[index] = (1.0 - DECAY**3) * probability[index]
     assert_close(averages.values, expected)
+
+
+def test_in_the_second_stage_the_pull_is_rare_and_as_strong():
+    """One step in EVERY has EVERY times the pull; over as many epochs, each place in the epoch once."""
+    sizes = [2] * (N // 2)
+    index, labels = torch.arange(N), torch.arange(N) % K
+    tables = []
+    for strength in (0.0, 2.0):
+        objective = AutoCleansing(variant="AC1", lr=0.3, early_learning=strength)
+        objective.bind(labels, K, steps_per_epoch=len(sizes), max_epochs=20, dtype=torch.float64)
+        objective.posterior.proba = torch.zeros(N, dtype=torch.float64)  # as if there had been a mixture
+        grads = []
+        for epoch in range(objective.posterior.switch, objective.posterior.switch + EVERY):
+            objective._epoch, objective._steps_before = epoch, 0
+            if objective.averages is not None:
+                objective.averages.values[:] = problem(1)[1]
+            objective.open(index, sizes, [0.0] * len(sizes))
+            logits = problem(0)[0]
+            steps = [objective.grad(logits[part], labels[part], part)[0] for part in torch.split(index, sizes)]
+            objective.close(index, steps, logits)
+            grads.append(torch.cat(steps))
+        tables.append(torch.stack(grads))  # (EVERY, N, K)
+    added = tables[1] - tables[0]
+    acted = added.abs().amax(dim=2) > 1e-9  # (EVERY, N)
+    assert_close(acted.sum(dim=0), torch.ones(N, dtype=torch.int64))
+    probability = torch.softmax(problem(0)[0], dim=1)
+    average = DECAY * problem(1)[1] + (1.0 - DECAY) * probability
+    assert_close(added.sum(dim=0), pull(probability, average, 2.0 * EVERY))
 
 
 @pytest.mark.parametrize("mean_gradient", [False, True])

@@ -142,7 +142,7 @@ def test_trimmed_drops_what_autocleansing_lists(small, n_samples):
     np.testing.assert_array_equal(np.sort(dropped), np.flatnonzero(trimmed.mislabel_proba_))
     np.testing.assert_array_equal(np.argsort(-trimmed.mislabel_scores_), listed.find_mislabeled(100))
     estimated = BaselineClassifier("trimmed", params={"percent": None}, backbone="mlp", **settings).fit(X, y)
-    rate = 100 * listed.mixture_.rate
+    rate = 100 * listed.noise_rate_
     np.testing.assert_array_equal(np.sort(listed.find_mislabeled(rate)), np.flatnonzero(estimated.mislabel_proba_))
 
 

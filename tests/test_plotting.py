@@ -71,11 +71,12 @@ def test_histogram_holds_all_scores_and_both_components(fitted):
     assert sum(patch.get_height() for patch in display.ax_.patches[:30]) == len(clf.mislabel_scores_)
     labels = display.ax_.get_legend_handles_labels()[1]
     assert labels == ["samples", "label right", "label wrong"]
-    expected = sum(p.get_data().values.sum() for p in display.ax_.patches if hasattr(p, "get_data"))
-    assert expected == pytest.approx(len(clf.mislabel_scores_), rel=0.1)  # tails lie outside the range
+    right, wrong = (p.get_data().values.sum() for p in display.ax_.patches if hasattr(p, "get_data"))
+    assert right + wrong == pytest.approx(len(clf.mislabel_scores_))
+    assert wrong == pytest.approx(clf.mislabel_proba_.sum())
 
 
-def test_histogram_without_a_mixture_and_on_given_axes(small):
+def test_histogram_without_probabilities_and_on_given_axes(small):
     clf = AutoCleansingClassifier(alpha_lr=0, max_epochs=2, random_state=0).fit(*small)
     ax = plt.figure().add_subplot()
     display = ScoreHistogramDisplay.from_estimator(clf, ax=ax)

@@ -7,70 +7,120 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import expit, log_softmax, logsumexp, softmax
+from scipy.special import expit, softmax
 
 from acestimator import posterior as module
-from acestimator.detection import mislabel_log_odds
+from acestimator.comparison.runs import calibration_error
+from acestimator.detection import mislabel_log_odds, mistaken, regularity, wrong_probability
 from acestimator.mixture import ScoreMixture
 from acestimator.noise import corrupt, pair_flip, symmetric
 from acestimator.objectives import AutoCleansing
 from acestimator.posterior import DECAY, ODDS, PRIOR, MislabelPosterior
 
 
-@given(st.integers(0, 2**31 - 1), st.integers(2, 12), st.sampled_from([0.1, 1.0, 30.0]))
-def test_log_odds_are_bayes_rule(seed, n_classes, scale):
-    """P(wrong | x, y) of a known process: 1 - pi_yy p_y / sum_k pi_ky p_k, whose log-odds they are."""
+@given(st.integers(0, 2**31 - 1), st.integers(2, 12), st.floats(0.05, 0.6))
+def test_mistaken_is_bayes_rule(seed, n_classes, rate):
+    """P(wrong | x, y) of a known process, 1 - pi_yy p_y / sum_k pi_ky p_k, from its relative entries and its rate."""
     rng = np.random.RandomState(seed)
-    logits = scale * rng.normal(size=(20, n_classes))
+    p = rng.dirichlet(np.ones(n_classes), size=20)
     labels = rng.randint(n_classes, size=20)
-    pi = rng.dirichlet(np.ones(n_classes), size=n_classes) + 1e-6
-    log_p = log_softmax(logits, axis=1)
-    joint = log_p + np.log(pi[:, labels].T)  # (N, K)
-    right = joint[np.arange(20), labels]
-    others = np.where(np.arange(n_classes) == labels[:, None], -np.inf, joint)
-    expected = logsumexp(others, axis=1) - right
-    odds = torch.from_numpy(pi / pi.diagonal())
-    got = mislabel_log_odds(torch.from_numpy(log_p), torch.from_numpy(labels), odds)
-    np.testing.assert_allclose(got.numpy(), expected, rtol=1e-10, atol=1e-10 * (1 + scale))
+    relative = rng.uniform(size=(n_classes, n_classes))
+    np.fill_diagonal(relative, 0.0)
+    relative /= relative.sum(axis=1, keepdims=True) / (n_classes - 1)
+    pi = rate / (n_classes - 1) * relative + (1 - rate) * np.eye(n_classes)
+    every = np.arange(20)
+    expected = 1 - pi[labels, labels] * p[every, labels] / np.einsum("kn,nk->n", pi[:, labels], p)
+    wrong = mistaken(torch.from_numpy(p), torch.from_numpy(labels), torch.from_numpy(relative)).numpy()
+    odds = rate / (1 - rate) / (n_classes - 1) * wrong / p[every, labels]
+    np.testing.assert_allclose(odds / (1 + odds), expected, rtol=1e-9)
+    without = mistaken(torch.from_numpy(p), torch.from_numpy(labels), None).numpy()
+    np.testing.assert_allclose(without, 1 - p[every, labels], atol=1e-12)
 
 
-def test_without_a_pattern_they_are_the_odds_of_the_label():
-    """A number for R, c: ln c (1 - p_y) / p_y."""
+@given(st.integers(0, 2**31 - 1), st.integers(3, 12))
+def test_regularity_is_between_its_limits(seed, n_classes):
+    rng = np.random.RandomState(seed)
+    even = np.ones((n_classes, n_classes)) - np.eye(n_classes)
+    single = np.roll(np.eye(n_classes), 1, axis=1) * (n_classes - 1)
+    drawn = rng.exponential(size=(n_classes, n_classes)) * even
+    values = [regularity(torch.from_numpy(r)) for r in (even, drawn, single)]
+    assert values[0] == pytest.approx(0.0, abs=1e-12)
+    assert 0 < values[1] < 1
+    assert values[2] == pytest.approx(1.0)
+    scaled = drawn * rng.uniform(0.1, 10.0, size=(n_classes, 1))
+    assert regularity(torch.from_numpy(scaled)) == pytest.approx(values[1])  # how often each is mistaken is no pattern
+
+
+def test_two_categories_leave_no_choice():
+    assert regularity(torch.tensor([[0.0, 1.7], [0.3, 0.0]])) == 0.0
+
+
+def test_log_odds_rise_with_suspicion():
+    right = torch.linspace(0.999, 0.001, 50, dtype=torch.float64)
+    odds = mislabel_log_odds(right, torch.ones(50, dtype=torch.float64), 10)
+    assert (odds.diff() > 0).all()
+    assert (mislabel_log_odds(right, torch.full((50,), 3.0, dtype=torch.float64), 10) > odds).all()
+    # With two categories, no pattern, and an even prediction nothing is known.
+    assert float(mislabel_log_odds(torch.tensor(0.5), torch.tensor(1.0), 2)) == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.03, 0.2, 0.6])
+def test_bayes_rule_finds_the_rate_of_scores_that_mean_what_they_say(rate):
+    """Scores from two normal densities whose log ratio they are: the rate, and probabilities that are frequencies."""
     rng = np.random.RandomState(0)
-    p, labels = softmax(rng.normal(size=(50, 4)), axis=1), rng.randint(4, size=50)
-    got = mislabel_log_odds(torch.from_numpy(np.log(p)), torch.from_numpy(labels), torch.tensor(0.3))
-    p_y = p[np.arange(50), labels]
-    np.testing.assert_allclose(got.numpy(), np.log(0.3 * (1 - p_y) / p_y), rtol=1e-6)
+    wrong = rng.uniform(size=50_000) < rate
+    scores = torch.from_numpy(np.where(wrong, 4.5, -4.5) + 3.0 * rng.normal(size=len(wrong)))  # log ratio: s itself
+    proba = wrong_probability(scores).numpy()
+    assert proba.mean() == pytest.approx(rate, abs=0.005)
+    assert calibration_error(proba, wrong) < 0.005
+
+
+def test_the_rate_is_the_mean_and_weights_are_repeats():
+    rng = np.random.RandomState(0)
+    scores = torch.from_numpy(rng.normal(-1, 3, size=200))
+    counts = torch.from_numpy(rng.randint(1, 4, size=200))
+    weighted = wrong_probability(scores, counts.double())
+    repeated = wrong_probability(scores.repeat_interleave(counts))
+    torch.testing.assert_close(weighted.repeat_interleave(counts), repeated)
+    rate = repeated.mean()
+    torch.testing.assert_close(
+        weighted, torch.sigmoid(scores + torch.logit(rate)), rtol=1e-6, atol=1e-6
+    )  # EM has come to rest
 
 
 def slow(labels, weight, visits, constants, max_epochs, n_classes):
     """The same, sample by sample, in numpy; only the mixture is shared. Returns scores and probabilities at the end."""
     n = len(labels)
-    switch = math.ceil(0.4 * max_epochs)
-    first = set(range(math.ceil(0.2 * max_epochs) - 1, switch, max(1, round(max_epochs / 12))))
+    switch = math.ceil(0.5 * max_epochs)
+    first = set(range(math.ceil(0.3 * max_epochs) - 1, switch, max(1, round(max_epochs / 12))))
     second = set(range(switch, max_epochs - 1, max(1, round(max_epochs / 20))))
     scores, proba, mixture, relative, c = np.zeros(n), None, None, None, 1.0
+    rights, others_seen, wrongs_seen = ([[] for _ in range(n)] for _ in range(3))
     for epoch in range(max_epochs):
         counts = np.zeros((n_classes, n_classes))
         for i in range(n):
             y, p = labels[i], softmax(visits[epoch][i])
+            others = np.delete(np.arange(n_classes), y)
+            rights[i].append(p[y])
             if epoch < switch and epoch in first:
                 scores[i] = constants[epoch][i]
-            if proba is not None:
-                others = np.delete(np.arange(n_classes), y)
+            if relative is not None:
+                others_seen[i].append(p[others].sum())
+                wrongs_seen[i].append((relative[others, y] * p[others]).sum())
+            if proba is not None and (epoch in first | second or epoch == switch - 1):
                 counts[others, y] += weight[i] * proba[i] * p[others] / p[others].sum()
                 counts[y, y] += weight[i] * (1 - proba[i])
             if epoch >= switch:
                 r = np.full(n_classes, c) if relative is None else c * relative[:, y]
-                odds = np.log(sum(r[k] * p[k] for k in range(n_classes) if k != y)) - np.log(p[y])
+                odds = np.log((r[others] * p[others]).sum()) - np.log(p[y])
                 share = min(DECAY, (epoch - switch) / (epoch - switch + 1))
                 scores[i] = share * scores[i] + (1 - share) * odds
-        if proba is not None:
+        if counts.sum() > 0:
             rate = 1 - counts.diagonal().sum() / counts.sum()
             pi = counts + PRIOR * rate / (n_classes - 1)
             pi /= pi.sum(axis=1, keepdims=True)
-            off = pi[~np.eye(n_classes, dtype=bool)]
-            relative = pi / off.mean()
+            np.fill_diagonal(pi, 0.0)
+            relative = pi / (pi.sum() / (n_classes * (n_classes - 1)))
         if epoch in first | second:
             seen = torch.from_numpy(scores if epoch < switch else expit(scores))
             if epoch == switch:
@@ -81,9 +131,22 @@ def slow(labels, weight, visits, constants, max_epochs, n_classes):
             proba = mixture.posterior(seen).numpy()
             if epoch < switch:
                 c = min(1.0, ODDS * mixture.rate / (1 - mixture.rate))
-    seen = torch.from_numpy(expit(scores))
-    mixture = mixture.refit(seen, weights, module._FINAL_STEPS)
-    return seen.numpy(), mixture.posterior(seen).numpy()
+    right = np.array([np.mean(r) for r in rights])
+    factor = (np.array([np.mean(w) for w in wrongs_seen]) + 1e-6) / (np.array([np.mean(o) for o in others_seen]) + 1e-6)
+    shares = relative / relative.sum(axis=1, keepdims=True)
+    entropy = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=1).mean()
+    factor = 1 + (1 - entropy / np.log(n_classes - 1)) * (factor - 1)
+    odds = 1.5 * (np.log(factor) + np.log((1 - right) / right) - 0.5 * np.log(n_classes - 1))
+    rate = 0.1
+    for _ in range(50):
+        proba = expit(odds + np.log(rate / (1 - rate)))
+        rate = (weight * proba).sum() / weight.sum()
+    return expit(odds), proba
+
+
+def observe(posterior, epoch, index, logits, constant):
+    log_proba = torch.log_softmax(torch.from_numpy(logits), dim=1)
+    posterior.observe(epoch, index, log_proba, log_proba.exp(), constant)
 
 
 @pytest.mark.parametrize("max_epochs", [10, 25])
@@ -100,7 +163,7 @@ def test_against_a_slow_transcription(max_epochs):
         for index in np.array_split(rng.permutation(n), 3):
             at = torch.from_numpy(index)
             constant = torch.from_numpy(constants[epoch][index]) if ours.wants_constants(epoch) else None
-            ours.observe(epoch, at, torch.from_numpy(visits[epoch][index]), constant)
+            observe(ours, epoch, at, visits[epoch][index], constant)
         ours.end_epoch(epoch)
     got = ours.finish(torch.zeros(n, dtype=torch.float64), max_epochs)
     for mine, expected in zip(got, slow(labels, weight, visits, constants, max_epochs, n_classes), strict=True):
@@ -113,7 +176,7 @@ def seen(labels, logits, constants, max_epochs=20, n_classes=4):
     everyone = torch.arange(len(labels))
     for epoch in range(max_epochs):
         constant = torch.from_numpy(constants) if ours.wants_constants(epoch) else None
-        ours.observe(epoch, everyone, torch.from_numpy(logits), constant)
+        observe(ours, epoch, everyone, logits, constant)
         ours.end_epoch(epoch)
     return ours
 
@@ -129,9 +192,10 @@ def test_the_pattern_of_the_mistakes_is_learned():
     nexts = relative[np.arange(4), (np.arange(4) + 1) % 4]
     assert nexts.min() > 2.5  # of a mean of one; all would be 3
     assert relative.sum() - nexts.sum() < 1  # the eight others together
-    log_p = torch.log_softmax(torch.tensor([[2.0, 1.9, 0.0, 0.0], [2.0, 0.0, 0.0, 1.9]]), dim=1)
-    odds = mislabel_log_odds(log_p.double(), torch.tensor([0, 0]), ours._relative)
-    assert odds[1] > odds[0] + 1.5  # 3 is labelled 0, 1 is not
+    p = torch.softmax(torch.tensor([[2.0, 1.9, 0.0, 0.0], [2.0, 0.0, 0.0, 1.9]]).double(), dim=1)
+    wrong = mistaken(p, torch.tensor([0, 0]), ours._relative).log()
+    assert wrong[1] > wrong[0] + 1.5  # 3 is labelled 0, 1 is not
+    assert regularity(ours._relative) > 0.7
 
 
 def test_even_mistakes_have_no_pattern():
@@ -143,17 +207,18 @@ def test_even_mistakes_have_no_pattern():
     off = ours._relative[~torch.eye(4, dtype=torch.bool)]
     # 2,400 wrong labels, 200 of each kind: off by a fifth would be three standard errors
     np.testing.assert_allclose(off.numpy(), 1.0, atol=0.2)
+    assert regularity(ours._relative) < 0.02
 
 
 def test_stages():
     """Constants are asked for in the first stage only, and the network is alone in the second only."""
     ours = MislabelPosterior(torch.tensor([0, 1]), 2, 60, None, torch.float64)
-    assert ours.switch == 24
-    assert [e for e in range(24) if ours.wants_constants(e)] == [11, 16, 21]
-    assert not ours.in_second(30)  # nothing was found in the first: there is nothing to go on from
+    assert ours.switch == 30
+    assert [e for e in range(30) if ours.wants_constants(e)] == [17, 22, 27]
+    assert not ours.in_second(40)  # nothing was found in the first: there is nothing to go on from
     ours.proba = torch.zeros(2)
-    assert [ours.in_second(e) for e in (23, 24)] == [False, True]
-    assert not ours.wants_constants(26)
+    assert [ours.in_second(e) for e in (29, 30)] == [False, True]
+    assert not ours.wants_constants(33)
 
 
 @pytest.mark.parametrize("max_epochs", [1, 2, 3, 4, 5])
@@ -194,7 +259,7 @@ def test_in_the_second_stage_the_network_sees_no_constants_and_the_table_still_m
     objective = AutoCleansing(variant="AC1", lr=0.3)
     objective.bind(labels, 3, steps_per_epoch=2, max_epochs=10, dtype=torch.float64)
     index, logits = torch.randperm(8), torch.randn(8, 3, dtype=torch.float64)
-    for epoch, proba in ((3, None), (4, torch.zeros(8, dtype=torch.float64))):
+    for epoch, proba in ((4, None), (5, torch.zeros(8, dtype=torch.float64))):
         objective._epoch, objective.posterior.proba = epoch, proba
         before = objective.table.dense().clone()
         with_constants = torch.softmax(logits + before[index], dim=1) - torch.eye(3)[labels[index]]
@@ -202,7 +267,7 @@ def test_in_the_second_stage_the_network_sees_no_constants_and_the_table_still_m
         parts = [objective.grad(logits[at], labels[index[at]], part) for at, part in _parts(index)]
         grads, records = zip(*parts, strict=True)
         alone = torch.softmax(logits, dim=1) - torch.eye(3)[labels[index]]
-        torch.testing.assert_close(torch.cat(grads), alone if epoch == 4 else with_constants)
+        torch.testing.assert_close(torch.cat(grads), alone if epoch == 5 else with_constants)
         objective.close(index, list(grads), logits)
         # The table moves by its own gradient, at each step's rate, in both stages.
         rates = torch.tensor([0.3] * 4 + [0.15] * 4)[:, None]

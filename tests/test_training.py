@@ -203,16 +203,18 @@ def test_batches_cover_the_samples_and_none_is_alone(n_samples, batch_size):
     assert n_samples == 1 or batch_size == 1 or min(sizes) > 1
 
 
-def test_blocks_do_not_change_the_result(monkeypatch):
+@pytest.mark.parametrize("early_learning", [0.0, 2.0])
+def test_blocks_do_not_change_the_result(monkeypatch, early_learning):
     results = []
     for steps in (1, 64):
         monkeypatch.setattr("acestimator.training._BLOCK_STEPS", steps)
         features, labels, network = problem()
-        objective = AutoCleansing(variant="AC1", lr=0.3)
+        objective = AutoCleansing(variant="AC1", lr=0.3, early_learning=early_learning)
         history = run(objective, network, features, labels)
         results.append((parameters_of(network), objective.table.dense(), [record["loss"] for record in history]))
-    assert torch.equal(results[0][0], results[1][0])
-    assert torch.equal(results[0][1], results[1][1])
+    # A softmax over more samples at a time rounds otherwise.
+    for one, other in zip(results[0][:2], results[1][:2], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(results[0][2], results[1][2], rtol=1e-6)
 
 
