@@ -248,7 +248,7 @@ class AutoCleansing(CrossEntropy):
         return grad, log_proba
 
     def _pulls(self, step: int) -> bool:
-        """Whether the pull acts on a step of the block: in the first stage on all, in the second on one in ``EVERY``."""
+        """Whether the pull acts on a step of the block: on all in the first stage, then on one in ``EVERY``."""
         # The epoch is added so that no place in it is left out for good.
         return not self._alone or (self._steps_before + step + self._epoch) % EVERY == 0
 
