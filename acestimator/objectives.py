@@ -237,20 +237,17 @@ class AutoCleansing(CrossEntropy):
 
     def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         """Closed form at ``logits + alpha[index]``, or at the logits once the weights have taken over; and the pull."""
-        if self._alone:
+        if alone := self._alone:
             grad, log_proba = softmax_gradient(logits, labels)
         else:
             grad, log_proba = self.table.gradient(logits, labels, index)
-        if self.averages is not None and self._pulls(self.averages.step(index)):
-            proba = softmax(logits)
-            strength = self.early_learning * (EVERY if self._alone else 1)
-            add_pull_(grad, proba, self.averages.doubts(index, proba), strength)
+        if self.averages is not None:
+            # In the second stage rarely; the epoch is added so that no place in it is left out for good.
+            every = EVERY if alone else 1
+            if (self._steps_before + self.averages.step(index) + self._epoch) % every == 0:
+                proba = softmax(logits)
+                add_pull_(grad, proba, self.averages.doubts(index, proba), self.early_learning * every)
         return grad, log_proba
-
-    def _pulls(self, step: int) -> bool:
-        """Whether the pull acts on a step of the block: on all in the first stage, then on one in ``EVERY``."""
-        # The epoch is added so that no place in it is left out for good.
-        return not self._alone or (self._steps_before + step + self._epoch) % EVERY == 0
 
     def open(self, index: Tensor, sizes: list[int], lr_scales: list[float]) -> None:
         """Gather what the steps need of these samples."""
