@@ -53,8 +53,8 @@ class CleanedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         ``mislabel_proba_`` and ``suggested_labels_`` once fitted; or a pipeline that ends in one of them, for data that
         it cannot take as they are (gaps, categories). Never fitted in place. None: ``AutoCleansingClassifier()``.
     strategy : {"weight", "relabel", "drop"}, default="relabel"
-        "weight": each sample has the weight ``1 - mislabel_proba_``, and the classifier must take weights.
         "relabel": each sample has its suggested label. "drop": samples of ``mislabel_proba_ > 0.5`` are left out.
+        "weight": so they are, and the others have the weight ``1 - mislabel_proba_``; the classifier must take weights.
     random_state : int, RandomState or None, default=None
         Where given, seeds every ``random_state`` of cleanser and classifier, in place of what these have.
 
@@ -266,7 +266,8 @@ def _cleaned(
     elif strategy == "drop":
         share = (proba[rows] <= 0.5).astype(np.float64)
     else:
-        share = 1.0 - proba[rows]
+        # A classifier that fits whatever has a weight, such as a full-grown tree, would learn wrong labels of small ones.
+        share = np.where(proba[rows] <= 0.5, 1.0 - proba[rows], 0.0)
     restored = np.zeros(len(classes), dtype=bool)
     # Again and again: the samples that one class gets back may be the last that another had.
     while (lost := np.bincount(labels, weights=share, minlength=len(classes)) < _LEAST_LEFT).any():

@@ -84,7 +84,7 @@ def test_it_is_the_classifier_on_cleansed_labels(noisy, weight):
     proba, suggested = cleanser.mislabel_proba_, cleanser.suggested_labels_
     w = np.ones(150) if weight is None else weight
     for strategy, labels, weights in (
-        ("weight", y, w * (1 - proba)),
+        ("weight", y, w * (1 - proba) * (proba <= 0.5)),
         ("relabel", suggested, w),
         ("drop", y, w * (proba <= 0.5)),
     ):
@@ -112,7 +112,7 @@ def test_no_class_is_lost_and_nothing_else_is_touched(table, strategy, weighted)
     assert present[kept].all()
     back = np.isin(y, restored)
     np.testing.assert_array_equal(final, np.where(back | (strategy != "relabel"), y, suggested)[kept])
-    share = {"weight": 1 - proba, "relabel": np.ones(len(y)), "drop": proba <= 0.5}[strategy]
+    share = {"weight": (1 - proba) * (proba <= 0.5), "relabel": np.ones(len(y)), "drop": proba <= 0.5}[strategy]
     expected = np.where(back, 1.0, share) * (weight if weighted else 1.0)
     np.testing.assert_array_equal(kept, np.flatnonzero(present & (expected > 0)))
     assert (weights is None) == (strategy != "weight" and not weighted)
@@ -150,7 +150,7 @@ def test_pipelines_as_members(noisy):
     cleanser = make_pipeline(StandardScaler(), quick(standardize=False))
     cleaned = CleanedClassifier(scaled, cleanser=cleanser, strategy="weight").fit(X, y, weight)
     alone = cleanser.fit(X, y, autocleansingclassifier__sample_weight=weight)[-1]
-    right = weight * (1 - alone.mislabel_proba_)
+    right = weight * (1 - alone.mislabel_proba_) * (alone.mislabel_proba_ <= 0.5)
     rows = right > 0
     scaled.fit(X[rows], y[rows], pipeline__logisticregression__sample_weight=right[rows])
     np.testing.assert_array_equal(cleaned.predict_proba(X), scaled.predict_proba(X))
