@@ -266,7 +266,7 @@ def _cleaned(
     elif strategy == "drop":
         share = (proba[rows] <= 0.5).astype(np.float64)
     else:
-        # A classifier that fits whatever has a weight, such as a full-grown tree, would learn wrong labels of small ones.
+        # What fits whatever has a weight, such as a full-grown tree, would learn wrong labels of small weights, too.
         share = np.where(proba[rows] <= 0.5, 1.0 - proba[rows], 0.0)
     restored = np.zeros(len(classes), dtype=bool)
     # Again and again: the samples that one class gets back may be the last that another had.
