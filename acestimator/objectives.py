@@ -160,11 +160,12 @@ class AutoCleansing(CrossEntropy):
         The paper's regime: the row's gradient is that of the batch's mean loss, ``g / (sum of the batch's
         weights)``, and decay acts at every step, as in dense SGD.
     posterior_weights : bool
-        From a fifth of the epochs on, weight each sample of the network's loss by one minus the
-        probability, refitted along the way, that its label is wrong.
+        From 30 % of the epochs on, weight each sample of the network's loss by one minus the probability, refitted
+        along the way, that its label is wrong.
     early_learning : float
         Strength of the network's pull towards each sample's own past predictions, see
-        :mod:`acestimator.early_learning`. Other than 0, it keeps N K more numbers.
+        :mod:`acestimator.early_learning`; from half of the epochs on it acts on one step in four, there four times as
+        strong. Other than 0, it keeps N K more numbers.
     """
 
     def __init__(
@@ -285,6 +286,8 @@ class AutoCleansing(CrossEntropy):
 
     def observe(self, index: Tensor, logits: Tensor) -> None:
         """Show the samples to the posterior, and average their predictions."""
+        if self.averages is None and self.posterior is None:
+            return
         log_proba = log_softmax(logits)
         proba = log_proba.exp()
         if self.averages is not None:
