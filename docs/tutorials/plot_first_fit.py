@@ -104,8 +104,8 @@ for name, accuracy in clean_scores.items():
 # ------------
 #
 # The fit has also scored each training sample. ``mislabel_scores_`` goes from 0 to 1 and weighs the network's
-# prediction against the observed label, given which categories are mistaken for which. The pictures show the samples
-# of the highest scores.
+# predictions, those of all epochs, against the observed label, given which categories are mistaken for which. The
+# pictures show the samples of the highest scores.
 #
 # The classifier is the last step of the pipeline. It scored the samples in their order, so the raw images may be
 # shown, whatever the steps before it made of them.
@@ -129,8 +129,8 @@ print(f"{n_found} of the {n_wrong} wrong labels are among the {n_wrong} most sus
 # Without a number
 # ----------------
 #
-# Nobody tells us. ``mislabel_proba_`` turns the scores into probabilities that a label is wrong, by a mixture of
-# two normal distributions, and ``noise_rate_`` is their mean.
+# Nobody tells us. ``mislabel_proba_`` turns the scores into probabilities that a label is wrong, by Bayes' rule, at the
+# noise rate that is their mean: ``noise_rate_``.
 
 from acestimator import ScoreHistogramDisplay
 
@@ -147,16 +147,15 @@ print(f"share of the wrong labels that is flagged:  {flagged[is_wrong].mean():.1
 print(f"share of the flagged labels that is wrong:  {is_wrong[flagged].mean():.1%}")
 
 # %%
-# So this list is nearly complete, and longer than it should be: right labels that the network found hard to learn are
-# on it, and the noise rate is estimated a little too high. The probabilities do not say which ones these are. Both
-# components are a few hundredths wide, so that a score can belong to one of them only: almost all probabilities are
-# close to zero or to one.
+# So this list is nearly complete and nearly pure. A few right labels that the network found hard to learn are on it.
+# The probabilities say how sure each suspicion is:
 
-near_one = (clf.mislabel_proba_[flagged] > 0.99).sum()
-print(f"{near_one} of the {flagged.sum()} flagged labels have a probability above 0.99")
+for low, high in ((0.5, 0.9), (0.9, 0.99), (0.99, 1.0)):
+    part = (clf.mislabel_proba_ > low) & (clf.mislabel_proba_ <= high)
+    print(f"probability {low} to {high}: {part.sum()} labels, {is_wrong[part].mean():.1%} of them wrong")
 
 # %%
-# The scores do say it. For a shorter list that is purer, go by their order and stop early.
+# For a shorter list that is purer still, go by the order of the scores and stop early.
 
 for length in (100, 200, 250, 300):
     print(f"the first {length}: {is_wrong[order[:length]].mean():.1%} wrong")
