@@ -16,8 +16,8 @@ _BY_RANK = 1e-3
 def label_quality(proba: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Probability that each label is right, to within 0.001, and in the order of the scores where probabilities tie.
 
-    Probabilities of mislabeling are exactly one for most suspects, and sorted by these alone a list of suspects would
-    begin with any of them.
+    By some methods the probability of mislabeling is exactly one for most suspects, and sorted by it alone a list of
+    suspects would begin with any of them.
 
     Parameters
     ----------
