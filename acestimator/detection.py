@@ -109,28 +109,30 @@ def observed_score(alpha: Array, logits: Array, labels: Array) -> Array:
     return partition_gauge(alpha, logits).gather(1, labels.long()[:, None]).squeeze(1)
 
 
-def mistaken(proba: Tensor, labels: Tensor, relative: Tensor | None) -> Tensor:
+@_on_arrays
+def mistaken(proba: Array, labels: Array, relative: Array | None) -> Array:
     r"""Probability that the true category is not the label, each counted R times: :math:`\sum_{k \ne y} R_{ky} p_k`.
 
     Parameters
     ----------
-    proba : Tensor, shape (N, K)
+    proba : array of shape (N, K)
         p, the network's probabilities of the true category.
-    labels : Tensor of int64, shape (N,)
+    labels : array of int64, shape (N,)
         Observed labels y, 0..K-1.
-    relative : Tensor, shape (K, K), or None
+    relative : array of shape (K, K), or None
         R, whose diagonal is zero: how often k is labelled y, over the mean of the mistakes. None: one everywhere.
 
     Returns
     -------
-    Tensor, shape (N,)
+    array of shape (N,)
     """
     if relative is None:
         return proba.scatter(1, labels[:, None], 0.0).sum(dim=1)
     return (proba * relative.index_select(1, labels).T).sum(dim=1)
 
 
-def regularity(relative: Tensor) -> float:
+@_on_arrays
+def regularity(relative: Array) -> float:
     r"""How far wrong labels have a pattern: 0 if all mistakes are as frequent, 1 if each category has but one.
 
     One minus the entropy of what a category is mistaken for, over its largest value, :math:`\ln (K - 1)`; the mean over
@@ -138,7 +140,7 @@ def regularity(relative: Tensor) -> float:
 
     Parameters
     ----------
-    relative : Tensor, shape (K, K)
+    relative : array of shape (K, K)
         R, as of :func:`mistaken`.
 
     Returns
@@ -152,7 +154,8 @@ def regularity(relative: Tensor) -> float:
     return 1.0 - float(entropy) / math.log(len(relative) - 1)
 
 
-def mislabel_log_odds(right: Tensor, pattern: Tensor, n_classes: int) -> Tensor:
+@_on_arrays
+def mislabel_log_odds(right: Array, pattern: Array, n_classes: int) -> Array:
     r"""Log-odds that labels are wrong, but for the noise rate's own, by predictions averaged over a training.
 
     By Bayes' rule, where a category is mistaken for the others as often as :math:`\pi_{ky} \propto R_{ky}` says, they
@@ -166,39 +169,39 @@ def mislabel_log_odds(right: Tensor, pattern: Tensor, n_classes: int) -> Tensor:
 
     Parameters
     ----------
-    right : Tensor, shape (N,)
+    right : array of shape (N,)
         :math:`p_y`, above 0 and below 1.
-    pattern : Tensor, shape (N,)
+    pattern : array of shape (N,)
         f.
     n_classes : int
         K.
 
     Returns
     -------
-    Tensor, shape (N,)
+    array of shape (N,)
     """
     return _SHARPNESS * (pattern.log() + torch.log1p(-right) - right.log() - 0.5 * math.log(max(n_classes - 1, 1)))
 
 
-def wrong_probability(log_odds: Tensor, weight: Tensor | None = None) -> Tensor:
+@_on_arrays
+def wrong_probability(log_odds: Array, weight: Array | None = None) -> Array:
     r"""Probability that each label is wrong, :math:`1 / (1 + e^{-s} (1 - \rho) / \rho)`.
 
     The noise rate :math:`\rho` is the (weighted) mean of the probabilities; EM finds the two together.
 
     Parameters
     ----------
-    log_odds : Tensor of float64, shape (N,)
+    log_odds : array of float64, shape (N,)
         s, as of labels of which half were wrong.
-    weight : Tensor, shape (N,), optional
+    weight : array of shape (N,), optional
         Weight 2 is a sample twice.
 
     Returns
     -------
-    Tensor of float64, shape (N,)
+    array of float64, shape (N,)
     """
     share = None if weight is None else weight / weight.sum()
     rate = torch.full((), _START_RATE, dtype=log_odds.dtype, device=log_odds.device)
-    proba = log_odds
     for _ in range(_EM_STEPS):
         proba = torch.sigmoid(log_odds + torch.logit(rate))
         rate = (proba.mean() if share is None else proba @ share).clamp(1e-9, 1.0 - 1e-9)

@@ -89,7 +89,7 @@ class ScoreMixture:
         return self._responsibility(scores.double().clamp(min=self.clean_mean))
 
     def density(self, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """Weighted densities of the clean and the wrong component at ``scores``, as plotted."""
+        """Weighted densities of the clean and the wrong component at ``scores``."""
 
         def normal(mean: float, var: float) -> Tensor:
             return torch.exp(-0.5 * (scores.double() - mean) ** 2 / var) / math.sqrt(2 * math.pi * var)

@@ -3,7 +3,7 @@
 Aim, on digits with 20 % of the labels flipped (1,257 rows, MLP 256-256, batches of 64, 60 epochs), one thread, medians
 of interleaved runs: at most 0.90 of a hand-written PyTorch loop with F.cross_entropy and no alpha, 1.05 of this
 estimator's own plain cross-entropy, 0.55 of skorch, 0.24 of cleanlab's CleanLearning around that cross-entropy
-(5 folds); and the mixture behind mislabel_proba_ takes at most 1 % of the fit. What was measured is in the README.
+(5 folds); and the mixture behind the weights takes at most 1 % of the fit. What was measured is in the README.
 
 Run: python benchmarks/fit_speed.py [--repeats 7]. Prints a JSON line for each row. The loop it is compared with is a
 good one: float32 tensors in memory, randperm and indexing, no DataLoader, the same fused optimiser, cosine, batches

@@ -63,7 +63,7 @@ def test_what_is_read_off_the_constants_is_consistent(noisy_digits):
     np.testing.assert_allclose(clf.alpha_, detection.partition_gauge(clf.alpha_, logits), atol=2e-5)
     # Probabilities are the scores at the estimated rate in place of one half.
     odds = clf.mislabel_scores_ / (1 - clf.mislabel_scores_) * clf.noise_rate_ / (1 - clf.noise_rate_)
-    np.testing.assert_allclose(clf.mislabel_proba_, odds / (1 + odds), atol=1e-4)
+    np.testing.assert_allclose(clf.mislabel_proba_, odds / (1 + odds), rtol=1e-12)
     assert clf.noise_rate_ == pytest.approx(clf.mislabel_proba_.mean())
     np.testing.assert_array_equal(clf.suggested_labels_, np.where(clf.mislabel_proba_ > 0.5, clf.predict(X), y))
     np.testing.assert_array_equal(clf.find_mislabeled(3.0), detection.find_mislabeled(clf.alpha_, 3.0))

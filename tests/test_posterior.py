@@ -88,6 +88,23 @@ def test_the_rate_is_the_mean_and_weights_are_repeats():
     )  # EM has come to rest
 
 
+def test_numpy_arrays_are_taken_and_given():
+    rng = np.random.RandomState(0)
+    p, labels, relative = rng.dirichlet(np.ones(4), size=9), rng.randint(4, size=9), rng.uniform(size=(4, 4))
+    np.fill_diagonal(relative, 0.0)
+    for function, arrays in (
+        (mistaken, (p, labels, relative)),
+        (mistaken, (p, labels, None)),
+        (mislabel_log_odds, (p[:, 0], p[:, 1], 4)),
+        (wrong_probability, (p[:, 0], p[:, 1])),
+    ):
+        of_tensors = function(*(torch.from_numpy(a) if isinstance(a, np.ndarray) else a for a in arrays))
+        of_arrays = function(*arrays)
+        assert isinstance(of_arrays, np.ndarray)
+        np.testing.assert_array_equal(of_arrays, of_tensors.numpy())
+    assert regularity(relative) == regularity(torch.from_numpy(relative))
+
+
 def slow(labels, weight, visits, constants, max_epochs, n_classes):
     """The same, sample by sample, in numpy; only the mixture is shared. Returns scores and probabilities at the end."""
     n = len(labels)
