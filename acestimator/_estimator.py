@@ -6,6 +6,7 @@ Legend: N samples, K classes, D features.
 from __future__ import annotations
 
 import copy
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -22,9 +23,12 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from acestimator import _inputs, backbones, detection
+from acestimator._checkpoint import Checkpoint, describe
 from acestimator._device import place, resolve_device
+from acestimator._hyperparameters import check_schedule
 from acestimator._issues import label_issues
 from acestimator._progress import progress
+from acestimator._samples import TensorSamples
 from acestimator.phases import Trainer
 from acestimator.presets import Preset, resolve
 from acestimator.training import BatchOrder, TrainingPlan, predict_logits
@@ -43,7 +47,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
         "weight_decay": [Interval(Real, 0, None, closed="left"), None],
         "optimizer": [StrOptions({"adamw", "sgd"}), None],
+        "schedule": [StrOptions({"cosine"}), tuple, None],
+        "augment": [callable, None],
         "standardize": ["boolean"],
+        "precision": [StrOptions({"float32", "bfloat16", "auto"})],
+        "compile": ["boolean"],
+        "checkpoint": [str, os.PathLike, None],
         "device": [str, torch.device],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
@@ -60,7 +69,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     # What a subclass must have as parameters.
     backbone: Any
     preset: str
+    augment: Any
     standardize: bool
+    precision: str
+    compile: bool
+    checkpoint: str | os.PathLike[str] | None
     device: str | torch.device
     verbose: int
     random_state: Any
@@ -103,6 +116,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     @torch.inference_mode(False)
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
         self._validate_params()
+        check_schedule(self.schedule)
         device = resolve_device(self.device)
         X, y = _inputs.check_samples(self, X, y, reset=True)
         weight = None if sample_weight is None else _inputs.check_weights(sample_weight, X)
@@ -117,23 +131,26 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         whole = len(X) <= settings.batch_size and (weight is None or weight.sum() <= settings.batch_size)
         self.input_shape_ = tuple(X.shape[1:])
         self.scaler_ = _inputs.fit_scaler(X, weight) if self.standardize else None
+        autocast = self._autocast(device)
         # Our own perceptron runs in float64 where exactness is free; a user's module may not be able to.
         own_perceptron = isinstance(self.backbone, str) and len(self.input_shape_) == 1
-        dtype = torch.float64 if whole and own_perceptron else torch.float32
+        dtype = torch.float64 if whole and own_perceptron and not autocast else torch.float32
         trial = _inputs.to_tensor(X[:2], self.scaler_, torch.float32)
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         with progress(self.verbose, settings.max_epochs) as on_epoch:
             trainer = Trainer(
                 make=lambda n_outputs: backbones.make(self.backbone, trial, n_outputs),
-                features=place(_inputs.to_tensor(X, self.scaler_, dtype), device),
+                samples=self._samples(X, device, dtype, seed, channels_last=autocast and X.ndim == 4),
                 labels=torch.from_numpy(samples.labels).to(device),
                 n_classes=len(self.classes_),
                 sample_weight=None if weight is None else torch.tensor(weight, device=device),
-                plan=self._plan(settings),
+                plan=self._plan(settings, autocast),
                 dtype=dtype,
-                seed=check_random_state(self.random_state).randint(np.iinfo(np.int32).max),
+                seed=seed,
                 shuffle=not whole,
-                # Our own backbones draw nothing in training, and leave torch's one global generator to other threads.
-                draws=not isinstance(self.backbone, str),
+                # Where nothing is drawn, torch's one global generator is left to other threads.
+                draws=backbones.draws_in_training(self.backbone),
+                checkpoint=self._open_checkpoint(X, samples),
                 on_epoch=on_epoch,
             )
             network = self._train(trainer, settings, samples)
@@ -158,7 +175,46 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         self.classes_ = encoder.classes_
         return TrainingSamples(y, labels, used, weight if used is None or weight is None else weight[used])
 
-    def _plan(self, settings: Preset) -> TrainingPlan:
+    def _autocast(self, device: torch.device) -> bool:
+        if self.precision == "auto":
+            return device.type == "cuda" and len(self.input_shape_) == 3
+        return self.precision == "bfloat16"
+
+    def _samples(
+        self, X: np.ndarray, device: torch.device, dtype: torch.dtype, seed: int, *, channels_last: bool
+    ) -> TensorSamples:
+        """Training samples on the device: standardised once; or as they are, where every visit augments them anew."""
+        if self.augment is None:
+            features = place(_inputs.to_tensor(X, self.scaler_, dtype), device)
+            return TensorSamples(features, device, channels_last=channels_last)
+        if X.ndim != 4 or X.dtype != np.uint8:
+            raise ValueError(
+                f"augment was given, and X has shape {X.shape} and dtype {X.dtype}: augmentations take images "
+                "(N, C, H, W) of dtype uint8; leave augment at None, or give X so, with grey levels from 0 to 255."
+            )
+        return TensorSamples(
+            place(torch.from_numpy(X), device),
+            device,
+            augment=copy.deepcopy(self.augment),  # its generator moves
+            standardization=_inputs.standardization(self.scaler_, X.shape[1], device),
+            seed=seed,
+            channels_last=channels_last,
+        )
+
+    def _open_checkpoint(self, X: np.ndarray, samples: TrainingSamples) -> Checkpoint | None:
+        if self.checkpoint is None:
+            return None
+        if not isinstance(self.random_state, Integral):
+            raise ValueError(
+                f"checkpoint was given with random_state={self.random_state!r}: a fit can only go on to the same "
+                "result from a seed, so give random_state an integer."
+            )
+        parameters = self.get_params(deep=False)
+        described = {name: describe(parameters[name]) for name in parameters.keys() - {"checkpoint", "verbose"}}
+        data = {"X": describe(X), "y": describe(samples.labels), "sample_weight": describe(samples.weight)}
+        return Checkpoint(self.checkpoint, {"estimator": type(self).__name__, **described, **data})
+
+    def _plan(self, settings: Preset, autocast: bool) -> TrainingPlan:
         return TrainingPlan(
             max_epochs=settings.max_epochs,
             batch_size=settings.batch_size,
@@ -167,6 +223,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
             batch_order=self._batch_order,
+            schedule=settings.schedule,
+            autocast=autocast,
+            compile=self.compile,
         )
 
     def _set_suspects(

@@ -93,6 +93,18 @@ def check_rate(name: str, value: float) -> float:
     return value
 
 
+def check_schedule(schedule: Any) -> None:
+    """Raise ValueError if this is no schedule: neither "cosine", nor None, nor rising numbers of epochs."""
+    if schedule is None or schedule == "cosine":
+        return
+    for milestone in schedule:
+        check_rate("a milestone of schedule", milestone)
+    if list(schedule) != sorted(set(schedule)):
+        raise ValueError(
+            f"schedule is {schedule!r}, expected 'cosine' or rising numbers of epochs, such as (150, 225)."
+        )
+
+
 def check_penalty(penalty: Penalty | None) -> None:
     """Raise ValueError if this is no penalty: neither None nor a pair of a known name and a strength."""
     if penalty is None:

@@ -15,6 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor
 
+from acestimator._samples import Standardization
+
 _CHUNK = 1 << 22  # elements converted at a time
 
 
@@ -151,6 +153,13 @@ def standardized(X: np.ndarray, scaler: StandardScaler | None, dtype: torch.dtyp
                 f"{'after' if scaler is not None else 'without'} standardisation: rescale X."
             )
         yield chunk
+
+
+def standardization(scaler: StandardScaler | None, n_channels: int, device: torch.device) -> Standardization:
+    """Means and scales as tensors on the device, for images that are standardised there."""
+    mean = np.zeros(n_channels) if scaler is None else scaler.mean_
+    scale = np.ones(n_channels) if scaler is None else scaler.scale_
+    return Standardization(*(torch.tensor(v, dtype=torch.float32, device=device)[:, None, None] for v in (mean, scale)))
 
 
 def to_tensor(X: np.ndarray, scaler: StandardScaler | None, dtype: torch.dtype) -> Tensor:

@@ -52,7 +52,8 @@ class FusedOptimizer(ABC):
         self._moments = [[torch.zeros_like(p) for p in self._parameters] for _ in range(n_moments)]
         self._counts = [torch.zeros((), dtype=torch.float32, device=p.device) for p in self._parameters[:1]]
         self._counts *= len(self._parameters)  # one count for all, until a step leaves some of them out
-        self._all_plain = all(p.is_contiguous() for p in self._parameters)
+        self._formats = [_memory_format(p) for p in self._parameters]
+        self._all_plain = None not in self._formats
 
     def descend(self, output: Tensor, output_gradient: Tensor, lr: float) -> None:
         """Step along the gradients that this gradient in the network's output has in the parameters."""
@@ -60,7 +61,7 @@ class FusedOptimizer(ABC):
 
     def step(self, grads: Sequence[Tensor | None], lr: float) -> None:
         """Move every parameter that has a gradient; the others are left alone, as by torch.optim."""
-        if self._all_plain and all(grad is not None and grad.is_contiguous() for grad in grads):
+        if self._all_plain and all(map(_lies_in, grads, self._formats)):
             self._counts[0].add_(1)
             self._move(self._parameters, grads, self._moments, self._counts, lr)  # type: ignore[arg-type]
         else:
@@ -85,6 +86,17 @@ class FusedOptimizer(ABC):
         ]
         self._move(parameters, laid, [[moment[i] for i in reached] for moment in self._moments], counts, lr)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Moments and counts of steps; the tensors themselves, not copies."""
+        return {"moments": self._moments, "counts": self._counts, "all_plain": self._all_plain}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where :meth:`state_dict` was taken, of an optimiser of the same parameters."""
+        for ours, theirs in zip(self._moments, state["moments"], strict=True):
+            for moment, saved in zip(ours, theirs, strict=True):
+                moment.copy_(saved)
+        self._counts, self._all_plain = state["counts"], state["all_plain"]
+
     @abstractmethod
     def _move(
         self,
@@ -95,6 +107,16 @@ class FusedOptimizer(ABC):
         lr: float,
     ) -> None:
         """Run the kernel."""
+
+
+def _memory_format(parameter: Tensor) -> torch.memory_format | None:
+    """How its numbers lie; None if otherwise than the kernels can follow without a look at the strides."""
+    formats = (torch.contiguous_format, torch.channels_last)
+    return next((way for way in formats if parameter.is_contiguous(memory_format=way)), None)
+
+
+def _lies_in(grad: Tensor | None, way: torch.memory_format | None) -> bool:
+    return grad is not None and way is not None and grad.is_contiguous(memory_format=way)
 
 
 class FusedAdamW(FusedOptimizer):

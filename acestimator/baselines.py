@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,7 +29,8 @@ class BaselineClassifier(NetworkClassifier):
         A key of ``acestimator.peers.METHODS``, to which methods of one's own can be added.
     params : dict, optional
         Parameters of the method itself, by default those of its authors.
-    backbone, preset, max_epochs, batch_size, learning_rate, weight_decay, optimizer, standardize, device, verbose
+    backbone, preset, max_epochs, batch_size, learning_rate, weight_decay, optimizer, schedule, augment, standardize,
+    precision, compile, checkpoint, device, verbose
         As for :class:`~acestimator.AutoCleansingClassifier`. A method of several phases trains each of them for
         ``max_epochs``.
     random_state : int, RandomState or None, default=None
@@ -67,7 +69,12 @@ class BaselineClassifier(NetworkClassifier):
         learning_rate: float | None = None,
         weight_decay: float | None = None,
         optimizer: str | None = None,
+        schedule: str | tuple[float, ...] | None = None,
+        augment: Any = None,
         standardize: bool = True,
+        precision: str = "float32",
+        compile: bool = False,  # noqa: A002 -- as in skorch
+        checkpoint: str | os.PathLike[str] | None = None,
         device: str | torch.device = "auto",
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
@@ -81,7 +88,12 @@ class BaselineClassifier(NetworkClassifier):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.optimizer = optimizer
+        self.schedule = schedule
+        self.augment = augment
         self.standardize = standardize
+        self.precision = precision
+        self.compile = compile
+        self.checkpoint = checkpoint
         self.device = device
         self.verbose = verbose
         self.random_state = random_state

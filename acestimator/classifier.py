@@ -5,6 +5,7 @@ Legend: N samples, K classes, D features.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from numbers import Real
 from typing import Any, ClassVar
@@ -66,8 +67,24 @@ class AutoCleansingClassifier(NetworkClassifier):
     optimizer : {"adamw", "sgd"}, default=None
         Of the network; SGD, where it is not the preset's, at a rate of 0.03 and a decay of 1e-3 unless they are given.
         (preset: "adamw")
+    schedule : "cosine" or tuple of float, default=None
+        The rate, and with it that of the constants, follows half a cosine to zero, or falls tenfold after each of these
+        numbers of epochs, such as (150, 225). (preset: "cosine")
+    augment : callable, default=None
+        Draws another view of every sample at each visit: a transform of :mod:`acestimator.augment`, or any function
+        from a batch of images, a uint8 tensor (B, C, H, W) on the training's device, to another. Needs X of dtype
+        uint8. Predictions, suspects and probabilities are of the images as they are.
     standardize : bool, default=True
         Standardise the inputs with the training set's statistics, per feature or per channel.
+    precision : {"float32", "bfloat16", "auto"}, default="float32"
+        Of the network's arithmetic in training; "bfloat16" is torch's autocast, with images channels-last; "auto" is
+        that for images on a GPU. Parameters, logits and constants are float32 throughout.
+    compile : bool, default=False
+        Whether the network is compiled by ``torch.compile`` for the training. Pays for long trainings of large ones.
+    checkpoint : str or path, default=None
+        File to write the training's state to at the ends of epochs, twice a minute at most. A fit that was stopped goes
+        on from there when the same call is made again, to the same result; the file of another training is refused and
+        left alone. Needs an integer ``random_state``. It is a pickle: open none but your own.
     device : str or torch.device, default="auto"
         "auto" is CUDA where there is one, else the CPU.
     verbose : int, default=0
@@ -165,7 +182,12 @@ class AutoCleansingClassifier(NetworkClassifier):
         learning_rate: float | None = None,
         weight_decay: float | None = None,
         optimizer: str | None = None,
+        schedule: str | tuple[float, ...] | None = None,
+        augment: Any = None,
         standardize: bool = True,
+        precision: str = "float32",
+        compile: bool = False,  # noqa: A002 -- as in skorch
+        checkpoint: str | os.PathLike[str] | None = None,
         device: str | torch.device = "auto",
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
@@ -182,7 +204,12 @@ class AutoCleansingClassifier(NetworkClassifier):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.optimizer = optimizer
+        self.schedule = schedule
+        self.augment = augment
         self.standardize = standardize
+        self.precision = precision
+        self.compile = compile
+        self.checkpoint = checkpoint
         self.device = device
         self.verbose = verbose
         self.random_state = random_state

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from acestimator._checkpoint import Checkpoint, PhaseCheckpoint
+from acestimator._samples import Samples
 from acestimator.objectives import Objective
 from acestimator.training import TrainingPlan, predict_logits, train
 
@@ -49,7 +51,7 @@ class Trainer:
     ----------
     make : callable
         Number of outputs to a fresh network, on the CPU, initialised from torch's global generator.
-    features : Tensor, shape (N, ...)
+    samples : Samples
     labels : Tensor of int64, shape (N,)
         Observed labels, 0..K-1, on the device of the training.
     n_classes : int
@@ -58,18 +60,20 @@ class Trainer:
         Positive.
     plan : TrainingPlan
     dtype : torch.dtype
-        Of the networks, and of ``features``.
+        Of the networks, and of what they see.
     seed : int
         Of initialisation and batch order; phase j has ``seed + j``.
     shuffle : bool
     draws : bool
         Whether networks draw random numbers in training, from torch's global generator, which is then seeded.
+    checkpoint : Checkpoint or None
+        Where the trainings' states are written, and found.
     on_epoch : callable or None
         Called with each epoch's record.
     """
 
     make: Callable[[int], nn.Module]
-    features: Tensor
+    samples: Samples
     labels: Tensor
     n_classes: int
     sample_weight: Tensor | None
@@ -78,6 +82,7 @@ class Trainer:
     seed: int
     shuffle: bool
     draws: bool
+    checkpoint: Checkpoint | None = None
     on_epoch: Callable[[dict[str, Any]], None] | None = None
 
     def run(self, phase: Phase, number: int = 0) -> tuple[nn.Module, list[dict[str, Any]]]:
@@ -98,14 +103,16 @@ class Trainer:
         """
         objective, device, seed = phase.objective, self.labels.device, self.seed + number
         labels = self.labels if phase.labels is None else phase.labels
-        features, weight = self.features, self.sample_weight
+        samples, weight = self.samples, self.sample_weight
         if phase.keep is not None:
-            labels, features = labels[phase.keep], features[phase.keep.to(features.device)]
+            labels, samples = labels[phase.keep], samples.subset(phase.keep)
             weight = None if weight is None else weight[phase.keep]
         network = phase.network
         if network is None:
             with _INITIALISATION, seeded(seed, device):
                 network = objective.make_network(self.make, self.n_classes).to(device, self.dtype)
+            if samples.channels_last:
+                network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         objective.bind(
             labels,
             self.n_classes,
@@ -118,12 +125,13 @@ class Trainer:
             history = train(
                 network,
                 objective,
-                features,
+                samples,
                 labels,
                 self.plan,
                 generator=torch.Generator().manual_seed(seed),
                 sample_weight=weight,
                 shuffle=self.shuffle,
+                checkpoint=None if self.checkpoint is None else PhaseCheckpoint(self.checkpoint, number, self.draws),
                 on_epoch=self.on_epoch,
             )
         return network, history
@@ -136,7 +144,7 @@ class Trainer:
         FloatingPointError
             If one is NaN or infinite.
         """
-        for logits in predict_logits(network, [self.features], self.labels.device):
+        for logits in predict_logits(network, self.samples.evaluation(), self.labels.device):
             if not torch.isfinite(logits).all():
                 raise FloatingPointError(
                     "the trained network gives NaN or infinite logits on its training samples: lower learning_rate, "

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from acestimator._hyperparameters import Penalty
-from acestimator.training import batch_sizes
+from acestimator.training import Schedule, batch_sizes
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class Preset:
     optimizer : {"adamw", "sgd"}
     learning_rate, momentum, weight_decay : float
         Of the network.
+    schedule : "cosine" or tuple of float
+        Of its rate: see :class:`acestimator.training.TrainingPlan`.
     max_epochs, batch_size : int
     alpha_lr : float or "paper"
         Rate of the constants, in per-sample units.
@@ -39,6 +41,7 @@ class Preset:
     learning_rate: float
     momentum: float
     weight_decay: float
+    schedule: Schedule
     max_epochs: int
     batch_size: int
     alpha_lr: float | Literal["paper"]
@@ -87,6 +90,7 @@ PRESETS = {
         learning_rate=1e-3,
         momentum=0.9,
         weight_decay=1e-2,
+        schedule="cosine",
         max_epochs=60,
         batch_size=64,
         alpha_lr=0.3,
@@ -107,6 +111,7 @@ PRESETS = {
         learning_rate=0.1,
         momentum=0.9,
         weight_decay=5e-4,
+        schedule="cosine",
         max_epochs=200,
         batch_size=128,
         alpha_lr="paper",

@@ -14,10 +14,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from acestimator._checkpoint import PhaseCheckpoint
 from acestimator._optimizers import FusedAdamW, FusedOptimizer, FusedSGD
+from acestimator._samples import Samples, TensorSamples
 from acestimator.objectives import Objective
 
 BatchOrder = Callable[[int, torch.Generator], Tensor]
+Schedule = Literal["cosine"] | tuple[float, ...]
 
 _BLOCK_STEPS = 64  # steps whose samples are gathered, and whose records are kept, at one go
 _BLOCK_ELEMENTS = 1 << 22  # a block's features, and its logits, at most
@@ -32,7 +35,7 @@ class TrainingPlan:
     ----------
     max_epochs, batch_size : int
     learning_rate : float
-        Of the first step; it follows half a cosine to zero.
+        Of the first step.
     optimizer : {"adamw", "sgd"}
         SGD is with Nesterov momentum.
     momentum : float
@@ -40,6 +43,13 @@ class TrainingPlan:
     weight_decay : float
     batch_order : callable, optional
         ``(epoch, generator) -> permutation`` of the N samples, in place of a random one.
+    schedule : "cosine" or tuple of float, default="cosine"
+        The rate follows half a cosine to zero, or falls tenfold after each of these numbers of epochs.
+    autocast : bool, default=False
+        Whether the network computes in bfloat16 what torch's autocast lets it. Parameters, logits, losses and
+        constants stay as they are.
+    compile : bool, default=False
+        Whether the network is compiled by ``torch.compile`` for the training.
     """
 
     max_epochs: int
@@ -49,14 +59,19 @@ class TrainingPlan:
     momentum: float
     weight_decay: float
     batch_order: BatchOrder | None = None
+    schedule: Schedule = "cosine"
+    autocast: bool = False
+    compile: bool = False
 
     def steps_per_epoch(self, n_samples: int) -> int:
         """Batches in one epoch."""
         return len(batch_sizes(n_samples, self.batch_size))
 
     def lr_scale(self, step: int, n_steps: int) -> float:
-        """lr_t / lr_0: one cosine cycle."""
-        return 0.5 * (1.0 + math.cos(math.pi * step / n_steps))
+        """lr_t / lr_0: one cosine cycle, or a tenth for each milestone that is behind."""
+        if self.schedule == "cosine":
+            return 0.5 * (1.0 + math.cos(math.pi * step / n_steps))
+        return 0.1 ** sum(step * self.max_epochs >= milestone * n_steps for milestone in self.schedule)
 
     def make_optimizer(self, parameters: Iterable[nn.Parameter]) -> FusedOptimizer:
         """Optimiser of these parameters."""
@@ -83,13 +98,14 @@ def batch_sizes(n_samples: int, batch_size: int) -> list[int]:
 def train(
     network: nn.Module,
     objective: Objective,
-    features: Tensor,
+    features: Tensor | Samples,
     labels: Tensor,
     plan: TrainingPlan,
     *,
     generator: torch.Generator,
     sample_weight: Tensor | None = None,
     shuffle: bool = True,
+    checkpoint: PhaseCheckpoint | None = None,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Train ``network`` and the bound ``objective`` together.
@@ -100,8 +116,8 @@ def train(
         Trained in place, on the device of ``labels``.
     objective : Objective
         Bound to the same N samples.
-    features : Tensor, shape (N, ...)
-        On the device of ``labels``, or pinned on the host.
+    features : Tensor, shape (N, ...), or Samples
+        A tensor lies on the device of ``labels``, or pinned on the host.
     labels : Tensor of int64, shape (N,)
         Observed labels.
     plan : TrainingPlan
@@ -111,8 +127,10 @@ def train(
         Positive weights.
     shuffle : bool, default=True
         Without it the batches are taken in the given order, and nothing is drawn.
+    checkpoint : PhaseCheckpoint, optional
+        Where the state is written at the ends of epochs, and found at the start.
     on_epoch : callable, optional
-        Called with each epoch's record.
+        Called with each epoch's record; with those of a checkpoint, too.
 
     Returns
     -------
@@ -125,21 +143,31 @@ def train(
     FloatingPointError
         If a loss is NaN or infinite, naming the epoch, the step and the learning rate.
     """
+    samples = features if isinstance(features, Samples) else TensorSamples(features, labels.device)
     n_samples = len(labels)
     sizes = batch_sizes(n_samples, plan.batch_size)
     n_steps = plan.max_epochs * len(sizes)
     optimizer = plan.make_optimizer(p for p in network.parameters() if p.requires_grad)
     network.train()
+    forward = _forward(network, plan, labels.device)
     # One over the size of its batch, for every place in an epoch
     counts = torch.tensor(sizes, device=labels.device)
-    evens = (1.0 / counts.to(features.dtype)).repeat_interleave(counts)  # (N,)
+    evens = (1.0 / counts.to(samples.dtype)).repeat_interleave(counts)  # (N,)
+    numel = max(math.prod(samples.shape), objective.n_classes)
     history: list[dict[str, Any]] = []
-    step = 0
-    for epoch in range(plan.max_epochs):
+    if checkpoint is not None:
+        history = checkpoint.load(network, objective, optimizer, generator)
+        if on_epoch is not None:
+            for record in history:
+                on_epoch(record)
+    for epoch in range(len(history), plan.max_epochs):
         began = time.perf_counter()
         meter = _Meter(sample_weight)
+        step = epoch * len(sizes)
         order = _epoch_order(plan, epoch, n_samples, generator, shuffle).to(labels.device)
-        for block_sizes, block, even in _blocks(order, evens, sizes, max(features[0].numel(), objective.n_classes)):
+        blocks = list(_blocks(order, evens, sizes, numel))
+        taken = samples.training(epoch, plan.max_epochs, (block for _, block, _ in blocks))
+        for (block_sizes, block, even), x in zip(blocks, taken, strict=True):
             # What a block's steps need of the samples is gathered at one go; each step gets views of it.
             lr_scales = [plan.lr_scale(step + i, n_steps) for i in range(len(block_sizes))]
             objective.open(block, block_sizes, lr_scales)
@@ -147,11 +175,12 @@ def train(
             parts = (
                 block,
                 block_labels,
-                _take(features, block),
+                x,
                 _loss_scale(even, block_sizes, block, sample_weight, objective.weight(block)),
             )
             outputs, records, grads = _take_steps(
                 network,
+                forward,
                 objective,
                 optimizer,
                 plan.learning_rate,
@@ -177,11 +206,30 @@ def train(
         history.append(record)
         if on_epoch is not None:
             on_epoch(record)
+        if checkpoint is not None:
+            last = epoch + 1 == plan.max_epochs
+            checkpoint.save(network, objective, optimizer, generator, history, at_once=last)
     return history
+
+
+def _forward(network: nn.Module, plan: TrainingPlan, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """How a step calls the network."""
+    call: Callable[[Tensor], Tensor] = torch.compile(network) if plan.compile else network
+    if not plan.autocast:
+        return call
+
+    def forward(x: Tensor) -> Tensor:
+        # A context of its own for each step: it keeps the parameters that it has rounded, and they move between steps.
+        with torch.autocast(device.type, torch.bfloat16):
+            logits = call(x)
+        return logits.float()
+
+    return forward
 
 
 def _take_steps(
     network: nn.Module,
+    forward: Callable[[Tensor], Tensor],
     objective: Objective,
     optimizer: FusedOptimizer,
     learning_rate: float,
@@ -197,7 +245,7 @@ def _take_steps(
     grads: list[Tensor] = []
     mix = objective.mix
     for lr_scale, index, labels, x, loss_scale in zip(lr_scales, *parts, strict=True):
-        logits = network(x if mix is None else mix(network, x, index))  # (B, C)
+        logits = forward(x if mix is None else mix(network, x, index))  # (B, C)
         output = logits.detach()
         grad, record = objective.grad(output, labels, index)
         if logits.requires_grad:  # not where all of the network is frozen
@@ -254,12 +302,6 @@ def _blocks(
         stop = start + sum(block_sizes)
         yield block_sizes, order[start:stop], evens[start:stop]
         start = stop
-
-
-def _take(features: Tensor, index: Tensor) -> Tensor:
-    if features.device == index.device:
-        return features.index_select(0, index)
-    return features.index_select(0, index.to(features.device)).pin_memory().to(index.device, non_blocking=True)
 
 
 def _loss_scale(

@@ -1,0 +1,142 @@
+"""Training samples as the loop takes them: block by block, as the network sees them.
+
+Legend: N samples, M samples of a block, C channels, H and W pixels.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_CHUNK_ELEMENTS = 1 << 22  # of images that are standardised at one go
+
+
+class Samples(ABC):
+    """A training set.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of one sample as the network sees it.
+    dtype : torch.dtype
+        Of the numbers that the network sees.
+    channels_last : bool
+        Whether images are handed out in that layout.
+    """
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    channels_last: bool
+
+    @abstractmethod
+    def training(self, epoch: int, n_epochs: int, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Samples to train on, (M, ...), for each of an epoch's blocks of positions (M,)."""
+
+    @abstractmethod
+    def evaluation(self) -> Iterator[Tensor]:
+        """All samples in order, as they are at prediction, a number of them at a time."""
+
+    @abstractmethod
+    def subset(self, keep: Tensor) -> Samples:
+        """Those at the positions ``keep`` (N',)."""
+
+
+@dataclass(frozen=True)
+class Standardization:
+    """What takes pixels (M, C, H, W) to what the network sees, on their device, in float32.
+
+    Parameters
+    ----------
+    mean, scale : Tensor of float32, shape (C, 1, 1)
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return images.to(torch.float32).sub_(self.mean).div_(self.scale)
+
+
+class TensorSamples(Samples):
+    """Samples in one tensor.
+
+    Parameters
+    ----------
+    features : Tensor, shape (N, ...)
+        On the device of the training, or pinned on the host; standardised, unless ``standardization`` is given.
+    device : torch.device
+        Of the training.
+    augment : callable, optional
+        An :class:`acestimator.augment.Augmentation`, or any function of uint8 images; needs uint8 features and
+        ``standardization``.
+    standardization : Standardization, optional
+        On ``device``.
+    seed : int
+        Of the augmentation.
+    channels_last : bool
+        Whether images are handed out in that layout.
+    """
+
+    def __init__(
+        self,
+        features: Tensor,
+        device: torch.device,
+        *,
+        augment: Any = None,
+        standardization: Standardization | None = None,
+        seed: int = 0,
+        channels_last: bool = False,
+    ) -> None:
+        self.features, self.device, self.seed = features, device, seed
+        self.augment, self.standardization, self.channels_last = augment, standardization, channels_last
+        self.shape = tuple(features.shape[1:])
+        self.dtype = features.dtype if standardization is None else torch.float32
+
+    def training(self, epoch: int, n_epochs: int, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Augmented, if there is an augmentation, with the draws of this epoch."""
+        begin_epoch(self.augment, epoch, n_epochs, self.seed)
+        for block in blocks:
+            images = _take(self.features, block)
+            yield self._prepare(images if self.augment is None else self.augment(images))
+
+    def evaluation(self) -> Iterator[Tensor]:
+        """All at once, or chunks of what has to be standardised first."""
+        if self.standardization is None:
+            yield self.features
+            return
+        rows = max(1, _CHUNK_ELEMENTS // max(1, self.features[0].numel()))
+        for chunk in torch.split(self.features, rows):
+            yield self._prepare(chunk.to(self.device))
+
+    def subset(self, keep: Tensor) -> TensorSamples:
+        """Those at the positions ``keep``, where all of them lie."""
+        return TensorSamples(
+            self.features[keep.to(self.features.device)],
+            self.device,
+            augment=self.augment,
+            standardization=self.standardization,
+            seed=self.seed,
+            channels_last=self.channels_last,
+        )
+
+    def _prepare(self, samples: Tensor) -> Tensor:
+        if self.standardization is not None:
+            samples = self.standardization(samples)
+        return samples.contiguous(memory_format=torch.channels_last) if self.channels_last else samples
+
+
+def begin_epoch(augment: Any, epoch: int, n_epochs: int, seed: int) -> None:
+    """Tell an augmentation which epoch it is, if it wants to know."""
+    if hasattr(augment, "begin_epoch"):
+        augment.begin_epoch(epoch, n_epochs, seed)
+
+
+def _take(features: Tensor, index: Tensor) -> Tensor:
+    if features.device == index.device:
+        return features.index_select(0, index)
+    return features.index_select(0, index.to(features.device)).pin_memory().to(index.device, non_blocking=True)

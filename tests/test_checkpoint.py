@@ -1,0 +1,202 @@
+"""A fit that is stopped and goes on gives what a fit in one go gives; the file of another training is refused."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import make_blobs
+from torch import nn
+
+from acestimator import AutoCleansingClassifier, BaselineClassifier
+from acestimator._checkpoint import Checkpoint, describe
+from acestimator._samples import TensorSamples
+from acestimator.peers import METHODS
+from acestimator.training import TrainingPlan, train
+
+X, Y = make_blobs(90, centers=3, n_features=5, random_state=0, cluster_std=2.0)
+SETTINGS = {"max_epochs": 7, "batch_size": 16, "random_state": 0, "device": "cpu"}
+
+
+def fit_in_two(monkeypatch, make, n_epochs):
+    """Fit that is stopped once so many epochs, over all phases, are written, and made again; the epochs of the latter."""
+    save, training, n_saved, trained = Checkpoint.save, TensorSamples.training, 0, []
+
+    def save_and_stop(self, phase, state):
+        nonlocal n_saved
+        save(self, phase, state)
+        n_saved += state is not None
+        if n_saved == n_epochs:
+            raise KeyboardInterrupt
+
+    def training_and_count(self, epoch, n_all, blocks):
+        trained.append(epoch)
+        return training(self, epoch, n_all, blocks)
+
+    with monkeypatch.context() as patches:
+        patches.setattr("acestimator._checkpoint._SECONDS", 0.0)
+        patches.setattr(TensorSamples, "training", training_and_count)
+        with monkeypatch.context() as stopping:
+            stopping.setattr(Checkpoint, "save", save_and_stop)
+            with pytest.raises(KeyboardInterrupt):
+                make().fit(X, Y)
+        assert len(trained) == n_epochs
+        trained.clear()
+        return make().fit(X, Y), len(trained)
+
+
+class Noisy(nn.Sequential):
+    """Draws from torch's global generator in training."""
+
+    def __init__(self, seed=0):
+        torch.manual_seed(seed)
+        super().__init__(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3))
+
+
+def assert_same_fit(ours, theirs):
+    for name, tensor in ours.module_.state_dict().items():
+        assert torch.equal(tensor, theirs.module_.state_dict()[name]), name
+    for name in ("mislabel_scores_", "mislabel_proba_", "suggested_labels_"):
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+    timeless = [[{**record, "seconds": 0} for record in fit.history_] for fit in (ours, theirs)]
+    assert timeless[0] == timeless[1]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 0.6, 0.95])
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"preset": "paper", "max_epochs": 7, "learning_rate": 0.01}, {"variant": "AC2"}, {"optimizer": "sgd"}],
+    ids=["default", "paper", "AC2", "sgd"],
+)
+def test_a_fit_in_two_parts_equals_one_bit_for_bit(monkeypatch, tmp_path, parameters, share):
+    """The stages of the default begin after 30 and 50 % of the epochs: it is stopped before, in and after them."""
+    settings = SETTINGS | parameters
+    whole = AutoCleansingClassifier(Noisy(), **settings).fit(X, Y)
+    n_epochs = 1 + int(share * whole.n_iter_)
+    resumed, n_trained = fit_in_two(
+        monkeypatch,
+        lambda: AutoCleansingClassifier(Noisy(), **settings, checkpoint=tmp_path / "fit.pt"),
+        n_epochs,
+    )
+    assert n_trained == whole.n_iter_ - n_epochs
+    np.testing.assert_array_equal(resumed.alpha_, whole.alpha_)
+    assert_same_fit(resumed, whole)
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_every_peer_goes_on_in_whichever_phase_it_was_stopped(monkeypatch, tmp_path, method):
+    whole = BaselineClassifier(method, **SETTINGS).fit(X, Y)
+    total = len(whole.history_)
+    for n_epochs in sorted({2, total // 2 + 1, total - 1}):
+        clf = BaselineClassifier(method, **SETTINGS, checkpoint=tmp_path / str(n_epochs))
+        resumed, n_trained = fit_in_two(monkeypatch, lambda clf=clf: clone(clf), n_epochs)
+        assert n_trained == total - n_epochs
+        assert_same_fit(resumed, whole)
+
+
+def test_a_finished_checkpoint_gives_the_fit_again(tmp_path):
+    clf = AutoCleansingClassifier(**SETTINGS, checkpoint=tmp_path / "new folder" / "fit.pt")
+    first = clf.fit(X, Y).decision_function(X)
+    np.testing.assert_array_equal(clf.fit(X, Y).decision_function(X), first)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"learning_rate": 0.5}, "learning_rate is 0.5 here and None there"),
+        ({"random_state": 1}, "random_state is 1 here and 0 there"),
+        ({"backbone": Noisy(1)}, "backbone is Noisy, digest .* here and 'auto' there"),
+    ],
+)
+def test_a_checkpoint_of_another_configuration_is_refused_and_kept(tmp_path, changed, named):
+    path = tmp_path / "fit.pt"
+    clf = AutoCleansingClassifier(**SETTINGS, checkpoint=path).fit(X, Y)
+    content, before = path.read_bytes(), clf.decision_function(X)
+    with pytest.raises(ValueError, match=f"another training.*{named}"):
+        clf.set_params(**changed).fit(X, Y)
+    assert path.read_bytes() == content
+    np.testing.assert_array_equal(clf.decision_function(X), before)
+
+
+def test_a_checkpoint_of_other_data_is_refused(tmp_path):
+    clf = AutoCleansingClassifier(**SETTINGS, checkpoint=tmp_path / "fit.pt").fit(X, Y)
+    with pytest.raises(ValueError, match=r"another training: X is float64 of shape \(90, 5\)"):
+        clf.fit(X + 1e-9, Y)
+    with pytest.raises(ValueError, match="another training: y is int64"):
+        clf.fit(X, (Y + 1) % 3)
+
+
+def test_a_file_that_is_no_checkpoint_is_refused_and_kept(tmp_path):
+    path = tmp_path / "fit.pt"
+    path.write_bytes(b"a thesis")
+    with pytest.raises(ValueError, match="is no checkpoint, or a damaged one"):
+        AutoCleansingClassifier(**SETTINGS, checkpoint=path).fit(X, Y)
+    assert path.read_bytes() == b"a thesis"
+
+
+@pytest.mark.parametrize("random_state", [None, np.random.RandomState(0)])
+def test_a_checkpoint_needs_a_seed(tmp_path, random_state):
+    clf = AutoCleansingClassifier(random_state=random_state, checkpoint=tmp_path / "fit.pt")
+    with pytest.raises(ValueError, match="give random_state an integer"):
+        clf.fit(X, Y)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unwritable_place_fails_before_the_training(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        AutoCleansingClassifier(**SETTINGS, checkpoint=tmp_path / "file" / "fit.pt").fit(X, Y)
+
+
+def test_the_global_generator_is_left_alone(tmp_path):
+    clf = AutoCleansingClassifier(**SETTINGS, checkpoint=tmp_path / "fit.pt").fit(X, Y)
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    clf.fit(X, Y)
+    assert torch.rand(1) == expected
+
+
+def test_descriptions_depend_on_the_content_alone():
+    assert describe(np.arange(3)) == describe(np.arange(3))
+    assert describe(np.arange(3)) != describe(np.arange(3.0))
+    assert describe(describe) == "<function describe>"
+    assert describe(Noisy()) == describe(Noisy())
+    assert describe(Noisy()) != describe(Noisy(1))
+
+
+def test_milestones_are_counted_in_epochs_whatever_the_batches():
+    plan = TrainingPlan(4, 8, 1.0, "sgd", 0.0, 0.0, schedule=(1, 3))
+    scales = [plan.lr_scale(step, 20) for step in range(20)]
+    np.testing.assert_allclose(scales, [1.0] * 5 + [0.1] * 10 + [0.01] * 5)
+
+
+def test_autocast_rounds_the_network_and_nothing_else():
+    from acestimator.objectives import CrossEntropy
+
+    dtypes = []
+
+    class Watched(nn.Linear):
+        def forward(self, x):
+            out = super().forward(x)
+            dtypes.append(out.dtype)
+            return out
+
+    class Watching(CrossEntropy):
+        def grad(self, logits, labels, index):
+            dtypes.append(logits.dtype)
+            return super().grad(logits, labels, index)
+
+    features, labels = torch.tensor(X, dtype=torch.float32), torch.tensor(Y)
+    histories = []
+    for autocast in (False, True):
+        torch.manual_seed(0)
+        network, objective = Watched(5, 3), Watching()
+        objective.bind(labels, 3, steps_per_epoch=6, max_epochs=5)
+        plan = TrainingPlan(5, 16, 0.1, "sgd", 0.9, 0.0, autocast=autocast)
+        histories.append(
+            train(network, objective, features, labels, plan, generator=torch.Generator().manual_seed(0))[-1]
+        )
+        assert network.weight.dtype == torch.float32
+    assert dtypes[-2:] == [torch.bfloat16, torch.float32]
+    assert histories[1]["loss"] != histories[0]["loss"]
+    assert histories[1]["loss"] == pytest.approx(histories[0]["loss"], rel=0.05)
