@@ -4,7 +4,7 @@ from acestimator.alpha import AlphaTable
 from acestimator.baselines import BaselineClassifier
 from acestimator.classifier import AutoCleansingClassifier
 from acestimator.cleaned import CleanedClassifier
-from acestimator.plotting import ScoreHistogramDisplay, SuspectsDisplay, TrainingCurvesDisplay
+from acestimator.plotting import ConstantsDisplay, ScoreHistogramDisplay, SuspectsDisplay, TrainingCurvesDisplay
 
 __version__ = "0.1.0"
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "AutoCleansingClassifier",
     "BaselineClassifier",
     "CleanedClassifier",
+    "ConstantsDisplay",
     "ScoreHistogramDisplay",
     "SuspectsDisplay",
     "TrainingCurvesDisplay",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from acestimator import detection
+from acestimator import detection, recipes
 from acestimator._estimator import NetworkClassifier, TrainingSamples, scatter
 from acestimator._hyperparameters import check_penalty
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective
@@ -213,6 +213,48 @@ class AutoCleansingClassifier(NetworkClassifier):
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
+
+    @classmethod
+    def from_recipe(
+        cls, dataset: str, network: str, *, augment: str = "baseline", variant: str = "AC1", **parameters: Any
+    ) -> Self:
+        """Estimator that trains as the paper does: a row of its Table 7.
+
+        Parameters
+        ----------
+        dataset : {"cifar10", "cifar100", "svhn", "imagenet"}
+        network : str
+            "resnet32", "wide_resnet_40_2", "wide_resnet_28_10", "shake_shake_26_2x32d", "shake_shake_26_2x96d",
+            "shake_shake_26_2x112d", "pyramidnet_272_a200_shakedrop" or "resnet50", as far as the paper has it for the
+            data set.
+        augment : str, default="baseline"
+            "baseline", "cutout", "autoaugment", "fast_autoaugment" or "pba": see :func:`acestimator.augment.pipeline`.
+        variant : {"AC1", "AC2"}, default="AC1"
+        **parameters
+            Others, over the recipe's. With another ``max_epochs`` the milestones move along. ``alpha_lr=0`` is plain
+            cross-entropy.
+
+        Returns
+        -------
+        AutoCleansingClassifier
+            Not fitted. It takes uint8 images of the data set's size.
+
+        Raises
+        ------
+        ValueError
+            If the paper has no such network or augmentation for the data set.
+
+        Examples
+        --------
+        >>> from acestimator import AutoCleansingClassifier
+        >>> clf = AutoCleansingClassifier.from_recipe("cifar10", "wide_resnet_28_10", augment="autoaugment")
+        >>> clf.learning_rate, clf.weight_decay, clf.batch_size, clf.max_epochs
+        (0.1, 0.0005, 128, 200)
+        """
+        recipe = recipes.find(dataset, network)
+        settings = recipe.parameters(augment, parameters.get("max_epochs"))
+        settings["alpha_weight_decay"] = recipe.alpha_weight_decay
+        return cls(variant=variant, **{**settings, **parameters})
 
     # ------------------------------------------------------------------ fitting
 

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from acestimator._constants_display import ConstantsDisplay
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+__all__ = ["ConstantsDisplay", "ScoreHistogramDisplay", "SuspectsDisplay", "TrainingCurvesDisplay"]
 
 _COLUMNS = 8  # images a row of the gallery
 _TABLE_FEATURES = 5  # features a table row of the gallery shows
@@ -100,7 +104,7 @@ class SuspectsDisplay:
                 )
         positions = np.argsort(-estimator.mislabel_scores_, kind="stable")[:n_suspects]
         names = [str(name) for name in X.columns] if hasattr(X, "columns") else None
-        samples = _as_images(np.asarray(X)[positions], image_shape)
+        samples = as_images(np.asarray(X)[positions], image_shape)
         display = cls(
             samples,
             positions=positions,
@@ -310,7 +314,7 @@ def _figure_of(ax: Axes | None) -> tuple[Figure, Axes]:
     return figure, ax
 
 
-def _as_images(samples: np.ndarray, image_shape: tuple[int, ...] | None) -> np.ndarray:
+def as_images(samples: np.ndarray, image_shape: tuple[int, ...] | None) -> np.ndarray:
     """Bring samples to (M, H, W), (M, H, W, 3), or leave table rows (M, D)."""
     if image_shape is not None:
         if int(np.prod(samples.shape[1:])) != int(np.prod(image_shape)):

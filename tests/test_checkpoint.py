@@ -18,7 +18,7 @@ SETTINGS = {"max_epochs": 7, "batch_size": 16, "random_state": 0, "device": "cpu
 
 
 def fit_in_two(monkeypatch, make, n_epochs):
-    """Fit that is stopped once so many epochs, over all phases, are written, and made again; the epochs of the latter."""
+    """Fit that is stopped once so many epochs are written, and made again; and how many epochs the latter trained."""
     save, training, n_saved, trained = Checkpoint.save, TensorSamples.training, 0, []
 
     def save_and_stop(self, phase, state):

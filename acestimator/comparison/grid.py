@@ -6,23 +6,17 @@ Legend: none of the methods of a cell sees another's result; all methods of a se
 
 from __future__ import annotations
 
+import functools
 import itertools
-import json
 import platform
-import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from acestimator import _records
 from acestimator.comparison.runs import check_method, run
 from acestimator.comparison.tasks import NotPossibleError, Split, load, make_task, parse
 
@@ -68,22 +62,7 @@ def finished(path: Path) -> list[dict[str, Any]]:
     ValueError
         If another line is no record of a cell.
     """
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    records: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for number, line in enumerate(lines, 1):
-        try:
-            record = json.loads(line)
-            records[tuple(record[name] for name in KEY)] = record
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            if number == len(lines) and isinstance(error, json.JSONDecodeError):
-                break
-            raise ValueError(
-                f"{path}, line {number}, is no record of a cell ({type(error).__name__}: {error}): mend it, or take "
-                "another file."
-            ) from None
-    return list(records.values())
+    return _records.read(path, KEY, "record of a cell")
 
 
 def run_grid(
@@ -122,8 +101,6 @@ def run_grid(
     RuntimeError
         If a process died. What was finished is in the file.
     """
-    from tqdm.auto import tqdm
-
     if n_jobs < 1:
         raise ValueError(f"n_jobs is {n_jobs}, expected at least 1.")
     records = {tuple(record[name] for name in KEY): record for record in finished(path)}
@@ -131,17 +108,9 @@ def run_grid(
     cells = list(dict.fromkeys(wanted))
     missing = [cell for cell in cells if tuple(asdict(cell).values()) not in done]
     _check(missing, load)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _end_last_line(path)
-    with (
-        path.open("a", encoding="utf-8") as lines,
-        tqdm(total=len(cells), initial=len(cells) - len(missing), unit="run") as bar,
-    ):
-        for record in _results(missing, load, settings, n_jobs):
-            records[tuple(record[name] for name in KEY)] = record
-            lines.write(json.dumps(record) + "\n")
-            lines.flush()
-            bar.update()
+    results = _records.each(functools.partial(run_cell, load=load, settings=settings), missing, n_jobs)
+    for record in _records.append(path, results, n_done=len(cells) - len(missing), n_all=len(cells)):
+        records[tuple(record[name] for name in KEY)] = record
     return list(records.values())
 
 
@@ -157,45 +126,6 @@ def run_cell(cell: Cell, load: Load = load, settings: dict[str, Any] | None = No
         return record | {"error": f"{type(error).__name__}: {error}"}
 
 
-def _results(
-    missing: Sequence[Cell], load: Load, settings: dict[str, Any] | None, n_jobs: int
-) -> Iterator[dict[str, Any]]:
-    """Records, as they come."""
-    if n_jobs == 1 or len(missing) < 2:
-        with _one_thread():
-            yield from (run_cell(cell, load, settings) for cell in missing)
-        return
-    # Not forked: torch's threads do not survive that.
-    pool = ProcessPoolExecutor(min(n_jobs, len(missing)), get_context("spawn"), _start_worker)
-    try:
-        for future in as_completed([pool.submit(run_cell, cell, load, settings) for cell in missing]):
-            yield future.result()
-    except BrokenProcessPool:
-        raise RuntimeError(
-            "a process died, perhaps for want of memory: what was finished is in the file, and the same call goes on "
-            "from there; take fewer processes."
-        ) from None
-    finally:
-        # An interrupt need not wait for the cells that have not begun.
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """One thread; and an interrupt from the keyboard, which reaches all processes, ends a worker without a word."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    torch.set_num_threads(1)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)
-
-
 def _check(missing: Sequence[Cell], load: Load) -> None:
     """Raise what would fail every cell of a method, process or data set."""
     for method in dict.fromkeys(cell.method for cell in missing):
@@ -204,24 +134,6 @@ def _check(missing: Sequence[Cell], load: Load) -> None:
         parse(process)
     for dataset, seed in {cell.dataset: cell.seed for cell in missing}.items():
         load(dataset, seed)
-
-
-def _end_last_line(path: Path) -> None:
-    """Take a cut-off last line out of the file, or give it its end if only that is missing."""
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    last = content[content.rfind(b"\n") + 1 :]
-    if not last:
-        return
-    with path.open("r+b") as file:
-        try:
-            json.loads(last)
-        except ValueError:
-            file.truncate(len(content) - len(last))
-        else:
-            file.seek(0, 2)
-            file.write(b"\n")
 
 
 @cache

@@ -1,0 +1,148 @@
+"""Results as JSON lines: a file that a stopped run goes on from; and functions of many items, in processes."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def read(path: Path, key: Sequence[str], what: str) -> list[dict[str, Any]]:
+    """Records of a file of JSON lines, the last of each key; empty if it is not there.
+
+    A last line that was cut off does not count.
+
+    Parameters
+    ----------
+    path : Path
+    key : sequence of str
+        Names of the entries that every record must have, and that tell it from others.
+    what : str
+        A record's name in the error: "record of a cell".
+
+    Raises
+    ------
+    ValueError
+        If another line is no such record.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    records: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+            records[tuple(record[name] for name in key)] = record
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            if number == len(lines) and isinstance(error, json.JSONDecodeError):
+                break
+            raise ValueError(
+                f"{path}, line {number}, is no {what} ({type(error).__name__}: {error}): mend it, or take another file."
+            ) from None
+    return list(records.values())
+
+
+def append(path: Path, results: Iterable[dict[str, Any]], *, n_done: int, n_all: int) -> Iterator[dict[str, Any]]:
+    """Write results to a file as they come, with a progress bar, and hand them on.
+
+    Parameters
+    ----------
+    path : Path
+        Made if it is missing.
+    results : iterable of dict
+    n_done, n_all : int
+        What there was before, and what there will be.
+    """
+    from tqdm.auto import tqdm
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _end_last_line(path)
+    with path.open("a", encoding="utf-8") as lines, tqdm(total=n_all, initial=n_done, unit="run") as bar:
+        for record in results:
+            lines.write(json.dumps(record) + "\n")
+            lines.flush()
+            bar.update()
+            yield record
+
+
+def _end_last_line(path: Path) -> None:
+    """Take a cut-off last line out of the file, or give it its end if only that is missing."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    last = content[content.rfind(b"\n") + 1 :]
+    if not last:
+        return
+    with path.open("r+b") as file:
+        try:
+            json.loads(last)
+        except ValueError:
+            file.truncate(len(content) - len(last))
+        else:
+            file.seek(0, 2)
+            file.write(b"\n")
+
+
+def each(
+    function: Callable[[Item], Result], items: Sequence[Item], n_jobs: int, *, one_thread: bool = True
+) -> Iterator[Result]:
+    """Results of a function that can be pickled, as they come.
+
+    Parameters
+    ----------
+    function : callable
+    items : sequence
+    n_jobs : int
+        Processes, of one thread each; with 1 it is this one.
+    one_thread : bool, default=True
+        Whether this one has one thread, too.
+
+    Raises
+    ------
+    RuntimeError
+        If a process died.
+    """
+    if n_jobs == 1 or len(items) < 2:
+        with _one_thread() if one_thread else nullcontext():
+            yield from map(function, items)
+        return
+    # Not forked: torch's threads do not survive that.
+    pool = ProcessPoolExecutor(min(n_jobs, len(items)), get_context("spawn"), _start_worker)
+    try:
+        for future in as_completed([pool.submit(function, item) for item in items]):
+            yield future.result()
+    except BrokenProcessPool:
+        raise RuntimeError(
+            "a process died, perhaps for want of memory: what was finished is in the file, and the same call goes on "
+            "from there; take fewer processes."
+        ) from None
+    finally:
+        # An interrupt need not wait for the items that have not begun.
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """One thread; and an interrupt from the keyboard, which reaches all processes, ends a worker without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    torch.set_num_threads(1)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
