@@ -41,16 +41,15 @@ def on_meta(name, shape, n_classes):
         ("wide_resnet_40_2", (3, 32, 32), 100, 2_255_156),
         ("wide_resnet_28_10", (3, 32, 32), 10, 36_479_194),
         ("wide_resnet_28_10", (3, 32, 32), 100, 36_536_884),
-        ("shake_shake_26_2x32d", (3, 32, 32), 10, 2.9e6),
-        ("shake_shake_26_2x96d", (3, 32, 32), 10, 26.2e6),
-        ("shake_shake_26_2x112d", (3, 32, 32), 10, 35.6e6),
+        ("shake_shake_26_2x32d", (3, 32, 32), 10, 2_923_162),
+        ("shake_shake_26_2x96d", (3, 32, 32), 10, 26_192_922),
+        ("shake_shake_26_2x112d", (3, 32, 32), 10, 35_640_442),
         ("pyramidnet_272_a200_shakedrop", (3, 32, 32), 10, 26_210_842),
     ],
 )
 def test_parameters_are_as_many_as_published(name, shape, n_classes, count):
-    """Exactly where a count is published, and to the first decimal of a million where that is."""
-    found = sum(parameter.numel() for parameter in on_meta(name, shape, n_classes).parameters())
-    assert found == count if isinstance(count, int) else round(found / 1e6, 1) == count / 1e6
+    """Gastaldi publishes 2.9, 26.2 and 35.6 million, the others are known exactly."""
+    assert sum(parameter.numel() for parameter in on_meta(name, shape, n_classes).parameters()) == count
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,8 @@
-"""Residual networks of He et al., in the forms for CIFAR and for ImageNet."""
+"""Residual networks, in the forms for CIFAR and for ImageNet.
+
+He, Zhang, Ren and Sun 2016, "Deep residual learning for image recognition". Convolutions start He normal by fan-out,
+biases zero (``_parts.network``).
+"""
 
 from __future__ import annotations
 
@@ -107,8 +111,7 @@ def resnet32(input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
     """ResNet-32 in the CIFAR form: 464,154 parameters for 3 channels and 10 classes.
 
     Three stages of five basic blocks, of widths 16, 32 and 64, on a 3 x 3 convolution without pooling. Shortcuts have
-    no parameters (the paper's option A). He et al. 2016, "Deep residual learning for image recognition", Section 4.2.
-    Initialisation: :func:`acestimator.backbones._parts.network`. Images of at least 5 x 5 pixels.
+    no parameters (option A). He et al. 2016, Section 4.2. Images of at least 5 x 5 pixels.
     """
     return _cifar("resnet32", input_shape, n_classes, (16, 32, 64), (5, 5, 5), _Pad)
 
@@ -118,7 +121,7 @@ def resnet34(input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
 
     The stages of the ImageNet form (He et al. 2016, Table 1; 3, 4, 6 and 3 basic blocks of widths 64 to 512,
     projections as shortcuts) on a 3 x 3 convolution without pooling: what papers on CIFAR-10N call ResNet-34.
-    Initialisation: :func:`acestimator.backbones._parts.network`. Images of at least 9 x 9 pixels.
+    Images of at least 9 x 9 pixels.
     """
     return _cifar("resnet34", input_shape, n_classes, (64, 128, 256, 512), (3, 4, 6, 3), _project)
 
@@ -128,7 +131,6 @@ def resnet50(input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
 
     3, 4, 6 and 3 bottlenecks of widths 256 to 2,048 on a strided 7 x 7 convolution and a pooling (He et al. 2016,
     Table 1). A block's stride is in its 3 x 3 convolution, as in the Torch implementation (Gross and Wilber 2016),
-    not in the first 1 x 1 as in the paper. Initialisation: :func:`acestimator.backbones._parts.network`. Images of at
-    least 33 x 33 pixels.
+    not in the first 1 x 1 as in the paper. Images of at least 33 x 33 pixels.
     """
     return _imagenet("resnet50", input_shape, n_classes, 64, (3, 4, 6, 3))

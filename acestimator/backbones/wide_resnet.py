@@ -1,4 +1,7 @@
-"""Wide residual networks (Zagoruyko and Komodakis 2016, "Wide residual networks")."""
+"""Wide residual networks (Zagoruyko and Komodakis 2016, "Wide residual networks").
+
+Convolutions start He normal by fan-out, biases zero (``_parts.network``).
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ def wide_resnet_40_2(input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
     """Wide-ResNet-40-2, without dropout: 2,243,546 parameters for 3 channels and 10 classes.
 
     Three stages of six pre-activated blocks, of widths 32, 64 and 128. Zagoruyko and Komodakis 2016, Table 1.
-    Initialisation: :func:`acestimator.backbones._parts.network`. Images of at least 5 x 5 pixels.
+    Images of at least 5 x 5 pixels.
     """
     return _build("wide_resnet_40_2", input_shape, n_classes, 40, 2)
 
@@ -50,6 +53,6 @@ def wide_resnet_28_10(input_shape: tuple[int, ...], n_classes: int) -> nn.Module
     """Wide-ResNet-28-10, without dropout: 36,479,194 parameters for 3 channels and 10 classes.
 
     Three stages of four pre-activated blocks, of widths 160, 320 and 640. Zagoruyko and Komodakis 2016, Table 1.
-    Initialisation: :func:`acestimator.backbones._parts.network`. Images of at least 5 x 5 pixels.
+    Images of at least 5 x 5 pixels.
     """
     return _build("wide_resnet_28_10", input_shape, n_classes, 28, 10)
