@@ -82,8 +82,8 @@ def pyramidnet_272_a200_shakedrop(input_shape: tuple[int, ...], n_classes: int) 
     """PyramidNet-272, alpha 200, bottleneck, with ShakeDrop: 26,210,842 parameters for 3 channels and 10 classes.
 
     Ninety blocks in three stages, whose inner widths grow in even steps from 16 to 216. They are rounded to the
-    nearest, as in the code of Han et al. and in AutoAugment's, with whose results the paper compares; rounded down, as
-    Han et al. write, they would give the published 26.0 million. ShakeDrop is drawn for each image, see
+    nearest, as in the code of Han et al. and in AutoAugment's, with whose results AutoCleansing's are compared; rounded
+    down, they would give the 26.0 million that Han et al. publish. ShakeDrop is drawn for each image, see
     :func:`shake_drop`; the probability of keeping a branch falls in even steps to 1/2 at the last block (Yamada et al.
     2018). Shortcuts have no parameters. Images of at least 5 x 5 pixels.
     """

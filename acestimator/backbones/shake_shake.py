@@ -84,9 +84,9 @@ def _build(name: str, input_shape: tuple[int, ...], n_classes: int, depth: int, 
 def shake_shake_26_2x32d(input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
     """Shake-Shake 26 2x32d: 2,923,162 parameters for 3 channels and 10 classes.
 
-    Three stages of four blocks of two branches, of widths 32, 64 and 128.
-    Gastaldi 2017, Table 1 ("Shake", "Shake", "Image"): factors are drawn for each image, forward and backward, see
-    :func:`shake`. Images of at least 5 x 5 pixels.
+    Three stages of four blocks of two branches, of widths 32, 64 and 128. Gastaldi 2017, Table 1 ("Shake", "Shake",
+    "Image"): factors are drawn for each image, forward and backward, see :func:`shake`. Images of
+    at least 5 x 5 pixels.
     """
     return _build("shake_shake_26_2x32d", input_shape, n_classes, 26, 32)
 
