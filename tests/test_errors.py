@@ -86,7 +86,7 @@ def test_weights_that_cannot_be_used(weight, message):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"backbone": "resnet9000"}, "'resnet9000', expected one of 'auto', 'mlp', 'small_resnet'"),
+        ({"backbone": "resnet9000"}, "'resnet9000', expected one of 'auto', 'mlp', "),
         ({"backbone": "small_resnet"}, "takes images"),
         ({"backbone": 3}, "'backbone' parameter"),
         ({"backbone": nn.Linear(4, 7)}, r"maps \(2, 4\) to \(2, 7\), expected \(2, 3\).*each of the 3 classes"),

@@ -1,7 +1,7 @@
 """Networks by name. One file a family; each registers its builders here.
 
 A builder is called as ``builder(input_shape, n_classes)`` and returns a module from ``(B, *input_shape)``
-to (B, n_classes).
+to (B, n_classes). "timm:NAME" and "torchvision:NAME" are networks of those packages, where they are installed.
 """
 
 from __future__ import annotations
@@ -13,16 +13,50 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from acestimator.backbones import mlp, small_resnet
+from acestimator.backbones import external, mlp, pyramidnet, resnet, shake_shake, small_resnet, wide_resnet
 
 Builder = Callable[[tuple[int, ...], int], nn.Module]
 
-_BUILDERS: dict[str, Builder] = {"mlp": mlp.build, "small_resnet": small_resnet.build}
+_DETERMINISTIC: dict[str, Builder] = {
+    "mlp": mlp.build,
+    "small_resnet": small_resnet.build,
+    "resnet32": resnet.resnet32,
+    "resnet34": resnet.resnet34,
+    "resnet50": resnet.resnet50,
+    "wide_resnet_40_2": wide_resnet.wide_resnet_40_2,
+    "wide_resnet_28_10": wide_resnet.wide_resnet_28_10,
+}
+# Those that draw random numbers in training.
+_RANDOM: dict[str, Builder] = {
+    "shake_shake_26_2x32d": shake_shake.shake_shake_26_2x32d,
+    "shake_shake_26_2x96d": shake_shake.shake_shake_26_2x96d,
+    "shake_shake_26_2x112d": shake_shake.shake_shake_26_2x112d,
+    "pyramidnet_272_a200_shakedrop": pyramidnet.pyramidnet_272_a200_shakedrop,
+}
+_BUILDERS = _DETERMINISTIC | _RANDOM
+_LIBRARIES = {"timm": external.timm, "torchvision": external.torchvision}
 
 
 def available() -> list[str]:
-    """Names that :func:`build` knows, sorted."""
+    """Names of this package that :func:`build` knows, sorted."""
     return sorted(_BUILDERS)
+
+
+def draws_in_training(backbone: Any) -> bool:
+    """Whether a backbone may draw random numbers in training, from torch's global generator.
+
+    Parameters
+    ----------
+    backbone : str, nn.Module or callable
+        As for :func:`make`.
+
+    Returns
+    -------
+    bool
+        False for "auto" and the networks of this package without random parts; True for the others, and for all that
+        it cannot know: networks of timm and torchvision, modules, callables.
+    """
+    return not (isinstance(backbone, str) and (backbone == "auto" or backbone in _DETERMINISTIC))
 
 
 def build(name: str, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
@@ -31,7 +65,8 @@ def build(name: str, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
     Parameters
     ----------
     name : str
-        One of :func:`available`, or "auto": "mlp" for vectors, "small_resnet" for images.
+        One of :func:`available`; "auto": "mlp" for vectors, "small_resnet" for images; or "timm:NAME" or
+        "torchvision:NAME", a network of those packages, without pretrained weights.
     input_shape : tuple of int
         Shape of one sample: (D,) or (C, H, W).
     n_classes : int
@@ -46,14 +81,19 @@ def build(name: str, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
     ------
     ValueError
         If the name is unknown, or the network does not take samples of that shape.
+    ImportError
+        If the name is one of timm's or torchvision's, and the package cannot be imported.
     """
+    library, colon, inner = name.partition(":")
+    if colon and library in _LIBRARIES:
+        return _LIBRARIES[library](inner, input_shape, n_classes)
     if name == "auto":
         name = "mlp" if len(input_shape) == 1 else "small_resnet"
     if name not in _BUILDERS:
         known = ", ".join(map(repr, ["auto", *available()]))
         raise ValueError(
-            f"backbone is {name!r}, expected one of {known}, a torch.nn.Module, or a callable "
-            "(input_shape, n_classes) -> torch.nn.Module."
+            f"backbone is {name!r}, expected one of {known}, 'timm:NAME', 'torchvision:NAME', a torch.nn.Module, "
+            "or a callable (input_shape, n_classes) -> torch.nn.Module."
         )
     return _BUILDERS[name](input_shape, n_classes)
 
@@ -83,6 +123,8 @@ def make(backbone: Any, trial: Tensor, n_classes: int) -> nn.Module:
     ------
     ValueError
         If it is no module, fails, or does not map the samples to (n, n_classes).
+    ImportError
+        See :func:`build`.
     """
     input_shape = tuple(trial.shape[1:])
     if isinstance(backbone, nn.Module):

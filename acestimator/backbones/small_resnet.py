@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from acestimator.backbones import _parts
+
 WIDTHS = (32, 64, 128)
 GROUPS = 8
 
@@ -34,17 +36,13 @@ class _Block(nn.Module):
 
 def build(input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
     """Three residual blocks of widths 32, 64 and 128, each halving the image but the first."""
-    if len(input_shape) != 3:
-        raise ValueError(
-            f"backbone 'small_resnet' takes images, X of shape (N, C, H, W), and one sample here has shape "
-            f"{input_shape}: use 'mlp', or give the images their channel axis."
-        )
+    channels = _parts.image_channels("small_resnet", input_shape)
     blocks = [
         _Block(width_in, width_out, 1 if i == 0 else 2)
         for i, (width_in, width_out) in enumerate(zip((WIDTHS[0], *WIDTHS), WIDTHS, strict=False))
     ]
     return nn.Sequential(
-        nn.Conv2d(input_shape[0], WIDTHS[0], 3, padding=1, bias=False),
+        nn.Conv2d(channels, WIDTHS[0], 3, padding=1, bias=False),
         *blocks,
         nn.GroupNorm(GROUPS, WIDTHS[-1]),
         nn.ReLU(inplace=True),
