@@ -98,11 +98,6 @@ def build(name: str, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
     return _BUILDERS[name](input_shape, n_classes)
 
 
-def draws_in_training(backbone: Any) -> bool:
-    """Whether it may draw random numbers in training."""
-    return not isinstance(backbone, str)
-
-
 def make(backbone: Any, trial: Tensor, n_classes: int) -> nn.Module:
     """Build or copy a backbone, and try it on a few samples before any training.
 
