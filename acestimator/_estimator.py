@@ -140,7 +140,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         with progress(self.verbose, settings.max_epochs) as on_epoch:
             trainer = Trainer(
                 make=lambda n_outputs: backbones.make(self.backbone, trial, n_outputs),
-                samples=self._samples(X, device, dtype, seed, channels_last=autocast and X.ndim == 4),
+                samples=self._samples(
+                    X, device, dtype, seed, channels_last=X.ndim == 4 and backbones.takes_channels_last(self.backbone)
+                ),
                 labels=torch.from_numpy(samples.labels).to(device),
                 n_classes=len(self.classes_),
                 sample_weight=None if weight is None else torch.tensor(weight, device=device),

@@ -77,8 +77,8 @@ class AutoCleansingClassifier(NetworkClassifier):
     standardize : bool, default=True
         Standardise the inputs with the training set's statistics, per feature or per channel.
     precision : {"float32", "bfloat16", "auto"}, default="float32"
-        Of the network's arithmetic in training; "bfloat16" is torch's autocast, with images channels-last; "auto" is
-        that for images on a GPU. Parameters, logits and constants are float32 throughout.
+        Of the network's arithmetic in training; "bfloat16" is torch's autocast; "auto" is that for
+        images on a GPU. Parameters, logits and constants are float32 throughout.
     compile : bool, default=False
         Whether the network is compiled by ``torch.compile`` for the training. Pays for long trainings of large ones.
     checkpoint : str or path, default=None

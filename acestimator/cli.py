@@ -1,4 +1,4 @@
-"""Command line: ``acestimator demo`` and ``acestimator compare``."""
+"""Command line: ``acestimator demo``, ``acestimator compare`` and ``acestimator experiment``."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
-    Returns the exit status: 0; 1 if a run of the comparison failed; 2 for bad arguments, an unwritable folder or a file
-    that cannot be used; 130 after an interrupt.
+    Returns the exit status: 0; 1 if a training of a comparison or an experiment failed; 2 for bad arguments, an
+    unwritable folder or a file that cannot be used; 130 after an interrupt.
     """
     parser = argparse.ArgumentParser(prog="acestimator", description="Train on partly wrong labels, and find them.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -36,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     compare.add_argument("--seeds", type=int, default=5, help="number of splits and fits (default: 5)")
     compare.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
     compare.add_argument("--out", type=Path, help="JSON lines of all runs; the same command goes on from there")
+    _add_experiment(commands)
     arguments = parser.parse_args(argv)
     try:
         return int(arguments.run(arguments))
@@ -48,6 +50,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"acestimator {arguments.command}: interrupted.", file=sys.stderr)
         return 130
+
+
+def _add_experiment(commands: Any) -> None:
+    experiment = commands.add_parser("experiment", help="the paper's tables and figures")
+    experiment.set_defaults(run=_experiment)
+    experiment.add_argument(
+        "name",
+        choices=["table2", "table3", "table4", "table5", "table6", "table8", "figure3", "suspects"],
+        help="suspects: Figures 4 to 6, --rows cifar10 or cifar100",
+    )
+    experiment.add_argument("--data", type=Path, help="folder of the data set, or of cifar10, cifar100, svhn, imagenet")
+    experiment.add_argument("--rows", nargs="+", default=[], help="names, or their data set or network (default: all)")
+    experiment.add_argument("--columns", nargs="+", default=[], help="names (default: all)")
+    experiment.add_argument("--seeds", type=int, default=5, help="number of trainings of each kind (default: 5)")
+    experiment.add_argument("--epochs", type=int, help="shorten the trainings, and mark them so")
+    experiment.add_argument("--images", type=int, help="take the first training images, and mark it so")
+    experiment.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    experiment.add_argument("--device", default="auto")
+    experiment.add_argument("--compile", action="store_true", help="compile the networks")
+    experiment.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
+    experiment.add_argument("--workers", type=int, default=0, help="processes that decode ImageNet's files")
+    experiment.add_argument(
+        "--out",
+        type=Path,
+        default=Path("experiments.jsonl"),
+        help="JSON lines of all trainings; the same command goes on from there (default: experiments.jsonl)",
+    )
+    experiment.add_argument("--report", action="store_true", help="print what the file has, and train nothing")
+    experiment.add_argument("--picture", type=Path, help="file to draw figure3 or the suspects to")
+    experiment.add_argument("--positions", type=int, nargs="+", help="training images to draw in place of suspects")
 
 
 # torch takes seconds to import; --help should not.
@@ -76,3 +108,13 @@ def _compare(arguments: argparse.Namespace) -> int:
     for line in comparison.failures():
         print(f"failed: {line}", file=sys.stderr)
     return 1 if comparison.failures() else 0
+
+
+def _experiment(arguments: argparse.Namespace) -> int:
+    from acestimator.experiments.command import run
+
+    text, failures = run(arguments)
+    print(text)
+    for line in failures:
+        print(f"failed: {line}", file=sys.stderr)
+    return 1 if failures else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -95,6 +95,7 @@ class RecipeNetwork:
 
     dataset: str
     network: str
+    channels_last: ClassVar[bool] = True
 
     def __call__(self, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
         """Build it.

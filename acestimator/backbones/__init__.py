@@ -59,6 +59,14 @@ def draws_in_training(backbone: Any) -> bool:
     return not (isinstance(backbone, str) and (backbone == "auto" or backbone in _DETERMINISTIC))
 
 
+def takes_channels_last(backbone: Any) -> bool:
+    """Whether images may be handed to a backbone in that layout, in which convolutions are faster.
+
+    A user's module may flatten its features by ``view``, which takes no such layout.
+    """
+    return getattr(backbone, "channels_last", False) or (isinstance(backbone, str) and ":" not in backbone)
+
+
 def build(name: str, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
     """Build the network of that name.
 

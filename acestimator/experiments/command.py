@@ -1,0 +1,101 @@
+"""What ``acestimator experiment`` does."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from acestimator.experiments import figures, report, runner
+from acestimator.experiments.images import load
+from acestimator.experiments.runs import Job, Options
+from acestimator.experiments.tables import Table
+
+
+def run(arguments: argparse.Namespace) -> tuple[str, list[str]]:
+    """Run what is missing, and report.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        As :mod:`acestimator.cli` has them.
+
+    Returns
+    -------
+    text : str
+    failures : list of str
+        Trainings that failed, and why.
+
+    Raises
+    ------
+    ValueError, OSError
+        If an argument, the data or the file of results cannot be used.
+    """
+    _check(arguments)
+    table = _table(arguments)
+    if arguments.report:
+        if not arguments.out.exists():
+            raise FileNotFoundError(f"{arguments.out} is not there: run the experiment, or name its file with --out.")
+        records, wanted = runner.finished(arguments.out), []
+    else:
+        options = Options(
+            data=arguments.data,
+            files=arguments.out.with_name(f"{arguments.out.stem}-files"),
+            **{name: getattr(arguments, name) for name in _OPTIONS},
+        )
+        wanted = runner.jobs(table.entries, range(arguments.seeds), options)
+        records = runner.run(wanted, arguments.out, n_jobs=arguments.jobs)
+    text = report.as_text(table, records)
+    if arguments.picture is not None:
+        _draw(arguments, wanted, records)
+        text += f"\n\nThe picture is in {arguments.picture}."
+    return text, _failures(records, wanted)
+
+
+_OPTIONS = ("epochs", "images", "precision", "device", "compile", "workers")
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    for name in ("seeds", "epochs", "images", "jobs"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise ValueError(f"--{name} is {value}, expected at least 1.")
+    if arguments.data is None and not arguments.report:
+        raise ValueError("--data is missing: give the folder of the data set, in its published format.")
+    if arguments.picture is not None and arguments.name not in ("figure3", "suspects"):
+        raise ValueError(f"--picture is for figure3 and suspects, and this is {arguments.name}: leave it out.")
+    if arguments.name == "suspects":
+        if arguments.report or arguments.picture is None:
+            raise ValueError("suspects are drawn from their images: give --picture FILE and --data, without --report.")
+        if arguments.rows not in ([], ["cifar10"], ["cifar100"]):
+            raise ValueError(f"--rows is {' '.join(arguments.rows)}, expected of suspects cifar10 or cifar100.")
+
+
+def _table(arguments: argparse.Namespace) -> Table:
+    if arguments.name == "suspects":
+        # Of one data set, and one training.
+        arguments.seeds = 1
+        (dataset,) = arguments.rows or ["cifar10"]
+        return runner.select("table8", [f"{dataset} wide_resnet_40_2"], ["AC1+AA"])
+    return runner.select(arguments.name, arguments.rows, arguments.columns)
+
+
+def _draw(arguments: argparse.Namespace, wanted: Sequence[Job], records: list[dict[str, Any]]) -> None:
+    if arguments.name == "figure3":
+        figure = figures.draw_dropped(records)
+    else:
+        (job,) = wanted
+        images = load(job.run.dataset, arguments.data)
+        figure = figures.draw_suspects(job, images, positions=arguments.positions)
+    arguments.picture.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(arguments.picture, dpi=150)
+
+
+def _failures(records: list[dict[str, Any]], wanted: Sequence[Job]) -> list[str]:
+    ours = [job.key() for job in wanted]
+    return [
+        f"{record['network']} on {record['dataset']}, {record['augment']}, {record['method']}, seed {record['seed']}: "
+        f"{record['error']}"
+        for record in records
+        if "error" in record and (not wanted or {name: record[name] for name in ours[0]} in ours)
+    ]

@@ -1,0 +1,118 @@
+"""The trainings of a table: those that are missing, one record each in a file that a stopped run goes on from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from acestimator import _records
+from acestimator.experiments.runs import KEY, Job, Options, check, execute
+from acestimator.experiments.tables import TABLES, Entry, Table
+
+
+def select(name: str, rows: Iterable[str] = (), columns: Iterable[str] = ()) -> Table:
+    """Part of a table.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``TABLES``.
+    rows, columns : iterable of str
+        Names; of a row, its data set or its network does. All, if there are none.
+
+    Raises
+    ------
+    ValueError
+        If a name fits no row or column: which there are.
+    """
+    table = TABLES[name]
+    rows, columns = list(rows), list(columns)
+    for given in rows:
+        if not any(_names(given, row) for row in table.rows):
+            raise ValueError(
+                f"row is {given!r}, expected one of {', '.join(map(repr, table.rows))}, or a data set or network of "
+                "these."
+            )
+    for given in columns:
+        if given not in table.columns:
+            raise ValueError(f"column is {given!r}, expected one of {', '.join(map(repr, table.columns))}.")
+    wanted = tuple(
+        entry
+        for entry in table.entries
+        if (not rows or any(_names(given, entry.row) for given in rows)) and (not columns or entry.column in columns)
+    )
+    return Table(table.title, tuple(c for c in table.columns if not columns or c in columns), wanted)
+
+
+def _names(given: str, row: str) -> bool:
+    return given == row or given in row.split()
+
+
+def jobs(entries: Iterable[Entry], seeds: Iterable[int], options: Options) -> list[Job]:
+    """Trainings of the entries, seed by seed; each once, and after the one that it needs."""
+    found: dict[Job, None] = {}
+    entries = list(entries)
+    for seed in seeds:
+        for entry in entries:
+            job = Job(entry.run, seed, options)
+            before = job.before()
+            if before is not None:
+                found.setdefault(before)
+            found.setdefault(job)
+    return list(found)
+
+
+def finished(path: Path) -> list[dict[str, Any]]:
+    """Records of a file, the last of each training.
+
+    Raises
+    ------
+    ValueError
+        If the file holds something else.
+    """
+    return _records.read(path, KEY, "record of an experiment")
+
+
+def run(wanted: Iterable[Job], path: Path, *, n_jobs: int = 1) -> list[dict[str, Any]]:
+    """Run the trainings that the file does not have, and append them to it.
+
+    Parameters
+    ----------
+    wanted : iterable of Job
+    path : Path
+        JSON lines; made if it is missing.
+    n_jobs : int, default=1
+        Processes, of one thread each, which on a GPU share it; with 1 it is this one, with all its threads.
+
+    Returns
+    -------
+    list of dict
+        All records of the file. A training that failed has ``error``, and is tried again by the next call.
+
+    Raises
+    ------
+    ValueError, OSError
+        Before anything is trained: if the file holds something else, or the data cannot be read.
+    RuntimeError
+        If a process died. What was finished is in the file.
+    """
+    if n_jobs < 1:
+        raise ValueError(f"n_jobs is {n_jobs}, expected at least 1.")
+    records = {_key(record): record for record in finished(path)}
+    done = {key for key, record in records.items() if "error" not in record}
+    wanted = list(wanted)
+    missing = [job for job in wanted if _key(job.key()) not in done]
+    for job in missing:
+        check(job)
+    # What others need comes first, and is finished before these begin.
+    for part in ([job for job in missing if job.before() is None], [job for job in missing if job.before()]):
+        n_done = len(wanted) - len(missing) if part and part[0].before() is None else len(wanted) - len(part)
+        results = _records.each(execute, part, n_jobs, one_thread=False)
+        for record in _records.append(path, results, n_done=n_done, n_all=len(wanted)):
+            records[_key(record)] = record
+    return list(records.values())
+
+
+def _key(record: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(record[name] for name in KEY)
