@@ -80,7 +80,8 @@ def training_view(image: Image, size: int, rng: np.random.Generator) -> np.ndarr
     draws = rng.random((_TRIALS, 4))
     flip = rng.random() < 0.5
     box = random_box(*image.size, draws)
-    view = _channels_first(image.resize((size, size), Resampling.BILINEAR, box=box))
+    # Cut out first: resize(box=...) would mix in pixels from beyond the box
+    view = _channels_first(image.crop(box).resize((size, size), Resampling.BILINEAR))
     return view[:, :, ::-1] if flip else view
 
 

@@ -98,7 +98,7 @@ class ImageFolder:
         return len(self.labels)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_loader": None}  # a copy has workers of its own
+        return self.__dict__ | {"_loader": None, "_requests": _Requests()}  # a copy has workers of its own
 
     def path(self, index: int) -> Path:
         """File of one image."""

@@ -93,7 +93,10 @@ def test_a_missing_folder(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({b"data": np.zeros((6, 3071), np.uint8)}, r"shape \(6, 3071\) and dtype uint8 and 6 labels, expected \(6, 3072\)"),
+        (
+            {b"data": np.zeros((6, 3071), np.uint8)},
+            r"shape \(6, 3071\) and dtype uint8 and 6 labels, expected \(6, 3072\)",
+        ),
         ({b"data": np.zeros((5, 3072), np.uint8)}, r"shape \(5, 3072\) and dtype uint8 and 6 labels"),
         ({b"data": np.zeros((6, 3072), np.int64)}, r"dtype int64 and 6 labels, expected \(6, 3072\) and uint8"),
         ({b"data": [[1] * 3072] * 6}, r"shape \(6, 3072\) and dtype list"),
@@ -186,7 +189,7 @@ def test_what_torch_saves_is_read(tmp_path):
 def test_human_labels_that_are_not_there(tmp_path):
     path = tmp_path / "labels.npz"
     np.savez(path, clean=HUMAN["clean"], aggregate=HUMAN["aggregate"])
-    with pytest.raises(ValueError, match="holds 'clean', 'aggregate', expected 'worst' too.*UCSC-REAL"):
+    with pytest.raises(ValueError, match=r"holds 'clean', 'aggregate', expected 'worst' too.*UCSC-REAL"):
         load_cifar10n(path, "worst")
     with pytest.raises(ValueError, match="which is 'majority', expected one of 'aggregate', 'random1'"):
         load_cifar10n(path, "majority")

@@ -46,7 +46,7 @@ def test_arrays_and_containers_come_back(protocol):
 
 @pytest.mark.parametrize("module", [b"numpy.core.multiarray", b"numpy._core.multiarray"])
 def test_a_pickle_of_python_2(module):
-    # {'data': array([[1, 2], [255, 4]], dtype=uint8), 'labels': [7]}, as cPickle wrote it with protocol 2: text is bytes
+    # {'data': array([[1, 2], [255, 4]], dtype=uint8), 'labels': [7]}, by cPickle with protocol 2: text is bytes
     array = (
         b"c" + module + b"\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
         b"(K\x01K\x02K\x02\x86cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
