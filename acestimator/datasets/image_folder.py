@@ -1,0 +1,287 @@
+"""Images in a folder for each class, as ImageNet has them.
+
+Legend: N images, n images of a batch, S the views' side.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from acestimator.datasets._views import evaluation_view, read_image, training_view
+
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".ppm", ".tif", ".tiff")
+_LAYOUT = "expected ROOT/CLASS/IMAGE, a folder for each class"
+_BATCH = 128  # images at a time, where all are read
+
+Request = tuple[int | None, np.ndarray]  # epoch, or None for evaluation views, and indices
+
+
+class ImageFolder:
+    """Images on disk that are decoded when they are asked for.
+
+    Images are shown in two ways. *Evaluation views*: the shorter side is resized to ``resize`` and the central square
+    taken. *Training views*: a random part of 8 to 100 % of the area and a ratio between 3/4 and 4/3 is resized, and
+    flipped half of the time (C. Szegedy et al., "Going deeper with convolutions", CVPR 2015, section 6). They are drawn
+    from ``random_state``, the epoch and the index alone: a run that is taken up again sees the same ones, whatever the
+    order and the number of workers.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder with a folder for each class; images lie in these or below them. Names that begin with a dot, and files
+        that are no images by their suffix, are passed over. For ImageNet, ``train``, with folders like ``n01440764``,
+        or ``val``, once its files are sorted into such folders.
+    size : int, default=224
+        S, side of the views in pixels.
+    resize : int, optional
+        Length of the shorter side in evaluation views, at least ``size``. By default S 256/224, rounded.
+    workers : int, default=0
+        Processes that decode for :meth:`stream`, ahead of what is asked for; 0 decodes in this one. They start with the
+        first stream and end with this object. Where processes are started by "spawn", a script needs the usual
+        ``if __name__ == "__main__"``.
+    random_state : int, default=0
+        Of the training views, not negative.
+    start_method : {"fork", "spawn", "forkserver"}, optional
+        How workers are started; by default the platform's.
+
+    Attributes
+    ----------
+    classes : list of str
+        Names of the folders, sorted.
+    labels : ndarray of int64, shape (N,)
+        Positions in ``classes``.
+    shape : tuple of int
+        (3, S, S), of one view.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    ValueError
+        If it has no class folders, or one without images (which); or if a parameter is out of range.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        size: int = 224,
+        *,
+        resize: int | None = None,
+        workers: int = 0,
+        random_state: int = 0,
+        start_method: str | None = None,
+    ) -> None:
+        resize = round(size * 256 / 224) if resize is None else resize
+        if not 1 <= size <= resize:
+            raise ValueError(f"size is {size!r} and resize {resize!r}, expected 1 <= size <= resize.")
+        if workers < 0 or random_state < 0:
+            raise ValueError(f"workers is {workers!r} and random_state {random_state!r}, expected no negative number.")
+        self.classes, files, self.labels = _scan(Path(root))
+        self.shape = (3, size, size)
+        self.workers = workers
+        self.start_method = start_method
+        self._views = _Views(Path(root), files, size, resize, random_state)
+        self._requests = _Requests()
+        self._loader: DataLoader[Tensor] | None = None
+        self._n_streams = 0
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_loader": None, "_requests": _Requests()}  # a copy has workers of its own
+
+    def path(self, index: int) -> Path:
+        """File of one image."""
+        return self._views.path(index)
+
+    def read(self, index: ArrayLike, epoch: int | None = None) -> Tensor:
+        """Decode images in this process.
+
+        Parameters
+        ----------
+        index : array-like of int, shape (n,)
+            Positions, from 0 to N - 1.
+        epoch : int, optional
+            Whose training views to take. By default, evaluation views.
+
+        Returns
+        -------
+        Tensor of uint8, shape (n, 3, S, S)
+
+        Raises
+        ------
+        ImportError
+            If Pillow is missing.
+        FileNotFoundError
+            If a file is gone.
+        IndexError
+            If an index is out of range.
+        ValueError
+            If an image cannot be decoded: which.
+        """
+        return self._views[self._request(index, epoch)]
+
+    def stream(self, batches: Iterable[ArrayLike], epoch: int | None = None) -> Iterator[Tensor]:
+        """Decode one batch after another, ahead of what is asked for if there are workers.
+
+        Parameters
+        ----------
+        batches : iterable of array-like of int
+            Indices of each batch, as for :meth:`read`. With workers, the iterable is ahead by two batches a worker.
+        epoch : int, optional
+            As for :meth:`read`.
+
+        Yields
+        ------
+        Tensor of uint8, shape (n, 3, S, S)
+
+        Raises
+        ------
+        ImportError, FileNotFoundError, IndexError, ValueError
+            As :meth:`read`.
+        RuntimeError
+            If another stream of this object was begun meanwhile and they would share the workers.
+        """
+        requests = (self._request(batch, epoch) for batch in batches)
+        if not self.workers:
+            yield from map(self._views.__getitem__, requests)
+            return
+        self._n_streams += 1
+        this = self._n_streams
+        self._requests.now = requests
+        for views in self._workers():
+            yield views
+            if self._n_streams != this:
+                raise RuntimeError(
+                    "another stream was begun before this one ended, and the workers left it: read them one after the "
+                    "other, or make an ImageFolder for each."
+                )
+
+    def _request(self, index: ArrayLike, epoch: int | None) -> Request:
+        array = np.asarray(index)
+        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+            raise IndexError(f"index has shape {array.shape} and dtype {array.dtype}, expected integers (n,).")
+        if array.size and not 0 <= array.min() <= array.max() < len(self):
+            raise IndexError(f"index runs from {array.min()} to {array.max()}, expected 0 to {len(self) - 1}.")
+        if epoch is not None and epoch < 0:
+            raise ValueError(f"epoch is {epoch!r}, expected None or a number from 0 on.")
+        return epoch, array.astype(np.int64)
+
+    def _workers(self) -> DataLoader[Tensor]:
+        if self._loader is None:
+            self._loader = DataLoader(
+                self._views,
+                batch_size=None,  # a request is a batch
+                sampler=self._requests,
+                num_workers=self.workers,
+                persistent_workers=True,
+                multiprocessing_context=self.start_method,
+                generator=torch.Generator(),  # or it would draw from the caller's
+            )
+        return self._loader
+
+
+def load_image_folder(root: str | Path, size: int, workers: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Read all images of a folder, for what fits into memory: N images take 3 S^2 N bytes.
+
+    The shorter side is resized to ``size``, and the central square taken: images of S by S pixels stay as they are.
+
+    Parameters
+    ----------
+    root, size, workers
+        As for :class:`ImageFolder`.
+
+    Returns
+    -------
+    X : ndarray of uint8, shape (N, 3, S, S)
+    y : ndarray of int64, shape (N,)
+        Positions in ``classes``.
+    classes : ndarray of str, shape (K,)
+        ``classes[y]`` are the names, which an estimator takes as labels too.
+
+    Raises
+    ------
+    ImportError, FileNotFoundError, ValueError
+        As :class:`ImageFolder`.
+    """
+    folder = ImageFolder(root, size, resize=size, workers=workers)
+    X = np.empty((len(folder), *folder.shape), dtype=np.uint8)
+    starts = range(0, len(folder), _BATCH)
+    batches = [np.arange(start, min(start + _BATCH, len(folder))) for start in starts]
+    for start, views in zip(starts, folder.stream(batches), strict=True):
+        X[start : start + len(views)] = views.numpy()
+    return X, folder.labels, np.array(folder.classes)
+
+
+class _Requests:
+    """What the workers are asked for next: a sampler that can be set."""
+
+    def __init__(self) -> None:
+        self.now: Iterable[Request] = ()
+
+    def __iter__(self) -> Iterator[Request]:
+        return iter(self.now)
+
+
+class _Views(Dataset[Tensor]):
+    """What a worker knows. Names are one array of bytes: a million strings would be copied into every worker."""
+
+    def __init__(self, root: Path, files: np.ndarray, size: int, resize: int, random_state: int) -> None:
+        self.root, self.files = root, files
+        self.size, self.resize = size, resize
+        self.random_state = random_state
+
+    def path(self, index: int) -> Path:
+        return self.root / os.fsdecode(self.files[index])
+
+    def __getitem__(self, request: Request) -> Tensor:
+        epoch, index = request
+        views = torch.empty((len(index), 3, self.size, self.size), dtype=torch.uint8)
+        for view, i in zip(views.numpy(), index.tolist(), strict=True):
+            image = read_image(self.path(i))
+            if epoch is None:
+                view[:] = evaluation_view(image, self.size, self.resize)
+            else:
+                rng = np.random.default_rng((self.random_state, epoch, i))
+                view[:] = training_view(image, self.size, rng)
+        return views
+
+
+def _scan(root: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Classes, files relative to the root (bytes), and labels; sorted."""
+    if not root.is_dir():
+        raise FileNotFoundError(
+            f"{root} is no folder: {_LAYOUT}. ImageNet is at https://www.image-net.org/download.php."
+        )
+    classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+    if not classes:
+        raise ValueError(f"{root} has no folders in it: {_LAYOUT}. Sort its images into such folders.")
+    files: list[bytes] = []
+    counts = []
+    for name in classes:
+        found = sorted(_images(root / name))
+        if not found:
+            raise ValueError(f"{root / name} has no images ({', '.join(_SUFFIXES)}): {_LAYOUT}. Delete it, or fill it.")
+        files += [os.fsencode(os.path.join(name, file)) for file in found]
+        counts.append(len(found))
+    return classes, np.array(files), np.repeat(np.arange(len(classes), dtype=np.int64), counts)
+
+
+def _images(folder: Path) -> Iterator[str]:
+    """Names of images in the folder and below it, relative to it."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        inner = "" if parent == str(folder) else os.path.relpath(parent, folder)
+        for name in names:
+            if name.lower().endswith(_SUFFIXES) and not name.startswith("."):
+                yield os.path.join(inner, name)
