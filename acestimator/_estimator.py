@@ -23,12 +23,14 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from acestimator import _inputs, backbones, detection
-from acestimator._checkpoint import Checkpoint, describe
+from acestimator._checkpoint import Checkpoint
+from acestimator._describe import describe
 from acestimator._device import place, resolve_device
+from acestimator._folder import FolderImages, FolderSamples
 from acestimator._hyperparameters import check_schedule
 from acestimator._issues import label_issues
 from acestimator._progress import progress
-from acestimator._samples import TensorSamples
+from acestimator._samples import Samples, TensorSamples
 from acestimator.phases import Trainer
 from acestimator.presets import Preset, resolve
 from acestimator.training import BatchOrder, TrainingPlan, predict_logits
@@ -85,9 +87,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : array-like of shape (N, D) or (N, C, H, W)
+        X : array-like of shape (N, D) or (N, C, H, W), or ImageFolder
+            An :class:`acestimator.datasets.ImageFolder` is streamed: its training views are decoded at every visit.
         y : array-like of shape (N,)
-            Observed labels.
+            Observed labels; ``folder.labels`` of a folder.
         sample_weight : array-like of shape (N,), optional
             Non-negative.
 
@@ -118,6 +121,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         self._validate_params()
         check_schedule(self.schedule)
         device = resolve_device(self.device)
+        X = _inputs.wrapped(X)
         X, y = _inputs.check_samples(self, X, y, reset=True)
         weight = None if sample_weight is None else _inputs.check_weights(sample_weight, X)
         samples = self._encode(y, weight)
@@ -182,10 +186,20 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             return device.type == "cuda" and len(self.input_shape_) == 3
         return self.precision == "bfloat16"
 
-    def _samples(
-        self, X: np.ndarray, device: torch.device, dtype: torch.dtype, seed: int, *, channels_last: bool
-    ) -> TensorSamples:
-        """Training samples on the device: standardised once; or as they are, where every visit augments them anew."""
+    def _samples(self, X: Any, device: torch.device, dtype: torch.dtype, seed: int, *, channels_last: bool) -> Samples:
+        """Training samples on the device: standardised once; or as they are, where every visit augments them anew.
+
+        Those of a folder stay where they are.
+        """
+        if isinstance(X, FolderImages):
+            return FolderSamples(
+                X.seeded(seed),
+                device,
+                augment=copy.deepcopy(self.augment),
+                standardization=_inputs.standardization(self.scaler_, X.shape[1], device),
+                seed=seed,
+                channels_last=channels_last,
+            )
         if self.augment is None:
             features = place(_inputs.to_tensor(X, self.scaler_, dtype), device)
             return TensorSamples(features, device, channels_last=channels_last)
@@ -277,7 +291,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : array-like of shape (M, D) or (M, C, H, W)
+        X : array-like of shape (M, D) or (M, C, H, W), or ImageFolder
 
         Returns
         -------
@@ -302,12 +316,17 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     def _checked_logits(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
+        X = _inputs.wrapped(X)
         self._check_shape(getattr(X, "shape", ()))
         X = _inputs.check_samples(self, X, reset=False)
         self._check_shape(X.shape)  # of lists, too
         # Where the module lies: it may have come from a machine with another device.
         parameter = next((p for p in self.module_.parameters() if p.is_floating_point()), torch.empty(0))
-        chunks = _inputs.standardized(X, self.scaler_, parameter.dtype)
+        if isinstance(X, FolderImages):
+            standardization = _inputs.standardization(self.scaler_, X.shape[1], parameter.device)
+            chunks = FolderSamples(X, parameter.device, standardization=standardization).evaluation()
+        else:
+            chunks = _inputs.standardized(X, self.scaler_, parameter.dtype)
         logits = predict_logits(self.module_, chunks, parameter.device)
         return torch.cat([part.cpu() for part in logits]).double().numpy()
 

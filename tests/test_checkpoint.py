@@ -8,7 +8,8 @@ from sklearn.datasets import make_blobs
 from torch import nn
 
 from acestimator import AutoCleansingClassifier, BaselineClassifier
-from acestimator._checkpoint import Checkpoint, describe
+from acestimator._checkpoint import Checkpoint
+from acestimator._describe import describe
 from acestimator._samples import TensorSamples
 from acestimator.peers import METHODS
 from acestimator.training import TrainingPlan, train

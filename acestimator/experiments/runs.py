@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from acestimator import detection, recipes
-from acestimator._checkpoint import describe
+from acestimator._describe import describe
 from acestimator._device import resolve_device
 from acestimator._versions import versions
 from acestimator.baselines import BaselineClassifier

@@ -1,0 +1,123 @@
+"""Images that lie on disk, in the places of an array: decoded when they are asked for.
+
+Legend: N images, M images of a block, S their side in pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from acestimator._describe import describe
+from acestimator._samples import Samples, Standardization, begin_epoch
+from acestimator.datasets.image_folder import ImageFolder
+
+_CHUNK = 64  # images that are decoded at one go where all are read in order
+
+
+class FolderImages:
+    """What the estimators ask of an array of images, of a folder: its shape, a part of it, or an index into it.
+
+    Parameters
+    ----------
+    folder : ImageFolder
+    index : ndarray of int64, shape (N,), optional
+        The images meant; all by default.
+    """
+
+    ndim = 4
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, folder: ImageFolder, index: np.ndarray | None = None) -> None:
+        self.folder = folder
+        self.index = np.arange(len(folder)) if index is None else index
+        self.shape = (len(self.index), *folder.shape)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, part: Any) -> Any:
+        """Evaluation views for a slice, (n, 3, S, S); another such object for positions."""
+        if isinstance(part, slice):
+            return self.folder.read(self.index[part]).numpy()
+        return FolderImages(self.folder, self.index[part])
+
+    def __repr__(self) -> str:
+        return f"images of {self.folder!r}, {describe(self.folder.files[self.index])}"
+
+    def seeded(self, seed: int) -> FolderImages:
+        """The same, with training views of that seed."""
+        return FolderImages(self.folder.seeded(seed), self.index)
+
+    def some(self, n_images: int) -> np.ndarray:
+        """Positions of so many images, evenly spaced; of all, if there are fewer."""
+        return np.unique(np.linspace(0, len(self) - 1, min(n_images, len(self))).round().astype(np.int64))
+
+
+class FolderSamples(Samples):
+    """Training samples in a folder: training views of it at every visit, and evaluation views at the end.
+
+    Parameters
+    ----------
+    images : FolderImages
+    device : torch.device
+        Of the training.
+    standardization : Standardization
+        On ``device``.
+    augment, seed, channels_last
+        As for :class:`acestimator._samples.TensorSamples`.
+    """
+
+    dtype = torch.float32
+
+    def __init__(
+        self,
+        images: FolderImages,
+        device: torch.device,
+        *,
+        standardization: Standardization,
+        augment: Any = None,
+        seed: int = 0,
+        channels_last: bool = False,
+    ) -> None:
+        self.images, self.device, self.standardization = images, device, standardization
+        self.augment, self.seed, self.channels_last = augment, seed, channels_last
+        self.shape = images.shape[1:]
+
+    def training(self, epoch: int, n_epochs: int, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Training views of the epoch, augmented."""
+        begin_epoch(self.augment, epoch, n_epochs, self.seed)
+        wanted = (self.images.index[block.cpu().numpy()] for block in blocks)
+        for views in self.images.folder.stream(wanted, epoch):
+            images = self._move(views)
+            yield self._prepare(images if self.augment is None else self.augment(images))
+
+    def evaluation(self) -> Iterator[Tensor]:
+        """Evaluation views."""
+        starts = range(0, len(self.images), _CHUNK)
+        for views in self.images.folder.stream(self.images.index[start : start + _CHUNK] for start in starts):
+            yield self._prepare(self._move(views))
+
+    def subset(self, keep: Tensor) -> FolderSamples:
+        """Those at the positions ``keep``."""
+        return FolderSamples(
+            self.images[keep.cpu().numpy()],
+            self.device,
+            standardization=self.standardization,
+            augment=self.augment,
+            seed=self.seed,
+            channels_last=self.channels_last,
+        )
+
+    def _move(self, views: Tensor) -> Tensor:
+        if self.device.type == "cuda":
+            return views.pin_memory().to(self.device, non_blocking=True)
+        return views.to(self.device)
+
+    def _prepare(self, images: Tensor) -> Tensor:
+        samples = self.standardization(images)
+        return samples.contiguous(memory_format=torch.channels_last) if self.channels_last else samples
