@@ -22,7 +22,7 @@ _CURE = (
 def load_svhn(root: str | Path, extra: bool = True) -> Split:
     """Read the cropped digits of SVHN from their MATLAB files.
 
-    Beside the images returned, 1.9 GB with the extra ones, memory holds one file's at a time.
+    Memory holds one file's images at a time beside those that are returned, 1.9 GB with the extra ones.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ def load_svhn(root: str | Path, extra: bool = True) -> Split:
         If a file is damaged.
     """
     parts = ["train", "extra"] if extra else ["train"]
-    train, test = ([existing(Path(root) / f"{part}_32x32.mat", _CURE) for part in p] for p in (parts, ["test"]))
-    return *_read(train), *_read(test)
+    paths = [existing(Path(root) / f"{part}_32x32.mat", _CURE) for part in [*parts, "test"]]
+    return *_read(paths[:-1]), *_read(paths[-1:])
 
 
 def _read(paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
