@@ -98,6 +98,11 @@ def random_box(width: int, height: int, draws: np.ndarray) -> Box:
         Of the image.
     draws : ndarray of shape (trials, 4)
         Even on [0, 1): area, ratio, and place from the left and from above.
+
+    Returns
+    -------
+    tuple of int
+        Left, upper, right and lower: columns from left to right - 1, rows from upper to lower - 1.
     """
     area, log_ratio, x, y = draws.T
     area = width * height * (_AREA[0] + (_AREA[1] - _AREA[0]) * area)

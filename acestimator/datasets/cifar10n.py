@@ -62,14 +62,14 @@ def load_cifar10n(path: str | Path, which: str = "aggregate") -> np.ndarray:
             arrays[own] = arrays.pop(published)
     if which not in arrays:
         raise ValueError(f"{path} holds {', '.join(map(repr, arrays)) or 'nothing'}, expected {which!r} too. {_CURE}")
-    labels = _check(arrays[which], f"{path}, {which!r},")
-    beginning = np.asarray(arrays.get("clean", _BEGINNING)).ravel()[: len(_BEGINNING)].tolist()
+    labels = {name: _check(arrays[name], f"{path}, {name!r},") for name in (which, "clean") if name in arrays}
+    beginning = labels.get("clean", np.array(_BEGINNING))[: len(_BEGINNING)].tolist()
     if beginning != _BEGINNING:
         raise ValueError(
             f"{path} is in another order than CIFAR-10's batches: its clean labels begin with {beginning}, expected "
             f"{_BEGINNING}. {_CURE}"
         )
-    return labels
+    return labels[which]
 
 
 def _check(labels: Any, name: str) -> np.ndarray:

@@ -22,7 +22,7 @@ _CURE = (
 def load_svhn(root: str | Path, extra: bool = True) -> Split:
     """Read the cropped digits of SVHN from their MATLAB files.
 
-    Beside the images returned, 1.9 GB with the extra ones, memory holds one file's at a time.
+    Memory holds one file's images at a time beside those that are returned, 1.9 GB with the extra ones.
 
     Parameters
     ----------
@@ -47,28 +47,32 @@ def load_svhn(root: str | Path, extra: bool = True) -> Split:
         If a file is damaged.
     """
     parts = ["train", "extra"] if extra else ["train"]
-    train, test = ([existing(Path(root) / f"{part}_32x32.mat", _CURE) for part in p] for p in (parts, ["test"]))
-    return *_read(train), *_read(test)
+    paths = [existing(Path(root) / f"{part}_32x32.mat", _CURE) for part in [*parts, "test"]]
+    return *_read(paths[:-1]), *_read(paths[-1:])
 
 
 def _read(paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
     """Images (N, 3, 32, 32) and labels (N,) of several files, one after another."""
-    sizes = [_n_images(path) for path in paths]
-    X, y = np.empty((sum(sizes), 3, 32, 32), dtype=np.uint8), np.empty(sum(sizes), dtype=np.int64)
-    start = 0
-    for path, size in zip(paths, sizes, strict=True):
-        content = _load(path)
-        labels = check_labels(content["y"].ravel(), range(1, 11), str(path), _CURE)
-        if len(labels) != size or content["X"].dtype != np.uint8:
-            raise ValueError(
-                f"{path} has {size} images of dtype {content['X'].dtype} and {len(labels)} labels, expected uint8 and "
-                f"as many. {_CURE}"
-            )
-        part = slice(start, start + size)
-        X[part] = content["X"].transpose(3, 2, 0, 1)  # (H, W, C, N)
-        y[part] = labels % 10
-        start += size
+    ends = np.cumsum([_n_images(path) for path in paths])
+    X, y = np.empty((ends[-1], 3, 32, 32), dtype=np.uint8), np.empty(ends[-1], dtype=np.int64)
+    for path, X_part, y_part in zip(paths, np.split(X, ends[:-1]), np.split(y, ends[:-1]), strict=True):
+        _fill(path, X_part, y_part)
     return X, y
+
+
+def _fill(path: Path, X: np.ndarray, y: np.ndarray) -> None:
+    """Read one file into X and y. A function of its own, so that its images are gone before the next ones are read."""
+    from scipy.io import loadmat
+
+    content = _of_matlab(loadmat, path, variable_names=["X", "y"])
+    images, labels = content["X"], check_labels(content["y"].ravel(), range(1, 11), str(path), _CURE)
+    if len(labels) != len(y) or images.dtype != np.uint8:
+        raise ValueError(
+            f"{path} has {len(y)} images of dtype {images.dtype} and {len(labels)} labels, expected uint8 and as many. "
+            f"{_CURE}"
+        )
+    X[:] = images.transpose(3, 2, 0, 1)  # (H, W, C, N)
+    y[:] = labels % 10
 
 
 def _n_images(path: Path) -> int:
@@ -80,12 +84,6 @@ def _n_images(path: Path) -> int:
     if "y" not in shapes or len(shape) != 4 or shape[:3] != (32, 32, 3):
         raise ValueError(f"{path} holds arrays of the shapes {shapes}, expected X (32, 32, 3, N) and y (N, 1). {_CURE}")
     return int(shape[3])
-
-
-def _load(path: Path) -> dict[str, Any]:
-    from scipy.io import loadmat
-
-    return _of_matlab(loadmat, path, variable_names=["X", "y"])
 
 
 def _of_matlab(function: Any, path: Path, **keywords: Any) -> Any:
