@@ -139,7 +139,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         # Our own perceptron runs in float64 where exactness is free; a user's module may not be able to.
         own_perceptron = isinstance(self.backbone, str) and len(self.input_shape_) == 1
         dtype = torch.float64 if whole and own_perceptron and not autocast else torch.float32
-        trial = _inputs.to_tensor(X[:2], self.scaler_, torch.float32)
+        trial = _inputs.to_tensor(
+            X.read(slice(2)) if isinstance(X, FolderImages) else X[:2], self.scaler_, torch.float32
+        )
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         with progress(self.verbose, settings.max_epochs) as on_epoch:
             trainer = Trainer(

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from acestimator._describe import describe
 from acestimator._samples import Samples, Standardization, begin_epoch
 from acestimator.datasets.image_folder import ImageFolder
 
@@ -40,14 +39,16 @@ class FolderImages:
     def __len__(self) -> int:
         return len(self.index)
 
-    def __getitem__(self, part: Any) -> Any:
-        """Evaluation views for a slice, (n, 3, S, S); another such object for positions."""
-        if isinstance(part, slice):
-            return self.folder.read(self.index[part]).numpy()
+    def __getitem__(self, part: np.ndarray) -> FolderImages:
+        """Those at these positions."""
         return FolderImages(self.folder, self.index[part])
 
+    def read(self, part: Any) -> np.ndarray:
+        """Evaluation views, (n, 3, S, S)."""
+        return self.folder.read(self.index[part]).numpy()
+
     def __repr__(self) -> str:
-        return f"images of {self.folder!r}, {describe(self.folder.files[self.index])}"
+        return f"images of {self.folder!r}, {self.folder.digest(self.index)}"
 
     def seeded(self, seed: int) -> FolderImages:
         """The same, with training views of that seed."""

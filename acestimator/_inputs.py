@@ -138,7 +138,7 @@ def fit_scaler(X: np.ndarray | FolderImages, sample_weight: np.ndarray | None) -
     scaler = StandardScaler()
     if isinstance(X, FolderImages):
         some = X.some(_SAMPLED_IMAGES)
-        X, sample_weight = X[some], None if sample_weight is None else sample_weight[some]
+        X, sample_weight = X.read(some), None if sample_weight is None else sample_weight[some]
     if sample_weight is not None:
         sample_weight = sample_weight / sample_weight.mean()  # only ratios matter; these do not overflow
     with np.errstate(over="ignore", invalid="ignore"):
@@ -201,7 +201,7 @@ def to_tensor(X: np.ndarray, scaler: StandardScaler | None, dtype: torch.dtype) 
     return result
 
 
-def _chunks(X: np.ndarray | FolderImages) -> Iterator[slice]:
+def _chunks(X: np.ndarray) -> Iterator[slice]:
     step = max(1, _CHUNK // max(1, int(np.prod(X.shape[1:]))))
     for start in range(0, len(X), step):
         yield slice(start, start + step)

@@ -5,6 +5,7 @@ Legend: N images, n images of a batch, S the views' side.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from acestimator._describe import describe
 from acestimator.datasets._views import evaluation_view, read_image, training_view
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".ppm", ".tif", ".tiff")
@@ -100,9 +102,27 @@ class ImageFolder:
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_loader": None, "_requests": _Requests()}  # a copy has workers of its own
 
+    def __repr__(self) -> str:
+        views = self._views
+        return (
+            f"ImageFolder({views.root.name!r}, {views.size}, resize={views.resize}, random_state={views.random_state})"
+        )
+
     def path(self, index: int) -> Path:
         """File of one image."""
         return self._views.path(index)
+
+    def digest(self, index: np.ndarray) -> str:
+        """A text that tells these images (n,) from others, by the names of their files."""
+        return describe(self._views.files[index])
+
+    def seeded(self, random_state: int) -> ImageFolder:
+        """The same images, with other training views, and workers of their own."""
+        folder = copy.copy(self)
+        views = self._views
+        folder._views = _Views(views.root, views.files, views.size, views.resize, random_state)
+        folder._requests, folder._loader = _Requests(), None
+        return folder
 
     def read(self, index: ArrayLike, epoch: int | None = None) -> Tensor:
         """Decode images in this process.

@@ -46,6 +46,10 @@ class Images:
         """
         if n_images is None:
             return self
+        if not isinstance(self.X_train, np.ndarray):
+            raise ValueError(
+                "a folder's first images are of few classes: make a smaller folder, and leave --images out."
+            )
         if not 0 < n_images <= len(self.y_train):
             raise ValueError(f"{self.source} has {len(self.y_train)} training images, and {n_images} are asked for.")
         return replace(self, X_train=self.X_train[:n_images], y_train=self.y_train[:n_images])
@@ -75,7 +79,8 @@ def load(dataset: str, root: str | Path, workers: int = 0) -> Images:
         "svhn": datasets.load_svhn,
         "imagenet": lambda folder: _imagenet(folder, workers),
     }
-    images = Images(*loaders[dataset](folder), source=folder.resolve().name)
+    X_train, y_train, X_test, y_test = loaders[dataset](folder)
+    images = Images(X_train, y_train, X_test, y_test, folder.resolve().name)
     shape, n_classes, _ = DATASETS[dataset]
     for name, X, y in (("training", images.X_train, images.y_train), ("test", images.X_test, images.y_test)):
         found = tuple(X.shape[-3:])

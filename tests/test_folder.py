@@ -1,0 +1,91 @@
+"""Estimators on a folder of images: streamed, and as if the images were an array."""
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from acestimator import AutoCleansingClassifier
+from acestimator.datasets import ImageFolder
+
+SIZE = 16
+SETTINGS = {"max_epochs": 3, "batch_size": 8, "device": "cpu", "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two classes, reddish and bluish noise, of 14 and 12 images of several sizes."""
+    root, rng = tmp_path_factory.mktemp("images"), np.random.RandomState(0)
+    for name, channel, n_images in (("blue", 2, 14), ("red", 0, 12)):
+        (root / name).mkdir()
+        for i in range(n_images):
+            pixels = rng.randint(0, 120, size=(20 + i, 24, 3)).astype(np.uint8)
+            pixels[..., channel] += 120
+            PIL.Image.fromarray(pixels).save(root / name / f"{i:02}.png")
+    return ImageFolder(root, SIZE)
+
+
+def fit(folder, **parameters):
+    return AutoCleansingClassifier(**(SETTINGS | parameters)).fit(folder, folder.labels)
+
+
+def test_a_folder_predicts_as_the_array_of_its_evaluation_views(folder):
+    clf = fit(folder, max_epochs=10)
+    views = folder.read(np.arange(len(folder))).numpy()
+    np.testing.assert_allclose(clf.decision_function(folder), clf.decision_function(views), atol=1e-4)
+    assert clf.score(folder, folder.labels) > 0.9
+    assert clf.input_shape_ == (3, SIZE, SIZE)
+    assert clf.mislabel_scores_.shape == (len(folder),)
+    np.testing.assert_allclose(clf.scaler_.mean_, views.mean(axis=(0, 2, 3)))
+
+
+def test_training_views_follow_the_seed_and_nothing_else(folder):
+    first = fit(folder).decision_function(folder)
+    np.testing.assert_array_equal(fit(folder).decision_function(folder), first)
+    assert not np.allclose(fit(folder, random_state=1).decision_function(folder), first)
+    views = folder.read(np.arange(len(folder))).numpy()
+    fixed = AutoCleansingClassifier(**SETTINGS).fit(views, folder.labels)
+    assert not np.allclose(fixed.decision_function(views), first)
+
+
+def test_workers_change_nothing(folder):
+    alone = fit(folder, max_epochs=1).decision_function(folder)
+    workers = ImageFolder(folder.path(0).parents[1], SIZE, workers=1)
+    np.testing.assert_array_equal(fit(workers, max_epochs=1).decision_function(folder), alone)
+
+
+def test_an_augmentation_sees_the_training_views(folder):
+    seen = []
+
+    def augment(images):
+        seen.append((images.dtype, tuple(images.shape)))
+        return images
+
+    clf = fit(folder, max_epochs=1, augment=augment)
+    assert {str(dtype) for dtype, _ in seen} == {"torch.uint8"}
+    assert sum(shape[0] for _, shape in seen) == len(folder)
+    np.testing.assert_array_equal(clf.decision_function(folder), fit(folder, max_epochs=1).decision_function(folder))
+
+
+def test_samples_of_weight_zero_are_not_decoded_for_training(folder):
+    weight = np.ones(len(folder))
+    weight[::3] = 0.0
+    clf = AutoCleansingClassifier(**SETTINGS).fit(folder, folder.labels, sample_weight=weight)
+    assert clf.mislabel_scores_.shape == (len(folder),)
+    assert not clf.alpha_[::3].any()
+    assert clf.alpha_[1::3].any()
+
+
+def test_a_checkpoint_knows_the_folder_s_files(folder, tmp_path):
+    clf = fit(folder, checkpoint=tmp_path / "fit.pt")
+    weight = np.r_[0.0, np.ones(len(folder) - 1)]
+    with pytest.raises(ValueError, match="another training: X is images of ImageFolder"):
+        clf.fit(folder, folder.labels, sample_weight=weight)
+
+
+def test_errors(folder):
+    with pytest.raises(ValueError, match="the folder has 26 images and y 25 labels"):
+        AutoCleansingClassifier().fit(folder, folder.labels[1:])
+    clf = fit(folder, max_epochs=1)
+    other = ImageFolder(folder.path(0).parents[1], 12)
+    with pytest.raises(ValueError, match=r"one sample of X has shape \(3, 12, 12\), expected \(3, 16, 16\)"):
+        clf.predict(other)
