@@ -1,0 +1,290 @@
+"""The paper's tables: as data, run, stopped, taken up again, reported."""
+
+import json
+import pickle
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from acestimator import cli, detection
+from acestimator._checkpoint import Checkpoint
+from acestimator.experiments import TABLES, Job, Options, Run, report, runs, select
+from acestimator.experiments.tables import DROPPED
+from acestimator.recipes import find
+
+N_TRAIN, N_TEST = 60, 20
+SHORT = ["--epochs", "2", "--device", "cpu", "--seeds", "1"]
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+    runs._images.cache_clear()
+
+
+@pytest.fixture
+def data(tmp_path):
+    """CIFAR-10's batches, of 60 and 20 images whose classes differ in brightness, and CIFAR-100's."""
+    rng = np.random.RandomState(0)
+
+    def batch(n, **labels):
+        y = np.arange(n) % 10
+        pixels = (25 * y[:, None] + rng.randint(0, 25, size=(n, 3072))).astype(np.uint8)
+        return {b"data": pixels, **{key.encode(): y.tolist() for key in labels}}
+
+    ten, hundred = tmp_path / "cifar10" / "cifar-10-batches-py", tmp_path / "cifar100" / "cifar-100-python"
+    for folder in (ten, hundred):
+        folder.mkdir(parents=True)
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        content = batch(N_TEST if name == "test_batch" else N_TRAIN // 5, labels=10)
+        (ten / name).write_bytes(pickle.dumps(content, protocol=2))
+    for name, n in (("train", N_TRAIN), ("test", N_TEST)):
+        content = batch(n, fine_labels=100, coarse_labels=20)
+        (hundred / name).write_bytes(pickle.dumps(content, protocol=2))
+    return tmp_path
+
+
+def run(data, *arguments, out="out.jsonl"):
+    return cli.main(["experiment", *arguments, "--data", str(data), "--out", str(data / out)])
+
+
+def records(data, out="out.jsonl"):
+    return [json.loads(line) for line in (data / out).read_text().splitlines()]
+
+
+# ---------------------------------------------------------------------------------------------- the tables
+
+
+def test_every_training_has_a_recipe():
+    for table in TABLES.values():
+        for entry in table.entries:
+            assert find(entry.run.dataset, entry.run.network)
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "column", "paper", "error"),
+    [
+        ("table2", "cifar10 wide_resnet_40_2", "AC1+AA", (96.56,), 0.11),
+        ("table2", "cifar10 pyramidnet_272_a200_shakedrop", "PBA", (98.54,), None),
+        ("table3", "cifar100 wide_resnet_28_10", "AC1+AA", (84.07,), 0.18),
+        ("table4", "svhn wide_resnet_28_10", "AC1+AA", (98.96,), None),
+        ("table5", "imagenet resnet50", "AC2+AA", (77.71, 93.58), None),
+        ("table6", "cifar10 resnet32", "AC1", (92.75,), 0.06),
+        ("table8", "cifar100 wide_resnet_28_10", "AC2+AA", (84.12,), 0.17),
+    ],
+)
+def test_numbers_of_the_paper(name, row, column, paper, error):
+    (entry,) = select(name, [row], [column]).entries
+    assert (entry.paper, entry.error) == (paper, error)
+
+
+def test_tables_that_share_a_cell_share_its_number():
+    numbers = {}
+    for table in TABLES.values():
+        for entry in table.entries:
+            if entry.paper is not None:
+                assert (
+                    numbers.setdefault(entry.run, (entry.paper, entry.error or numbers.get(entry.run, (0, None))[1]))[0]
+                    == entry.paper
+                )
+
+
+def test_dashes_of_the_paper_are_no_entries():
+    assert [entry.column for entry in select("table2", ["wide_resnet_40_2"]).entries] == [
+        "Baseline",
+        "Cutout",
+        "AA",
+        "FAA",
+        "AC1+AA",
+    ]
+    assert len(TABLES["table2"].entries) == 6 * 6 - 1
+    assert len(TABLES["figure3"].entries) == 2 * (len(DROPPED) + 1)
+
+
+def test_a_row_is_selected_by_its_data_set_and_not_by_a_part_of_its_name():
+    assert select("table6", ["cifar10"]).rows == ["cifar10 resnet32"]
+    with pytest.raises(ValueError, match="row is 'cifar', expected one of 'cifar10 resnet32', 'cifar100 resnet32'"):
+        select("table6", ["cifar"])
+    with pytest.raises(ValueError, match="column is 'AC3', expected one of 'Baseline', 'AUM', 'AC1'"):
+        select("table6", columns=["AC3"])
+
+
+# ---------------------------------------------------------------------------------------------- the runner
+
+
+def test_table_6_is_run_reported_and_not_run_again(data, capsys):
+    assert run(data, "table6", "--rows", "cifar10", *SHORT) == 0
+    printed = capsys.readouterr().out
+    found = records(data)
+    assert [record["method"] for record in found] == ["cross_entropy", "aum", "AC1"]
+    for record in found:
+        assert (record["seed"], record["epochs"], record["recipe_epochs"], record["shortened"]) == (0, 2, 300, True)
+        assert (record["n_train"], record["n_test"], record["source"]) == (N_TRAIN, N_TEST, "cifar10")
+        assert 0 <= record["test_accuracy"] <= 100
+        assert "torch" in record["versions"]
+        assert record["parameters"]["learning_rate"] == "0.1"
+        assert f"{record['test_accuracy']:.2f} (1)" in printed
+    assert "SHORTENED" in printed
+    assert "92.75 ± 0.06" in printed
+    assert "2 of the paper's 300 epochs" in printed
+    assert {path.suffix for path in (data / "out-files").iterdir()} == {".npz"}  # the checkpoints are gone
+    before = (data / "out.jsonl").read_bytes()
+    assert run(data, "table6", "--rows", "cifar10", *SHORT) == 0
+    assert (data / "out.jsonl").read_bytes() == before
+    assert capsys.readouterr().out == printed
+
+
+def test_a_stopped_training_goes_on_to_the_same_record(data, monkeypatch):
+    arguments = ["table8", "--rows", "cifar10 wide_resnet_40_2", "--columns", "AC1+AA", "--epochs", "3", "--seeds", "1"]
+    arguments += ["--images", "20", "--device", "cpu"]
+    assert run(data, *arguments, out="whole.jsonl") == 0
+    save = Checkpoint.save
+
+    def save_and_stop(self, phase, state):
+        save(self, phase, state)
+        if state is not None and len(state["history"]) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patches:
+        patches.setattr("acestimator._checkpoint._SECONDS", 0.0)
+        patches.setattr(Checkpoint, "save", save_and_stop)
+        assert run(data, *arguments) == 130
+    assert records(data) == []
+    assert any("checkpoint" in path.name for path in (data / "out-files").iterdir())
+    assert run(data, *arguments) == 0
+    timeless = [{**records(data, out)[0], "seconds": 0} for out in ("whole.jsonl", "out.jsonl")]
+    assert timeless[0] == timeless[1]
+
+
+def test_suspects_are_dropped_as_algorithm_2_lists_them(data, monkeypatch):
+    monkeypatch.setitem(TABLES, "figure3", select("figure3", ["cifar10"], ["0.0 % dropped", "0.5 % dropped", "AC1+AA"]))
+    seen = []
+    fit = runs.AutoCleansingClassifier.fit
+    monkeypatch.setattr(
+        runs.AutoCleansingClassifier, "fit", lambda self, X, y: seen.append((self.alpha_lr, len(y))) or fit(self, X, y)
+    )
+    assert run(data, "figure3", "--images", "40", "--picture", str(data / "new" / "figure.png"), *SHORT) == 0
+    # AC1 has to come before the training that drops its suspects: 0.5 % of 40 is rounded up to one
+    assert seen == [(0.0, 40), (None, 40), (0.0, 39)]
+    assert (data / "new" / "figure.png").read_bytes().startswith(b"\x89PNG")
+    job = Job(Run("cifar10", "wide_resnet_40_2", "autoaugment", "AC1"), 0, Options(data, data / "out-files", 2, 40))
+    alpha, labels = runs.constants(job)
+    assert alpha.shape == (40, 10)
+    kept = runs._kept(job, 10.0)
+    np.testing.assert_array_equal(np.setdiff1d(np.arange(40), kept), np.sort(detection.find_mislabeled(alpha, 10.0)))
+    np.testing.assert_array_equal(labels, np.arange(40) % 12 % 10)  # of batches of twelve
+
+
+def test_suspects_are_drawn_with_their_constants(data, capsys):
+    picture = data / "suspects.png"
+    arguments = ["suspects", "--picture", str(picture), "--images", "20", *SHORT]
+    assert run(data, *arguments) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert str(picture) in capsys.readouterr().out
+    assert run(data, *arguments, "--positions", "3", "7") == 0
+
+
+def test_a_failed_training_is_named_and_tried_again(data, capsys, monkeypatch):
+    with monkeypatch.context() as patches:
+        patches.setattr(runs, "_execute", lambda job: 1 / 0)
+        assert run(data, "table6", "--rows", "cifar10", "--columns", "AC1", *SHORT) == 1
+    captured = capsys.readouterr()
+    assert "failed: resnet32 on cifar10, baseline, AC1, seed 0: ZeroDivisionError" in captured.err
+    assert "not run" in captured.out
+    assert run(data, "table6", "--rows", "cifar10", "--columns", "AC1", *SHORT) == 0
+
+
+def test_top_5_counts_and_classes_that_were_not_seen(data):
+    class Fixed:
+        classes_ = np.arange(1, 13)  # class 0 has no training image
+
+        def decision_function(self, X):
+            return -np.abs(np.arange(12)[None, :] - X[:, None])
+
+    images = runs.Images(None, None, np.array([0, 0, 3, 3, 11]), np.array([1, 0, 8, 20, 12]), "made up")
+    found = runs.test(Fixed(), images)
+    assert found["test_accuracy"] == pytest.approx(40.0)  # the first and the last
+    assert found["top5"] == pytest.approx(40.0)
+    images = runs.Images(None, None, np.array([5, 5]), np.array([8, 9]), "made up")
+    assert runs.test(Fixed(), images)["top5"] == pytest.approx(50.0)
+
+
+# ---------------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["table6", "--seeds", "0"], "--seeds is 0, expected at least 1"),
+        (["table6", "--images", "61"], "cifar10 has 60 training images, and 61 are asked for"),
+        (["table6", "--rows", "cifar7"], "row is 'cifar7'"),
+        (["table6", "--picture", "x.png"], "--picture is for figure3 and suspects"),
+        (["suspects"], "give --picture FILE"),
+        (["suspects", "--rows", "svhn", "--picture", "x.png"], "expected of suspects cifar10 or cifar100"),
+        (["table4"], "train_32x32.mat"),
+        (["table6", "--report"], "is not there: run the experiment"),
+    ],
+)
+def test_errors_come_before_any_training(data, capsys, arguments, message):
+    assert run(data, *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not (data / "out.jsonl").exists()
+
+
+def test_images_and_labels_of_another_data_set_are_refused(data, capsys):
+    (data / "cifar10").rename(data / "other")
+    (data / "cifar100").rename(data / "cifar10")
+    assert run(data, "table6", "--rows", "cifar10") == 2
+    assert "data_batch_1" in capsys.readouterr().err
+
+
+def test_a_file_of_something_else_is_left_alone(data, capsys):
+    (data / "out.jsonl").write_text('{"a": 1}\n{"b": 2}\n')
+    assert run(data, "table6", *SHORT) == 2
+    assert "line 1, is no record of an experiment" in capsys.readouterr().err
+    assert (data / "out.jsonl").read_text() == '{"a": 1}\n{"b": 2}\n'
+
+
+# ---------------------------------------------------------------------------------------------- the report
+
+
+def record(method, seed, accuracy, **changes):
+    run = Run("cifar10", "resnet32", "baseline", method)
+    return {
+        **vars(run),
+        "seed": seed,
+        "epochs": 300,
+        "recipe_epochs": 300,
+        "images": None,
+        "n_train": 50000,
+        "n_test": 10000,
+        "source": "jpeg",
+        "precision": "float32",
+        "test_accuracy": accuracy,
+        **changes,
+    }
+
+
+def test_means_errors_and_settings_of_a_report():
+    found = [record("AC1", seed, accuracy) for seed, accuracy in enumerate((92.0, 92.5, 93.0))]
+    found += [record("AC1", 0, 60.0, epochs=3), record("cross_entropy", 0, 91.0, source="lossless", n_test=1000)]
+    text = report.as_text(TABLES["table6"], found)
+    blocks = text.split("\n\n")
+    assert len(blocks) == 4  # three settings, and the row that was not run
+    assert "92.50 ± 0.29 (3)" in blocks[0]  # sqrt(.25 / 3)
+    assert "50,000 for training, 10,000 for testing. 300 of the paper's 300 epochs" in blocks[0]
+    assert "SHORTENED" not in blocks[0]
+    assert "SHORTENED" in blocks[1]
+    assert "1,000 for testing" in blocks[2]
+    assert "91.00 (1)" in blocks[2]
+    assert blocks[3].count("not run") == 3
+    markdown = report.as_markdown(TABLES["table6"], found)
+    assert "| cifar10 resnet32 | not run | not run | 92.50 ± 0.29 (3) |" in markdown
+
+
+def test_top_5_stands_beside_top_1():
+    run = dict(vars(Run("imagenet", "resnet50", "autoaugment", "AC2")))
+    found = [record("AC2", 0, 77.0, top5=93.0, **{k: v for k, v in run.items() if k != "method"}, source="imagenet")]
+    assert "77.00 (1) / 93.00 (1)" in report.as_text(TABLES["table5"], found)
