@@ -9,7 +9,9 @@ symmetric 20 % and 40 %, pair 30 %, instance-dependent 40 %, outside 20 %; five 
 there is, and that it was not run.
 
 Run: python benchmarks/compare.py [--data FOLDER_OF_FASHION_MNIST] [--out results.jsonl] [--jobs 2] [--datasets ...]
-[--processes ...] [--methods ...] [--seeds 5]. It goes on where it stopped; a cell that failed is tried again. It writes
+[--processes ...] [--methods ...] [--seeds 5]. CIFAR-10 with the labels that people gave to it is for a GPU:
+--datasets cifar10_50000 --processes human_aggregate human_random1 --data FOLDER --backbone resnet34 --augment baseline
+--epochs 120 --out cifar10n.jsonl. It goes on where it stopped; a cell that failed is tried again. It writes
 JSON lines to the file and prints tables and verdicts; --report only prints. --figure out.png draws, --markdown out.md
 and --json out.json write what is printed.
 """
@@ -22,6 +24,7 @@ import json
 import sys
 from pathlib import Path
 
+from acestimator import augment
 from acestimator.comparison import Comparison, available, cells, draw, finished, load, run_grid, verdicts
 from acestimator.comparison.tables import as_markdown, as_numbers, as_text, coverage, sections
 
@@ -36,13 +39,16 @@ ALL_PROCESSES = [
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", help="folder of Fashion-MNIST's files")
+    parser.add_argument("--data", help="folder of Fashion-MNIST's or CIFAR-10's files")
     parser.add_argument("--out", type=Path, default=Path("comparison.jsonl"))
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--datasets", nargs="+", default=DATASETS, help=f"of {', '.join(ALL_DATASETS)}")
     parser.add_argument("--processes", nargs="+", default=PROCESSES, help=f"such as {', '.join(ALL_PROCESSES)}")
     parser.add_argument("--methods", nargs="+", default=available(), help=f"of {', '.join(available())}")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--backbone", help="network of all methods, such as resnet34; then take another --out")
+    parser.add_argument("--epochs", type=int, help="of all methods; then take another --out")
+    parser.add_argument("--augment", help="of all methods on CIFAR-10, such as baseline; then take another --out")
     parser.add_argument("--report", action="store_true", help="report what the file has, and run nothing")
     parser.add_argument("--figure", type=Path, help="picture to draw")
     parser.add_argument("--markdown", type=Path, help="file to write the tables to")
@@ -58,7 +64,11 @@ def main() -> int:
         else:
             wanted = cells(arguments.datasets, arguments.processes, range(arguments.seeds), arguments.methods)
             source = functools.partial(load, folder=arguments.data)
-            records = run_grid(wanted, arguments.out, load=source, n_jobs=arguments.jobs)
+            settings = {"backbone": arguments.backbone, "max_epochs": arguments.epochs}
+            if arguments.augment:
+                settings["augment"] = augment.pipeline(arguments.augment, "cifar10")
+            settings = {name: value for name, value in settings.items() if value is not None}
+            records = run_grid(wanted, arguments.out, load=source, n_jobs=arguments.jobs, settings=settings)
         report(Comparison(records), arguments)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         print(f"compare: {error}", file=sys.stderr)

@@ -12,6 +12,7 @@ from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
 import acestimator
+from acestimator.experiments import TABLES, as_markdown, finished
 
 mpl.use("agg")
 sys.path.insert(0, str(Path(__file__).parents[1]))  # theory/ is used from the checkout, and is not installed
@@ -88,6 +89,7 @@ _PAGES = (
     "table",
     "peers",
     "comparison",
+    "experiments",
     "theory",
     "design",
     "what-we-tried",
@@ -109,6 +111,14 @@ def report_comparison(app):
     report = [Path(app.srcdir).parent / "benchmarks/compare.py", "--report", "--out", results / "core_grid.jsonl"]
     files = ["--markdown", made.with_suffix(".md"), "--figure", made.with_suffix(".png")]
     subprocess.run([sys.executable, *report, *files], check=True, stdout=subprocess.DEVNULL)
+
+
+def report_experiments(app):
+    """Make the paper's tables, beside what was measured, from the records in docs/results."""
+    results = Path(app.srcdir) / "results"
+    records = finished(results / "experiments.jsonl")
+    tables = [as_markdown(table, records) for table in TABLES.values()]
+    (results / "generated" / "experiments.md").write_text("\n\n".join(tables) + "\n", encoding="utf-8")
 
 
 # ---------------------------------------------------------------- formulas
@@ -145,6 +155,7 @@ def visit_formula(translator, node):
 
 def setup(app):
     app.connect("builder-inited", report_comparison)
+    app.connect("builder-inited", report_experiments)
     app.add_html_math_renderer("mathml", (visit_formula, None), (visit_formula, None))
 
 

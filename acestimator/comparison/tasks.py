@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import sklearn.datasets
 from sklearn.model_selection import train_test_split
 
 from acestimator import noise
-from acestimator.datasets import load_fashion_mnist
+from acestimator.datasets import load_cifar10, load_cifar10n, load_fashion_mnist
 
 TABLES = ("digits", "breast_cancer", "wine", "iris")
-_FASHION_MNIST = "fashion_mnist_"
 
 
 class NotPossibleError(ValueError):
@@ -45,7 +45,24 @@ class Task:
     y_test: np.ndarray
 
 
-Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # X_train, y_train, X_test, y_test
+class Split(NamedTuple):
+    """A data set in two parts, with right labels.
+
+    Parameters
+    ----------
+    X_train : ndarray of shape (N, D) or (N, C, H, W)
+    y_train : ndarray of int64, shape (N,)
+    X_test : ndarray of shape (M, D) or (M, C, H, W)
+    y_test : ndarray of int64, shape (M,)
+    human : dict of str to ndarray of int64, shape (N,), optional
+        Labels that people gave to the training samples, by the name of their process.
+    """
+
+    X_train: np.ndarray
+    y_train: np.ndarray
+    X_test: np.ndarray
+    y_test: np.ndarray
+    human: dict[str, np.ndarray] | None = None
 
 
 def load(name: str, seed: int, folder: str | Path | None = None) -> Split:
@@ -53,49 +70,67 @@ def load(name: str, seed: int, folder: str | Path | None = None) -> Split:
 
     Parameters
     ----------
-    name : {"digits", "breast_cancer", "wine", "iris"} or "fashion_mnist_N"
-        N images of Fashion-MNIST's training set, drawn by the seed; the test set is the published one.
+    name : {"digits", "breast_cancer", "wine", "iris"}, "fashion_mnist_N" or "cifar10_N"
+        N images of Fashion-MNIST's or CIFAR-10's training set, drawn by the seed; the test set is the published one.
+        The former as vectors, the latter as uint8 images.
     seed : int
         Of the split: 30 % for testing, stratified.
     folder : str or Path, optional
-        Of Fashion-MNIST's files.
+        Of Fashion-MNIST's or CIFAR-10's files. CIFAR-10N's, ``CIFAR-10_human.pt`` or ``cifar10n.npz``, are taken from
+        there if they are there, or from the folder above.
 
     Returns
     -------
-    tuple of ndarray
-        X_train, y_train, X_test, y_test.
+    Split
 
     Raises
     ------
     ValueError
         If there is no such data set, or its folder is not given.
     """
-    size = name.removeprefix(_FASHION_MNIST)
-    if size != name and size.isdecimal():
-        return _fashion_mnist(int(size), seed, folder)
+    kind, _, size = name.rpartition("_")
+    if kind in _IMAGES and size.isdecimal():
+        if folder is None:
+            raise ValueError(f"{name} is read from disk: give the folder of its files with --data.")
+        return _IMAGES[kind](int(size), seed, Path(folder))
     if name not in TABLES:
         raise ValueError(
-            f"data set is {name!r}, expected {', '.join(map(repr, TABLES))}, or '{_FASHION_MNIST}' and a number."
+            f"data set is {name!r}, expected {', '.join(map(repr, TABLES))}, or {' or '.join(map(repr, _IMAGES))} with "
+            "a number of training images, such as 'cifar10_10000'."
         )
     X, y = getattr(sklearn.datasets, f"load_{name}")(return_X_y=True)
     return split(X, y, seed)
 
 
-def _fashion_mnist(n_samples: int, seed: int, folder: str | Path | None) -> Split:
-    if folder is None:
-        raise ValueError("Fashion-MNIST is read from disk: give the folder of its files with --data.")
+def _fashion_mnist(n_samples: int, seed: int, folder: Path) -> Split:
     X_train, y_train, X_test, y_test = load_fashion_mnist(folder)
-    if not 0 < n_samples <= len(X_train):
-        raise ValueError(f"Fashion-MNIST has {len(X_train)} training images, and {n_samples} are asked for.")
-    chosen = np.random.RandomState(seed).permutation(len(X_train))[:n_samples]
+    chosen = _chosen("Fashion-MNIST", len(X_train), n_samples, seed)
     train, test = (X.reshape(len(X), -1).astype(np.float32) for X in (X_train[chosen], X_test))
-    return train, y_train[chosen], test, y_test
+    return Split(train, y_train[chosen], test, y_test)
+
+
+def _cifar10(n_samples: int, seed: int, folder: Path) -> Split:
+    X_train, y_train, X_test, y_test = load_cifar10(folder)
+    chosen = _chosen("CIFAR-10", len(X_train), n_samples, seed)
+    places = (parent / name for parent in (folder, folder.parent) for name in ("CIFAR-10_human.pt", "cifar10n.npz"))
+    path = next((path for path in places if path.exists()), None)
+    human = None
+    if path is not None:
+        human = {process: load_cifar10n(path, process.removeprefix(_HUMAN))[chosen] for process in HUMAN}
+    return Split(X_train[chosen], y_train[chosen], X_test, y_test, human)
+
+
+def _chosen(name: str, n_all: int, n_samples: int, seed: int) -> np.ndarray:
+    """Positions of the samples to take."""
+    if not 0 < n_samples <= n_all:
+        raise ValueError(f"{name} has {n_all} training images, and {n_samples} are asked for.")
+    return np.random.RandomState(seed).permutation(n_all)[:n_samples]
 
 
 def split(X: np.ndarray, y: np.ndarray, seed: int) -> Split:
     """70 % of the samples for training, 30 % for testing, stratified."""
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.3, random_state=seed, stratify=y)
-    return X_train, y_train, X_test, y_test
+    return Split(X_train, y_train, X_test, y_test)
 
 
 def make_task(data: Split, process: str, seed: int) -> Task:
@@ -103,11 +138,12 @@ def make_task(data: Split, process: str, seed: int) -> Task:
 
     Parameters
     ----------
-    data : tuple of ndarray
-        X_train, y_train, X_test, y_test, the labels 0..K-1.
+    data : Split, or tuple of its first four
+        The labels are 0..K-1.
     process : str
         The name of a process and its rate in percent: "symmetric_20", see ``PROCESSES``. "none" leaves the labels,
-        which are right; "given" leaves them, and nobody knows which are wrong.
+        which are right; "given" leaves them, and nobody knows which are wrong; "human_aggregate" and "human_random1"
+        are those that people gave to CIFAR-10 (Wei et al., ICLR 2022).
     seed : int
         Of the corruption.
 
@@ -118,12 +154,17 @@ def make_task(data: Split, process: str, seed: int) -> Task:
     Raises
     ------
     NotPossibleError
-        If K is too small for the process.
+        If K is too small for the process, or no human labels are there.
     ValueError
         If there is no such process.
     """
     kind, percent = parse(process)
-    X_train, y_train, X_test, y_test = data
+    data = Split(*data)
+    X_train, y_train, X_test, y_test, human = data
+    if kind in HUMAN:
+        if human is None:
+            raise NotPossibleError("nobody has labelled this data set anew, or the file of CIFAR-10N is missing.")
+        return Task(X_train, human[kind], human[kind] != y_train, X_test, y_test)
     if kind == "given":
         return Task(X_train, y_train, None, X_test, y_test)
     if kind == "none":
@@ -139,20 +180,20 @@ def parse(process: str) -> tuple[str, int]:
     ValueError
         If there is no such process.
     """
-    if process in UNCHANGED:
+    if process in (*UNCHANGED, *HUMAN):
         return process, 0
     kind, _, percent = process.rpartition("_")
     if kind not in PROCESSES or not (percent.isascii() and percent.isdigit() and 0 < int(percent) < 100):
         raise ValueError(
-            f"process is {process!r}, expected {' or '.join(map(repr, UNCHANGED))}, or one of {', '.join(PROCESSES)} "
-            "with its rate, a whole number of percent from 1 to 99, such as 'symmetric_20'."
+            f"process is {process!r}, expected {', '.join(map(repr, (*UNCHANGED, *HUMAN)))}, or one of "
+            f"{', '.join(PROCESSES)} with its rate, a whole number of percent from 1 to 99, such as 'symmetric_20'."
         )
     return kind, int(percent)
 
 
 def _with_matrix(make: Callable[[Split, float, int], np.ndarray]) -> Callable[[Split, float, int], Task]:
     def process(data: Split, rate: float, seed: int) -> Task:
-        X_train, y_train, X_test, y_test = data
+        X_train, y_train, X_test, y_test, _ = data
         observed = noise.corrupt(y_train, make(data, rate, seed), random_state=seed)
         return Task(X_train, observed, observed != y_train, X_test, y_test)
 
@@ -161,7 +202,7 @@ def _with_matrix(make: Callable[[Split, float, int], np.ndarray]) -> Callable[[S
 
 def _outside(data: Split, rate: float, seed: int) -> Task:
     """Samples of held-out classes, the last ones, make up a share ``rate`` of the training set, labelled at random."""
-    X_train, y_train, X_test, y_test = data
+    X_train, y_train, X_test, y_test, _ = data
     n_classes = _n_classes(data)
     rng = np.random.RandomState(seed)
     for n_kept in range(n_classes - 1, 1, -1):
@@ -183,11 +224,18 @@ def _n_classes(data: Split) -> int:
     return int(data[1].max()) + 1
 
 
+def _vectors(X: np.ndarray) -> np.ndarray:
+    return X.reshape(len(X), -1)
+
+
 UNCHANGED = ("none", "given")
+_HUMAN = "human_"
+HUMAN = (f"{_HUMAN}aggregate", f"{_HUMAN}random1")
+_IMAGES: dict[str, Callable[[int, int, Path], Split]] = {"fashion_mnist": _fashion_mnist, "cifar10": _cifar10}
 PROCESSES: dict[str, Callable[[Split, float, int], Task]] = {
     "symmetric": _with_matrix(lambda data, rate, seed: noise.symmetric(_n_classes(data), rate)),
     "pair": _with_matrix(lambda data, rate, seed: noise.pair_flip(_n_classes(data), rate)),
     "class": _with_matrix(lambda data, rate, seed: noise.class_dependent(_n_classes(data), rate, seed)),
-    "instance": _with_matrix(lambda data, rate, seed: noise.instance_dependent(data[0], data[1], rate, seed)),
+    "instance": _with_matrix(lambda data, rate, seed: noise.instance_dependent(_vectors(data[0]), data[1], rate, seed)),
     "outside": _outside,
 }
