@@ -31,6 +31,7 @@ from acestimator._hyperparameters import check_schedule
 from acestimator._issues import label_issues
 from acestimator._progress import progress
 from acestimator._samples import Samples, TensorSamples
+from acestimator.augment import Augmentation
 from acestimator.phases import Trainer
 from acestimator.presets import Preset, resolve
 from acestimator.training import BatchOrder, TrainingPlan, predict_logits
@@ -197,7 +198,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             return FolderSamples(
                 X.seeded(seed),
                 device,
-                augment=copy.deepcopy(self.augment),
+                augment=self._augmentation(),
                 standardization=_inputs.standardization(self.scaler_, X.shape[1], device),
                 seed=seed,
                 channels_last=channels_last,
@@ -213,11 +214,18 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         return TensorSamples(
             place(torch.from_numpy(X), device),
             device,
-            augment=copy.deepcopy(self.augment),  # its generator moves
+            augment=self._augmentation(),
             standardization=_inputs.standardization(self.scaler_, X.shape[1], device),
             seed=seed,
             channels_last=channels_last,
         )
+
+    def _augmentation(self) -> Any:
+        """A copy, since its generator moves, which leaves the training set's mean colour where nothing is."""
+        augment = copy.deepcopy(self.augment)
+        if isinstance(augment, Augmentation) and self.scaler_ is not None:
+            return augment.filled(self.scaler_.mean_.round().astype(int).tolist())
+        return augment
 
     def _open_checkpoint(self, X: np.ndarray, samples: TrainingSamples) -> Checkpoint | None:
         if self.checkpoint is None:

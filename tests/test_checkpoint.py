@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from torch import nn
 
-from acestimator import AutoCleansingClassifier, BaselineClassifier
+from acestimator import AutoCleansingClassifier, BaselineClassifier, augment
 from acestimator._checkpoint import Checkpoint
 from acestimator._describe import describe
 from acestimator._samples import TensorSamples
@@ -18,7 +18,7 @@ X, Y = make_blobs(90, centers=3, n_features=5, random_state=0, cluster_std=2.0)
 SETTINGS = {"max_epochs": 7, "batch_size": 16, "random_state": 0, "device": "cpu"}
 
 
-def fit_in_two(monkeypatch, make, n_epochs):
+def fit_in_two(monkeypatch, make, n_epochs, data=X):
     """Fit that is stopped once so many epochs are written, and made again; and how many epochs the latter trained."""
     save, training, n_saved, trained = Checkpoint.save, TensorSamples.training, 0, []
 
@@ -39,10 +39,10 @@ def fit_in_two(monkeypatch, make, n_epochs):
         with monkeypatch.context() as stopping:
             stopping.setattr(Checkpoint, "save", save_and_stop)
             with pytest.raises(KeyboardInterrupt):
-                make().fit(X, Y)
+                make().fit(data, Y)
         assert len(trained) == n_epochs
         trained.clear()
-        return make().fit(X, Y), len(trained)
+        return make().fit(data, Y), len(trained)
 
 
 class Noisy(nn.Sequential):
@@ -201,3 +201,16 @@ def test_autocast_rounds_the_network_and_nothing_else():
     assert dtypes[-2:] == [torch.bfloat16, torch.float32]
     assert histories[1]["loss"] != histories[0]["loss"]
     assert histories[1]["loss"] == pytest.approx(histories[0]["loss"], rel=0.05)
+
+
+def test_augmented_images_are_the_same_after_a_stop(monkeypatch, tmp_path):
+    images = np.random.RandomState(0).randint(0, 256, size=(90, 3, 8, 8)).astype(np.uint8)
+    clf = AutoCleansingClassifier(
+        **(SETTINGS | {"preset": "paper", "batch_size": 32, "max_epochs": 4, "learning_rate": 0.01}),
+        augment=augment.Compose([augment.Baseline(padding=2), augment.PopulationBasedAugment(), augment.Cutout(4)]),
+    )
+    whole = clone(clf).fit(images, Y)
+    clf.set_params(checkpoint=tmp_path / "fit.pt")
+    resumed, n_trained = fit_in_two(monkeypatch, lambda: clone(clf), 3, images)
+    assert n_trained == 1
+    assert_same_fit(resumed, whole)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from acestimator.augment.autoaugment import AutoAugment
-from acestimator.augment.base import Augmentation, Compose
-from acestimator.augment.basic import Baseline, Cutout
-from acestimator.augment.fast_autoaugment import FastAutoAugment
-from acestimator.augment.pba import PopulationBasedAugment
+from acestimator.augment._base import Augmentation, Compose
+from acestimator.augment.learned import AutoAugment, FastAutoAugment, PopulationBasedAugment
+from acestimator.augment.spatial import Baseline, Cutout
 
 _POLICIES = {"autoaugment": AutoAugment, "fast_autoaugment": FastAutoAugment, "pba": PopulationBasedAugment}
 METHODS = ("baseline", "cutout", *_POLICIES)
