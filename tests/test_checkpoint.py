@@ -12,7 +12,6 @@ from acestimator._checkpoint import Checkpoint
 from acestimator._describe import describe
 from acestimator._samples import TensorSamples
 from acestimator.peers import METHODS
-from acestimator.training import TrainingPlan, train
 
 X, Y = make_blobs(90, centers=3, n_features=5, random_state=0, cluster_std=2.0)
 SETTINGS = {"max_epochs": 7, "batch_size": 16, "random_state": 0, "device": "cpu"}
@@ -163,44 +162,6 @@ def test_descriptions_depend_on_the_content_alone():
     assert describe(describe) == "<function describe>"
     assert describe(Noisy()) == describe(Noisy())
     assert describe(Noisy()) != describe(Noisy(1))
-
-
-def test_milestones_are_counted_in_epochs_whatever_the_batches():
-    plan = TrainingPlan(4, 8, 1.0, "sgd", 0.0, 0.0, schedule=(1, 3))
-    scales = [plan.lr_scale(step, 20) for step in range(20)]
-    np.testing.assert_allclose(scales, [1.0] * 5 + [0.1] * 10 + [0.01] * 5)
-
-
-def test_autocast_rounds_the_network_and_nothing_else():
-    from acestimator.objectives import CrossEntropy
-
-    dtypes = []
-
-    class Watched(nn.Linear):
-        def forward(self, x):
-            out = super().forward(x)
-            dtypes.append(out.dtype)
-            return out
-
-    class Watching(CrossEntropy):
-        def grad(self, logits, labels, index):
-            dtypes.append(logits.dtype)
-            return super().grad(logits, labels, index)
-
-    features, labels = torch.tensor(X, dtype=torch.float32), torch.tensor(Y)
-    histories = []
-    for autocast in (False, True):
-        torch.manual_seed(0)
-        network, objective = Watched(5, 3), Watching()
-        objective.bind(labels, 3, steps_per_epoch=6, max_epochs=5)
-        plan = TrainingPlan(5, 16, 0.1, "sgd", 0.9, 0.0, autocast=autocast)
-        histories.append(
-            train(network, objective, features, labels, plan, generator=torch.Generator().manual_seed(0))[-1]
-        )
-        assert network.weight.dtype == torch.float32
-    assert dtypes[-2:] == [torch.bfloat16, torch.float32]
-    assert histories[1]["loss"] != histories[0]["loss"]
-    assert histories[1]["loss"] == pytest.approx(histories[0]["loss"], rel=0.05)
 
 
 def test_augmented_images_are_the_same_after_a_stop(monkeypatch, tmp_path):
