@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import itertools
 import json
-import platform
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from acestimator._versions import versions
 from acestimator.comparison.runs import check_method, run
 from acestimator.comparison.tasks import NotPossibleError, Split, load, make_task, parse
 
@@ -147,7 +145,7 @@ def run_grid(
 
 def run_cell(cell: Cell, load: Load = load, settings: dict[str, Any] | None = None) -> dict[str, Any]:
     """Record of one cell: its key, versions, and what was measured, or the error."""
-    record: dict[str, Any] = asdict(cell) | {"versions": _versions()}
+    record: dict[str, Any] = asdict(cell) | {"versions": versions()}
     try:
         task = make_task(load(cell.dataset, cell.seed), cell.process, cell.seed)
         return record | run(cell.method, task, cell.seed, settings)
@@ -222,15 +220,3 @@ def _end_last_line(path: Path) -> None:
         else:
             file.seek(0, 2)
             file.write(b"\n")
-
-
-@cache
-def _versions() -> str:
-    """What a record was measured with."""
-    found = [f"Python {platform.python_version()}"]
-    for name in ("torch", "numpy", "scikit-learn", "cleanlab"):
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
-    return ", ".join(found)
