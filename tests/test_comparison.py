@@ -432,6 +432,23 @@ def test_a_file_that_holds_something_else(tmp_path, line, counted):
     assert not counted
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"a note, and no line's end", b'{"dataset": "iris"', b"PK\x03\x04\x9f\x00", b'{"dataset": 1}', b"3", b" "],
+)
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_nothing_is_dropped_but_the_beginning_of_a_record(tmp_path, content, end, counted):
+    path = tmp_path / "results.jsonl"
+    path.write_bytes(content + end)
+    if content == b'{"dataset": "iris"' and not end:
+        assert finished(path) == []
+        return
+    with pytest.raises(ValueError, match=r"results.jsonl.* holds no JSON lines|line 1, is no record of a cell"):
+        grid.run_grid(WANTED, path)
+    assert path.read_bytes() == content + end
+    assert not counted
+
+
 def test_what_is_not_possible_is_not_tried_again(tmp_path, counted):
     wanted = [Cell("breast_cancer", "outside_20", 0, "cross_entropy")]
     for _ in range(2):
