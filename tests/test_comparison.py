@@ -692,7 +692,8 @@ def test_own_labels_corrupted_and_resumed(own, tmp_path, capsys, monkeypatch):
     arguments += ["--methods", "cross_entropy", "oracle", "--out", str(out)]
     assert cli.main(arguments) == 0
     printed = capsys.readouterr().out
-    assert "not possible" in printed
+    assert "Not possible: cross_entropy on own.csv, " in printed
+    assert "and 1 more: there are 3 classes, too few to hold out 60% of the training set." in printed
     assert "Detection: AUROC" in printed
     assert "some may be wrong" not in printed
     monkeypatch.setattr(grid, "run", lambda *args: pytest.fail("run again"))
@@ -784,10 +785,13 @@ def test_images_of_ones_own_stay_images(tmp_path, monkeypatch):
     assert shapes == [(21, 1, 8, 8)] * 2
 
 
-def test_an_interrupt_of_the_command(own, monkeypatch, capsys):
+def test_an_interrupt_of_the_command(own, tmp_path, monkeypatch, capsys):
     def interrupted(*args):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(grid, "run", interrupted)
-    assert cli.main(["compare", str(own), "--target", "kind", "--methods", "gce"]) == 130
-    assert "interrupted" in capsys.readouterr().err
+    arguments = ["compare", str(own), "--target", "kind", "--methods", "gce"]
+    assert cli.main(arguments) == 130
+    assert "interrupted; with --out FILE results would have been kept" in capsys.readouterr().err
+    assert cli.main([*arguments, "--out", str(tmp_path / "runs.jsonl")]) == 130
+    assert "interrupted; the same command goes on from" in capsys.readouterr().err
