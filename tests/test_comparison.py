@@ -612,6 +612,18 @@ def test_the_figure_has_a_dot_for_each_difference():
     plt.close(figure)
 
 
+def test_dots_of_fewer_seeds_are_hollow():
+    records = [r for r in partly_run().records if not (r["method"] == "aum" and r["seed"])]
+    figure = draw(Comparison(records))
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    dots = [line for ax in figure.axes for line in ax.lines if line.get_marker() != "None"]
+    hollow = {names[round(float(line.get_ydata()[0]))] for line in dots if line.get_markerfacecolor() == "white"}
+    filled = {names[round(float(line.get_ydata()[0]))] for line in dots if line.get_markerfacecolor() != "white"}
+    assert hollow == {"aum"}
+    assert filled == set(names) - {"aum"}
+    plt.close(figure)
+
+
 def test_the_figure_without_the_oracle_or_anything():
     records = [r for r in ideal().values() if r["method"] != "oracle"]
     figure = draw(Comparison(records))
