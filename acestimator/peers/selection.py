@@ -56,7 +56,7 @@ class AreaUnderMargin(Method):
     Scores are minus the mean area over the trainings that judge a sample.
 
     Where a network learns the threshold samples by heart before ``until``, as fast optimisers do without augmentation,
-    right labels are flagged with the wrong ones: on digits without noise 10 and 15 % (two seeds), with ``until`` of 0.1
+    right labels are flagged with the wrong ones: on digits without noise 15 and 10 % (two seeds), with ``until`` of 0.1
     3 and 2 %.
     """
 
