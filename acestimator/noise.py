@@ -240,11 +240,14 @@ def check_transition_matrix(pi: Any, m: Any = None, *, require_symmetric: bool =
     Raises
     ------
     ValueError
-        If ``pi`` has fewer than two axes or no entries, an entry that is negative or not finite (the error says where),
-        a row whose sum is off one by more than 1e-8 (which, and by how much), is not symmetric where that is
-        required, or does not fit ``m``.
+        If ``pi`` is no array of numbers, has fewer than two axes or no entries, an entry that is negative or not finite
+        (the error says where), a row whose sum is off one by more than 1e-8 (which, and by how much), is not symmetric
+        where that is required, or does not fit ``m``.
     """
-    pi = np.asarray(pi, dtype=np.float64)
+    try:
+        pi = np.asarray(pi, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {pi!r}, expected a matrix of probabilities, such as symmetric(10, 0.2).") from None
     if pi.ndim < 2 or 0 in pi.shape[-2:]:
         raise ValueError(
             f"{name} has shape {pi.shape}, expected (K*, K), the distribution of the observed label in a row for each "

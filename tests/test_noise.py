@@ -282,6 +282,11 @@ def test_the_validator_takes_rounded_rows_and_integers():
         (lambda: check_transition_matrix([[2.0]], name="shares"), r"rows \[0\] of shares"),
         (lambda: corrupt(np.array(["a", None, "b"], dtype=object), np.eye(2)), r"y has missing labels at \[1\]: \[N"),
         (lambda: corrupt(np.array(["a", pd.NA], dtype=object), np.eye(2)), r"missing labels at \[1\].*leave these"),
+        (
+            lambda: corrupt([0, 1], "symmetric"),
+            r"pi is 'symmetric', expected a matrix of probabilities, such as symmetric\(",
+        ),
+        (lambda: corrupt([0, 1], [[1.0], [0.5, 0.5]]), r"pi is \[\[1.0\], .*, expected a matrix of probabilities"),
         (lambda: corrupt([0, 1, 2], np.eye(2)), r"\(2, 2\) and y 3 classes"),
         (lambda: corrupt([0, 1], np.full((2, 3), 1 / 3)), r"\(2, 3\) and y 2 classes .* K at most 2"),
         (lambda: corrupt([0, 1, 1], [np.eye(2)] * 2), r"\(2, 2, 2\) .* 3 samples, expected \(2, K\) or \(3, 2, K\)"),
