@@ -34,18 +34,21 @@ def read(path: Path, key: Sequence[str], what: str) -> list[dict[str, Any]]:
     Raises
     ------
     ValueError
-        If another line is no such record.
+        If the file holds anything else.
     """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} holds no JSON lines ({error}): take another file.") from None
     records: dict[tuple[Any, ...], dict[str, Any]] = {}
     for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
             records[tuple(record[name] for name in key)] = record
         except (json.JSONDecodeError, KeyError, TypeError) as error:
-            if number == len(lines) and isinstance(error, json.JSONDecodeError):
+            if number == len(lines) and isinstance(error, json.JSONDecodeError) and _is_cut_off(line, key[0]):
                 break
             raise ValueError(
                 f"{path}, line {number}, is no {what} ({type(error).__name__}: {error}): mend it, or take another file."
@@ -76,8 +79,14 @@ def append(path: Path, results: Iterable[dict[str, Any]], *, n_done: int, n_all:
             yield record
 
 
+def _is_cut_off(line: str, first: str) -> bool:
+    """Whether a line that is no JSON is the beginning of a record: any other is somebody's, and not ours to drop."""
+    beginning = f'{{"{first}": '
+    return not line.endswith("\n") and beginning.startswith(line[: len(beginning)])
+
+
 def _end_last_line(path: Path) -> None:
-    """Take a cut-off last line out of the file, or give it its end if only that is missing."""
+    """Take a cut-off last line out of a file that :func:`read` can read, or give it its end if that is missing."""
     if not path.exists():
         return
     content = path.read_bytes()

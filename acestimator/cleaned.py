@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from sklearn import get_config
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone, is_regressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, check_random_state, get_tags, indexable
 from sklearn.utils._param_validation import HasMethods, StrOptions
@@ -195,6 +195,8 @@ class CleanedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _members(self) -> tuple[Any, Any]:
         """Cleanser and classifier to fit: copies, with the seeds that they are to have."""
         members = clone(self._given_cleanser()), clone(self.estimator)
+        if is_regressor(members[1]):
+            raise ValueError(f"estimator is {self.estimator!r}, a regressor, expected a classifier.")
         if self.random_state is not None:
             rng = check_random_state(self.random_state)
             for member in members:

@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     compare.add_argument("--methods", nargs="+", default=[], help="names (default: all that can be run)")
     compare.add_argument("--seeds", type=int, default=5, help="number of splits and fits (default: 5)")
     compare.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
-    compare.add_argument("--out", type=Path, help="JSON lines of all runs; the same command goes on from there")
+    compare.add_argument("--out", type=Path, help="file to keep all runs in; the same command goes on from there")
     _add_experiment(commands)
     arguments = parser.parse_args(argv)
     try:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"acestimator {arguments.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"acestimator {arguments.command}: interrupted.", file=sys.stderr)
+        print(f"acestimator {arguments.command}: interrupted{_what_is_left(arguments)}.", file=sys.stderr)
         return 130
 
 
@@ -80,6 +80,14 @@ def _add_experiment(commands: Any) -> None:
     experiment.add_argument("--report", action="store_true", help="print what the file has, and train nothing")
     experiment.add_argument("--picture", type=Path, help="file to draw figure3 or the suspects to")
     experiment.add_argument("--positions", type=int, nargs="+", help="training images to draw in place of suspects")
+
+
+def _what_is_left(arguments: argparse.Namespace) -> str:
+    if arguments.command == "demo":
+        return ""
+    if arguments.out is None:
+        return "; with --out FILE results would have been kept"
+    return f"; the same command goes on from {arguments.out}"
 
 
 # torch takes seconds to import; --help should not.

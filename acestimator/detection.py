@@ -230,7 +230,7 @@ def find_mislabeled(alpha: Array, percent: float = 1.0) -> np.ndarray:
     Raises
     ------
     ValueError
-        If ``percent`` is not between 0 and 100.
+        If ``percent`` is not between 0 and 100, or ``alpha`` no matrix of finite numbers.
     """
     try:
         in_range = 0 <= percent <= 100
@@ -264,6 +264,11 @@ def max_min_ranks(alpha: Array) -> tuple[np.ndarray, np.ndarray]:
     max_rank, min_rank : ndarray of shape (N,)
         In percent, above 0 to 100; 100 / N for the largest alpha-Max and for the smallest alpha-Min. Equal values
         share the better rank.
+
+    Raises
+    ------
+    ValueError
+        If ``alpha`` is no matrix of finite numbers.
     """
     from scipy.stats import rankdata
 
@@ -292,5 +297,13 @@ def suggested_labels(labels: np.ndarray, predicted: np.ndarray, mislabel_proba: 
 
 def _extremes(alpha: Array) -> tuple[np.ndarray, np.ndarray]:
     """Alpha-Max and alpha-Min (N,) of the mean-centred rows."""
+    if np.ndim(alpha) != 2:
+        raise ValueError(f"alpha has shape {np.shape(alpha)}, expected (N, K), a row of constants for each sample.")
     centered = np.asarray(mean_centered_gauge(alpha))
+    if not np.isfinite(centered).all():
+        rows = np.flatnonzero(~np.isfinite(centered).all(axis=1))
+        raise ValueError(
+            f"alpha has entries that are not finite in {len(rows)} rows, such as {rows[0]}, expected numbers: leave "
+            "these samples out."
+        )
     return centered.max(axis=1), centered.min(axis=1)

@@ -88,17 +88,6 @@ class ScoreMixture:
         """
         return self._responsibility(scores.double().clamp(min=self.clean_mean))
 
-    def density(self, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """Weighted densities of the clean and the wrong component at ``scores``."""
-
-        def normal(mean: float, var: float) -> Tensor:
-            return torch.exp(-0.5 * (scores.double() - mean) ** 2 / var) / math.sqrt(2 * math.pi * var)
-
-        return (
-            (1.0 - self.rate) * normal(self.clean_mean, self.clean_var),
-            self.rate * normal(self.wrong_mean, self.wrong_var),
-        )
-
     def _responsibility(self, scores: Tensor) -> Tensor:
         """Logistic function of a quadratic in the score, the log ratio of the two weighted densities."""
         c2 = 0.5 / self.clean_var - 0.5 / self.wrong_var

@@ -35,7 +35,7 @@ def symmetric(n_classes: int, rate: float) -> np.ndarray:
     Raises
     ------
     ValueError
-        If there are fewer than two classes, or the rate is not between 0 and 1.
+        If there are fewer than two classes or no whole number, or the rate is not between 0 and 1.
     """
     _check(n_classes, rate)
     pi = np.full((n_classes, n_classes), rate / (n_classes - 1))
@@ -74,10 +74,10 @@ def from_rates(rates: Any, confusions: Any = None) -> np.ndarray:
     ValueError
         If a rate is not between 0 and 1, or the confusions are not such distributions.
     """
-    rates = np.asarray(rates, dtype=np.float64)
-    if rates.ndim != 1 or not ((rates >= 0) & (rates <= 1)).all():
+    rates = np.asarray(rates)
+    if rates.dtype.kind not in "buif" or rates.ndim != 1 or not ((rates >= 0) & (rates <= 1)).all():
         raise ValueError(f"rates is {rates!r}, expected one probability between 0 and 1 for each category.")
-    n_classes = len(rates)
+    rates, n_classes = rates.astype(np.float64), len(rates)
     wrong = symmetric(n_classes, 1.0) if confusions is None else check_transition_matrix(confusions, name="confusions")
     if wrong.shape != (n_classes, n_classes) or np.diag(wrong).any():
         raise ValueError(
@@ -157,22 +157,20 @@ def instance_dependent(
     Raises
     ------
     ValueError
-        If X and y differ in length, X has entries that are not finite, there are fewer than two classes, or the rate is
-        not between 0 and 1.
+        If X and y differ in length, X has entries that are no finite numbers, y has missing labels, there are fewer
+        than two classes, or the rate is not between 0 and 1.
     """
     from scipy.stats import truncnorm
 
-    y, X = column_or_1d(y), np.asarray(X)
-    if len(X) != len(y):
-        raise ValueError(f"X has {len(X)} samples and y {len(y)} labels, expected one label for each sample.")
-    classes, true = np.unique(y, return_inverse=True)
+    X, (classes, true) = _numbers(X), _categories(y)
+    if len(X) != len(true):
+        raise ValueError(f"X has {len(X)} samples and y {len(true)} labels, expected one label for each sample.")
     n_classes = len(classes)
     _check(n_classes, rate)
-    _refuse(~np.isfinite(X), X, "X has entries that are not finite")
     rng = _own_stream(random_state)
     low, high = -rate / _RATE_SPREAD, (1.0 - rate) / _RATE_SPREAD
-    q = truncnorm.rvs(low, high, loc=rate, scale=_RATE_SPREAD, size=len(y), random_state=rng)
-    pi = np.empty((len(y), 1, n_classes))
+    q = truncnorm.rvs(low, high, loc=rate, scale=_RATE_SPREAD, size=len(true), random_state=rng)
+    pi = np.empty((len(true), 1, n_classes))
     for k in range(n_classes):
         members = np.flatnonzero(true == k)
         x = X[members].reshape(len(members), -1).astype(np.float64)
@@ -207,7 +205,8 @@ def outside(n_classes: int, distributions: Any = None, within: Any = None) -> np
     ValueError
         If the rows are no distributions over K labels.
     """
-    inner = symmetric(n_classes, 0.0) if within is None else check_transition_matrix(within, name="within")
+    _check(n_classes, 0.0)
+    inner = np.eye(n_classes) if within is None else check_transition_matrix(within, name="within")
     if distributions is None:
         distributions = np.full((1, n_classes), 1.0 / n_classes)
     outer = check_transition_matrix(distributions, name="distributions")
@@ -241,11 +240,14 @@ def check_transition_matrix(pi: Any, m: Any = None, *, require_symmetric: bool =
     Raises
     ------
     ValueError
-        If ``pi`` has fewer than two axes or no entries, an entry that is negative or not finite (the error says where),
-        a row whose sum is off one by more than 1e-8 (which, and by how much), is not symmetric where that is
-        required, or does not fit ``m``.
+        If ``pi`` is no array of numbers, has fewer than two axes or no entries, an entry that is negative or not finite
+        (the error says where), a row whose sum is off one by more than 1e-8 (which, and by how much), is not symmetric
+        where that is required, or does not fit ``m``.
     """
-    pi = np.asarray(pi, dtype=np.float64)
+    try:
+        pi = np.asarray(pi, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {pi!r}, expected a matrix of probabilities, such as symmetric(10, 0.2).") from None
     if pi.ndim < 2 or 0 in pi.shape[-2:]:
         raise ValueError(
             f"{name} has shape {pi.shape}, expected (K*, K), the distribution of the observed label in a row for each "
@@ -294,20 +296,19 @@ def corrupt(y: Any, pi: np.ndarray, random_state: int | np.random.RandomState | 
     Raises
     ------
     ValueError
-        If ``pi`` has another shape, a negative entry, or a row that does not sum to one.
+        If y has missing labels, or ``pi`` another shape, a negative entry, or a row that does not sum to one.
     """
-    y = column_or_1d(y)
-    classes, true = np.unique(y, return_inverse=True)
+    classes, true = _categories(y)
     pi = check_transition_matrix(pi)
-    n_true = len(classes)
-    expected = [(n_true,), (len(y), n_true), (len(y), 1)]
+    n_true, n_samples = len(classes), len(true)
+    expected = [(n_true,), (n_samples, n_true), (n_samples, 1)]
     if pi.shape[:-1] not in expected or pi.shape[-1] > n_true:
         raise ValueError(
-            f"pi has shape {pi.shape} and y {n_true} classes and {len(y)} samples, expected ({n_true}, K) or "
-            f"({len(y)}, {n_true}, K) or ({len(y)}, 1, K), with K at most {n_true}."
+            f"pi has shape {pi.shape} and y {n_true} classes and {n_samples} samples, expected ({n_true}, K) or "
+            f"({n_samples}, {n_true}, K) or ({n_samples}, 1, K), with K at most {n_true}."
         )
-    draw = check_random_state(random_state).uniform(size=len(y))
-    rows = pi[true] if pi.ndim == 2 else pi[np.arange(len(y)), true if pi.shape[1] == n_true else 0]
+    draw = check_random_state(random_state).uniform(size=n_samples)
+    rows = pi[true] if pi.ndim == 2 else pi[np.arange(n_samples), true if pi.shape[1] == n_true else 0]
     cumulative = np.cumsum(rows, axis=1)
     cumulative /= cumulative[:, -1:]  # exactly one from the last possible label on, so that none is drawn after it
     # The first category whose cumulative probability exceeds the draw.
@@ -323,11 +324,40 @@ def _own_stream(random_state: int | np.random.RandomState | None) -> np.random.R
     return np.random.RandomState(check_random_state(random_state).randint(2**31 - 1))
 
 
-def _check(n_classes: int, rate: float) -> None:
-    if n_classes < 2:
-        raise ValueError(f"n_classes is {n_classes!r}, expected at least 2.")
-    if not 0.0 <= rate <= 1.0:
-        raise ValueError(f"rate is {rate!r}, expected a probability between 0 and 1.")
+def _check(n_classes: Any, rate: Any) -> None:
+    if not (isinstance(n_classes, int | np.integer) and n_classes >= 2):
+        raise ValueError(f"n_classes is {n_classes!r}, expected at least 2, a whole number.")
+    if not (isinstance(rate, int | float | np.integer | np.floating) and 0.0 <= rate <= 1.0):
+        raise ValueError(f"rate is {rate!r}, expected a probability between 0 and 1, such as 0.2 for 20 %.")
+
+
+def _categories(y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted distinct labels, and the number of each sample's among them."""
+    y = column_or_1d(y)
+    if y.dtype.kind in "fO":
+        missing = np.array([_is_missing(label) for label in y.tolist()], dtype=bool)
+        _refuse(missing, y, "y has missing labels", "leave these samples out")
+    classes, true = np.unique(y, return_inverse=True)
+    return classes, true
+
+
+def _is_missing(label: Any) -> bool:
+    try:
+        return label is None or bool(label != label)  # NaN does not equal itself
+    except TypeError:  # pandas.NA neither does nor does not
+        return True
+
+
+def _numbers(X: Any) -> np.ndarray:
+    """Features as an array of finite numbers."""
+    X = np.asarray(X)
+    if X.dtype.kind not in "buif":
+        try:
+            X = X.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"X has dtype {X.dtype}, expected numbers ({error}): encode categories.") from None
+    _refuse(~np.isfinite(X), X, "X has entries that are not finite", "fill the gaps, or leave these samples out")
+    return X
 
 
 def _check_sizes(pi_shape: tuple[int, ...], m_shape: tuple[int, ...], name: str) -> None:
@@ -345,9 +375,10 @@ def _check_sizes(pi_shape: tuple[int, ...], m_shape: tuple[int, ...], name: str)
         ) from None
 
 
-def _refuse(bad: np.ndarray, pi: np.ndarray, problem: str) -> None:
+def _refuse(bad: np.ndarray, values: np.ndarray, problem: str, cure: str = "") -> None:
     if bad.any():
-        raise ValueError(f"{problem} at {_positions(bad)}: {pi[bad][:SHOWN].tolist()}.")
+        end = f"; {cure}" if cure else ""
+        raise ValueError(f"{problem} at {_positions(bad)}: {values[bad][:SHOWN].tolist()}{end}.")
 
 
 def _positions(mask: np.ndarray) -> str:

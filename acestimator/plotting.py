@@ -23,6 +23,15 @@ _TABLE_FEATURES = 5  # features a table row of the gallery shows
 _CLEAN, _WRONG = "C0", "C3"
 
 
+def _check_has_suspects(estimator: Any) -> None:
+    check_is_fitted(estimator)
+    if not hasattr(estimator, "mislabel_scores_"):
+        raise TypeError(
+            f"estimator is {estimator!r}, which has no mislabel_scores_, expected AutoCleansingClassifier or "
+            "BaselineClassifier; of a CleanedClassifier give its cleanser_, of a pipeline its last step."
+        )
+
+
 class SuspectsDisplay:
     """Gallery of the most suspicious samples, each with its given and its suggested label.
 
@@ -73,7 +82,7 @@ class SuspectsDisplay:
 
         Parameters
         ----------
-        estimator : AutoCleansingClassifier
+        estimator : AutoCleansingClassifier or BaselineClassifier
             Fitted on (X, y).
         X : array-like of shape (N, D) or (N, C, H, W)
             Its training samples; images of one or three channels.
@@ -93,8 +102,10 @@ class SuspectsDisplay:
         ------
         ValueError
             If X or y has another length than the training set, or samples are not images of that shape.
+        TypeError
+            If the estimator has no scores.
         """
-        check_is_fitted(estimator)
+        _check_has_suspects(estimator)
         n_samples = len(estimator.mislabel_scores_)
         for name, value in (("X", X), ("y", y)):
             if len(value) != n_samples:
@@ -205,7 +216,7 @@ class ScoreHistogramDisplay:
 
         Parameters
         ----------
-        estimator : AutoCleansingClassifier
+        estimator : AutoCleansingClassifier or BaselineClassifier
             Fitted.
         ax : matplotlib.axes.Axes, optional
             A new figure's where it is not given.
@@ -215,8 +226,13 @@ class ScoreHistogramDisplay:
         -------
         ScoreHistogramDisplay
             Drawn.
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no scores.
         """
-        check_is_fitted(estimator)
+        _check_has_suspects(estimator)
         return cls(estimator.mislabel_scores_, estimator.mislabel_proba_).plot(ax=ax, bins=bins)
 
     def plot(self, *, ax: Axes | None = None, bins: int = 60) -> Self:
@@ -226,7 +242,16 @@ class ScoreHistogramDisplay:
         -------
         ScoreHistogramDisplay
             Itself.
+
+        Raises
+        ------
+        ValueError
+            If scores and probabilities are not of one length.
         """
+        if np.shape(self.scores) != np.shape(self.proba):
+            raise ValueError(
+                f"scores has shape {np.shape(self.scores)} and proba {np.shape(self.proba)}, expected (N,) for both."
+            )
         self.figure_, self.ax_ = _figure_of(ax)
         counts, edges, _ = self.ax_.hist(self.scores, bins=bins, color="0.8", label="samples")
         if self.proba.any():

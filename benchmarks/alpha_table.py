@@ -34,7 +34,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from fit_speed import autocleansing, compare, noisy_digits, versions
+from fit_speed import autocleansing, compare, noisy_digits, print_header
 from sklearn.metrics import roc_auc_score
 
 from acestimator import AlphaTable, backbones
@@ -301,7 +301,7 @@ def main() -> None:
     if arguments.memory_of:
         memory_child(arguments.memory_of)
         return
-    print(json.dumps({"threads": 1, **versions("torch", "numpy", "scikit-learn")}))
+    print_header(threads=1)
     for name in arguments.rows:
         ROWS[name](max(5, arguments.repeats))
 

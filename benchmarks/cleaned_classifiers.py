@@ -14,7 +14,7 @@ import json
 
 import numpy as np
 import torch
-from fit_speed import versions
+from fit_speed import print_header
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     n_seeds = parser.parse_args().seeds
     torch.set_num_threads(1)
-    print(json.dumps({"seeds": n_seeds, **versions("torch", "numpy", "scikit-learn")}))
+    print_header(seeds=n_seeds)
     for data in ("digits", "breast_cancer"):
         for process in ("none", "symmetric_20", "symmetric_40", "pair_30"):
             for name, classifier in CLASSIFIERS.items():

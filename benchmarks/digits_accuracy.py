@@ -16,7 +16,7 @@ import json
 
 import numpy as np
 import torch
-from fit_speed import versions
+from fit_speed import print_header
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     n_seeds = parser.parse_args().seeds
     torch.set_num_threads(1)
-    print(json.dumps({"seeds": n_seeds, **versions("torch", "numpy", "scikit-learn")}))
+    print_header(seeds=n_seeds)
     plain_on_clean = float("nan")
     for noise, (pi, target) in NOISE.items():
         for method, parameters in METHODS.items():

@@ -21,7 +21,6 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from sklearn.model_selection import train_test_split
 from torch.nn import functional as F
 
 from acestimator import AutoCleansingClassifier, backbones
+from acestimator._versions import versions
 from acestimator.mixture import ScoreMixture
 from acestimator.noise import corrupt, symmetric
 
@@ -136,14 +136,10 @@ def seconds(function: Callable[[], None]) -> float:
     return time.perf_counter() - began
 
 
-def versions(*names: str) -> dict[str, str]:
-    found = {"python": platform.python_version(), "machine": f"{platform.machine()}, {platform.system()}"}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+def print_header(**settings: int) -> None:
+    """A JSON line: how, on what and with what the following lines were measured."""
+    machine = f"{platform.machine()}, {platform.system()}"
+    print(json.dumps({**settings, "machine": machine, "versions": versions("skorch")}))
 
 
 def compare(name: str, ours: Callable[[], None], theirs: Callable[[], None], repeats: int, target: float) -> None:
@@ -170,7 +166,7 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     X, y = noisy_digits()
-    print(json.dumps({"threads": 1, **versions("torch", "numpy", "scikit-learn", "skorch", "cleanlab")}))
+    print_header(threads=1)
     ours = functools.partial(autocleansing, X, y)
     rows: list[tuple[str, Callable[[], None], float]] = [
         ("hand-written loop", functools.partial(hand_written, X, y), 0.90),

@@ -13,7 +13,7 @@ import json
 
 import numpy as np
 import torch
-from fit_speed import versions
+from fit_speed import print_header
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 from sklearn.model_selection import StratifiedKFold
 
@@ -37,7 +37,7 @@ def cell(X: np.ndarray, y: np.ndarray, pi: np.ndarray, parameters: dict) -> np.n
 
 def main() -> None:
     torch.set_num_threads(1)
-    print(json.dumps(versions("torch", "numpy", "scikit-learn")))
+    print_header()
     for table, load in TABLES.items():
         X, y = load(return_X_y=True)
         n_classes = len(np.unique(y))

@@ -114,6 +114,8 @@ def test_errors_before_any_training(small, monkeypatch):
         BaselineClassifier("gce", params={"q": -1.0}).fit(*small)
     with pytest.raises(ValueError, match="params"):
         BaselineClassifier("gce", params=3).fit(*small)
+    with pytest.raises(ValueError, match=r"params is {'q': '0.7'}, which 'gce' cannot use .* defaults, {'q': 0.7}"):
+        BaselineClassifier("gce", params={"q": "0.7"}).fit(*small)
     with pytest.raises(ValueError, match="at least 2 classes"):
         BaselineClassifier().fit(small[0], np.zeros(150))
 

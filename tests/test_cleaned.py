@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -257,6 +257,7 @@ def test_the_members_that_are_given_are_never_fitted(noisy):
         ({"cleanser": tree()}, None, TypeError,
          "cleanser is DecisionTree.*no mislabel_proba_ and no suggested_labels_ once fitted, expected AutoCleansing"),
         ({"estimator": StandardScaler()}, None, ValueError, "'estimator' parameter"),
+        ({"estimator": Ridge()}, None, ValueError, r"estimator is Ridge\(\), a regressor, expected a classifier"),
         ({"cleanser": 3}, None, ValueError, "'cleanser' parameter"),
         ({"strategy": "weights"}, None, ValueError, "'strategy' parameter"),
         ({}, -np.ones(150), ValueError, "[Nn]egative"),

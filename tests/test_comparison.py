@@ -432,6 +432,23 @@ def test_a_file_that_holds_something_else(tmp_path, line, counted):
     assert not counted
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"a note, and no line's end", b'{"dataset": "iris"', b"PK\x03\x04\x9f\x00", b'{"dataset": 1}', b"3", b" "],
+)
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_nothing_is_dropped_but_the_beginning_of_a_record(tmp_path, content, end, counted):
+    path = tmp_path / "results.jsonl"
+    path.write_bytes(content + end)
+    if content == b'{"dataset": "iris"' and not end:
+        assert finished(path) == []
+        return
+    with pytest.raises(ValueError, match=r"results.jsonl.* holds no JSON lines|line 1, is no record of a cell"):
+        grid.run_grid(WANTED, path)
+    assert path.read_bytes() == content + end
+    assert not counted
+
+
 def test_what_is_not_possible_is_not_tried_again(tmp_path, counted):
     wanted = [Cell("breast_cancer", "outside_20", 0, "cross_entropy")]
     for _ in range(2):
@@ -595,6 +612,18 @@ def test_the_figure_has_a_dot_for_each_difference():
     plt.close(figure)
 
 
+def test_dots_of_fewer_seeds_are_hollow():
+    records = [r for r in partly_run().records if not (r["method"] == "aum" and r["seed"])]
+    figure = draw(Comparison(records))
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    dots = [line for ax in figure.axes for line in ax.lines if line.get_marker() != "None"]
+    hollow = {names[round(float(line.get_ydata()[0]))] for line in dots if line.get_markerfacecolor() == "white"}
+    filled = {names[round(float(line.get_ydata()[0]))] for line in dots if line.get_markerfacecolor() != "white"}
+    assert hollow == {"aum"}
+    assert filled == set(names) - {"aum"}
+    plt.close(figure)
+
+
 def test_the_figure_without_the_oracle_or_anything():
     records = [r for r in ideal().values() if r["method"] != "oracle"]
     figure = draw(Comparison(records))
@@ -675,7 +704,8 @@ def test_own_labels_corrupted_and_resumed(own, tmp_path, capsys, monkeypatch):
     arguments += ["--methods", "cross_entropy", "oracle", "--out", str(out)]
     assert cli.main(arguments) == 0
     printed = capsys.readouterr().out
-    assert "not possible" in printed
+    assert "Not possible: cross_entropy on own.csv, " in printed
+    assert "and 1 more: there are 3 classes, too few to hold out 60% of the training set." in printed
     assert "Detection: AUROC" in printed
     assert "some may be wrong" not in printed
     monkeypatch.setattr(grid, "run", lambda *args: pytest.fail("run again"))
@@ -767,10 +797,13 @@ def test_images_of_ones_own_stay_images(tmp_path, monkeypatch):
     assert shapes == [(21, 1, 8, 8)] * 2
 
 
-def test_an_interrupt_of_the_command(own, monkeypatch, capsys):
+def test_an_interrupt_of_the_command(own, tmp_path, monkeypatch, capsys):
     def interrupted(*args):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(grid, "run", interrupted)
-    assert cli.main(["compare", str(own), "--target", "kind", "--methods", "gce"]) == 130
-    assert "interrupted" in capsys.readouterr().err
+    arguments = ["compare", str(own), "--target", "kind", "--methods", "gce"]
+    assert cli.main(arguments) == 130
+    assert "interrupted; with --out FILE results would have been kept" in capsys.readouterr().err
+    assert cli.main([*arguments, "--out", str(tmp_path / "runs.jsonl")]) == 130
+    assert "interrupted; the same command goes on from" in capsys.readouterr().err

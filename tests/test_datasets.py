@@ -118,6 +118,9 @@ def test_the_last_column_is_the_label_by_default(tmp_path):
     X, y = load_samples(tmp_path / "own.csv")
     np.testing.assert_array_equal(X, [[1, 2], [3, 4]])
     assert y.tolist() == ["x", "y"]
+    for header in ("0,1,label", "1,2,label"):  # of a data frame without names
+        (tmp_path / "own.csv").write_text(f"{header}\n1,2,x\n3,4,y\n")
+        np.testing.assert_array_equal(load_samples(tmp_path / "own.csv")[0], X)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +130,7 @@ def test_the_last_column_is_the_label_by_default(tmp_path):
         ("a,b\n", "holds 1 lines"),
         ("a;b\n1;2\n", "the one column 'a;b', expected several, separated by commas"),
         ("1,2\n3,4\n", "holds numbers, expected column names"),
+        ("5.1,3.5,setosa\n4.9,3.0,setosa\n", "line, 5.1,3.5,setosa,..., holds numbers, expected column names"),
         ("a,y,y\n1,2,3\n", "has 2 columns 'y', expected one"),
         ("a,y\n1,2\n1,2,3\n", "line 3, has 3 fields, expected 2"),
         ("a,y\n1,p\n\nred,q\n", "line 4, has 'red' in column 'a', expected a finite number"),

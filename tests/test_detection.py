@@ -67,6 +67,16 @@ def test_find_mislabeled_rejects_a_percent_out_of_range(percent):
         detection.find_mislabeled(np.zeros((3, 2)), percent)
 
 
+@pytest.mark.parametrize(
+    ("alpha", "message"),
+    [(np.zeros(3), r"alpha has shape \(3,\), expected \(N, K\)"), ([[0, 1], [np.nan, 0]], "in 1 rows, such as 1")],
+)
+def test_what_is_no_matrix_of_numbers_has_no_order(alpha, message):
+    for read in (detection.find_mislabeled, detection.max_min_ranks):
+        with pytest.raises(ValueError, match=message):
+            read(np.array(alpha))
+
+
 @given(tables, reals)
 def test_ranks_and_scores_do_not_depend_on_the_gauge(alpha, shift):
     rng = np.random.RandomState(0)

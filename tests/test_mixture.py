@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 from sklearn.mixture import GaussianMixture
 
 from acestimator.mixture import ScoreMixture
@@ -42,8 +43,9 @@ def test_em_never_lowers_the_likelihood(seed, rate):
     scores = draw(300, rate, seed, distance=2.0)
 
     def log_likelihood(mixture):
-        clean, wrong = mixture.density(scores)
-        return float(torch.log(clean + wrong).mean())
+        clean = norm.pdf(scores, mixture.clean_mean, mixture.clean_var**0.5)
+        wrong = norm.pdf(scores, mixture.wrong_mean, mixture.wrong_var**0.5)
+        return np.log((1 - mixture.rate) * clean + mixture.rate * wrong).mean()
 
     mixture = ScoreMixture.start(scores)
     values = [log_likelihood(mixture)]
@@ -89,10 +91,3 @@ def test_small_scores_are_judged_by_their_own_spread(scale):
     np.testing.assert_allclose(
         small.posterior(scale * scores).numpy(), smaller.posterior(0.1 * scale * scores).numpy(), atol=1e-6
     )
-
-
-def test_densities_integrate_to_one():
-    mixture = ScoreMixture.start(draw())
-    grid = torch.linspace(-30, 40, 200_001, dtype=torch.float64)
-    clean, wrong = mixture.density(grid)
-    assert float(torch.trapezoid(clean + wrong, grid)) == pytest.approx(1.0, abs=1e-6)

@@ -1,6 +1,7 @@
 """Transition matrices and corruption: rates, label spaces, errors."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -238,18 +239,25 @@ def test_the_validator_takes_rounded_rows_and_integers():
         (lambda: symmetric(1, 0.1), "n_classes is 1, expected at least 2"),
         (lambda: pair_flip(3, -0.1), "rate is -0.1, expected a probability"),
         (lambda: symmetric(3, 1.5), "rate is 1.5"),
+        (lambda: symmetric(2.5, 0.1), "n_classes is 2.5, expected at least 2, a whole number"),
+        (lambda: symmetric(3, "0.1"), "rate is '0.1', expected a probability"),
+        (lambda: pair_flip(3, 20), r"rate is 20, expected a probability .* 0.2 for 20 %"),
         (lambda: class_dependent(1, 0.1), "n_classes is 1, expected at least 2"),
         (lambda: class_dependent(3, 1.1), "rate is 1.1, expected a probability"),
         (lambda: from_rates([0.1, 1.1]), "rates is .* between 0 and 1"),
+        (lambda: from_rates(["a", "b"]), "rates is .* between 0 and 1"),
         (lambda: from_rates([0.1, 0.2], np.eye(2)), "the right one is none of them"),
         (lambda: instance_dependent(np.ones((3, 2)), [0, 1], 0.1), "X has 3 samples and y 2 labels"),
         (lambda: instance_dependent(np.ones((2, 2)), [0, 1], -0.1), "rate is -0.1, expected a probability"),
         (lambda: instance_dependent(np.ones((2, 2)), [0, 0], 0.1), "n_classes is 1"),
         (
             lambda: instance_dependent([[1.0], [np.nan]], [0, 1], 0.1),
-            r"X has entries that are not finite at \[\(1, 0\)\]",
+            r"X has entries that are not finite at \[\(1, 0\)\]: \[nan\]; fill the gaps",
         ),
+        (lambda: instance_dependent([["a"], ["b"]], [0, 1], 0.1), "X has dtype <U1, expected numbers .*'a'.* encode"),
+        (lambda: instance_dependent(np.ones((2, 2)), [0, np.nan], 0.1), r"y has missing labels at \[1\]: \[nan\]"),
         (lambda: outside(1), "n_classes is 1, expected at least 2"),
+        (lambda: outside(2.0), "n_classes is 2.0"),
         (lambda: outside(3, [[0.5, 0.5]]), r"distributions \(1, 2\), expected \(3, 3\) and \(K\* - K, 3\)"),
         (lambda: outside(2, [[0.5, 0.6]]), r"rows \[0\] of distributions sum to \[1.1\], off by \+0.1"),
         (lambda: outside(2, within=np.eye(3)), r"within has shape \(3, 3\)"),
@@ -272,6 +280,13 @@ def test_the_validator_takes_rounded_rows_and_integers():
         ),
         (lambda: check_transition_matrix([np.eye(2)] * 3, np.zeros((4, 2))), r"leading axes \(4,\) and pi \(3,\)"),
         (lambda: check_transition_matrix([[2.0]], name="shares"), r"rows \[0\] of shares"),
+        (lambda: corrupt(np.array(["a", None, "b"], dtype=object), np.eye(2)), r"y has missing labels at \[1\]: \[N"),
+        (lambda: corrupt(np.array(["a", pd.NA], dtype=object), np.eye(2)), r"missing labels at \[1\].*leave these"),
+        (
+            lambda: corrupt([0, 1], "symmetric"),
+            r"pi is 'symmetric', expected a matrix of probabilities, such as symmetric\(",
+        ),
+        (lambda: corrupt([0, 1], [[1.0], [0.5, 0.5]]), r"pi is \[\[1.0\], .*, expected a matrix of probabilities"),
         (lambda: corrupt([0, 1, 2], np.eye(2)), r"\(2, 2\) and y 3 classes"),
         (lambda: corrupt([0, 1], np.full((2, 3), 1 / 3)), r"\(2, 3\) and y 2 classes .* K at most 2"),
         (lambda: corrupt([0, 1, 1], [np.eye(2)] * 2), r"\(2, 2, 2\) .* 3 samples, expected \(2, K\) or \(3, 2, K\)"),

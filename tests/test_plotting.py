@@ -8,8 +8,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.naive_bayes import GaussianNB
 
-from acestimator import AutoCleansingClassifier, ScoreHistogramDisplay, SuspectsDisplay, TrainingCurvesDisplay
+from acestimator import (
+    AutoCleansingClassifier,
+    CleanedClassifier,
+    ScoreHistogramDisplay,
+    SuspectsDisplay,
+    TrainingCurvesDisplay,
+)
 
 mpl.use("agg")
 
@@ -63,6 +70,13 @@ def test_errors(fitted):
         SuspectsDisplay.from_estimator(clf, X, y[:3])
     with pytest.raises(ValueError, match=r"shape \(64,\), which is no image of shape \(9, 9\)"):
         SuspectsDisplay.from_estimator(clf, X, y, image_shape=(9, 9))
+    with pytest.raises(ValueError, match=r"scores has shape \(3,\) and proba \(2,\), expected \(N,\) for both"):
+        ScoreHistogramDisplay(np.zeros(3), np.zeros(2)).plot()
+    cleaned = CleanedClassifier(GaussianNB(), cleanser=AutoCleansingClassifier(max_epochs=1)).fit(X, y)
+    for draw in (ScoreHistogramDisplay.from_estimator, lambda e: SuspectsDisplay.from_estimator(e, X, y)):
+        with pytest.raises(TypeError, match=r"has no mislabel_scores_.* of a CleanedClassifier give its cleanser_"):
+            draw(cleaned)
+        draw(cleaned.cleanser_)
 
 
 def test_histogram_holds_all_scores_and_both_components(fitted):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from acestimator.comparison.runs import DEFAULT, ORACLE, PLAIN
 from acestimator.comparison.tasks import UNCHANGED
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MARKERS = "osD^vP*X<>hp"
@@ -20,8 +22,9 @@ _LINEAR = 1.0  # points about zero that are drawn to scale; beyond, logarithms
 def draw(comparison: Comparison) -> Figure:
     """Test accuracy less the oracle's, in points: a panel for each data set, a row for each method, a dot a process.
 
-    Methods are ordered by the mean of their differences, the best on top. Lines are standard errors of the paired
-    differences over seeds. Without the oracle, it is the difference to plain cross-entropy.
+    Methods are ordered by the mean of their differences, where they were run, the best on top. Lines are standard
+    errors of the paired differences over seeds; a dot is hollow where some of the seeds were not run. Without the
+    oracle, it is the difference to plain cross-entropy.
 
     Parameters
     ----------
@@ -63,47 +66,61 @@ def draw(comparison: Comparison) -> Figure:
         squeeze=False,
         layout="constrained",
     )
-    colours = plt.get_cmap("tab10").colors  # type: ignore[attr-defined]
+    styles = [_style(j) for j in range(len(processes))]
     for ax, dataset in zip(axes[0], datasets, strict=False):
         for j, process in enumerate(processes):
-            style = {"color": colours[j % len(colours)], "marker": _MARKERS[j % len(_MARKERS)]}
             offset = 0.6 * (j / max(1, len(processes) - 1) - 0.5)  # side by side: dots of one row would hide each other
             for row, method in enumerate(methods):
                 difference = points.get((method, (dataset, process)))
-                if difference is None:
-                    continue
-                n = len(difference)
-                error = difference.std(ddof=1) / np.sqrt(n) if n > 1 else 0.0
-                ax.errorbar(difference.mean(), row - offset, xerr=error, markersize=4, linewidth=0.8, **style)
+                if difference is not None:
+                    _draw_dot(ax, difference, row - offset, styles[j], hollow=len(difference) < len(c.seeds))
         ax.set_title(dataset)
-        ax.set_xscale("symlog", linthresh=_LINEAR)
-        ticks = [-50, -20, -10, -5, -2, -1, 0, 1, 2, 5, 10, 20, 50]
-        low, high = ax.get_xlim()
-        ax.set_xticks(
-            [t for t in ticks if low <= t <= high], [f"{t:+d}" if t else "0" for t in ticks if low <= t <= high]
-        )
-        ax.minorticks_off()
-        ax.axvline(0, color="0.3", linewidth=0.8)
-        ax.grid(axis="x", color="0.9")
-        for row, method in enumerate(methods):
-            if row % 2:
-                ax.axhspan(row - 0.5, row + 0.5, color="0.96", zorder=0)
-            if method == DEFAULT:
-                ax.axhspan(row - 0.5, row + 0.5, color="#fff3c4", zorder=0)
-        ax.set_axisbelow(True)
+        _set_scale(ax)
+        _shade_rows(ax, methods)
     first = axes[0, 0]
     first.set_yticks(range(len(methods)), methods)
     first.set_ylim(-0.6, len(methods) - 0.4)
     for label in first.get_yticklabels():
         if label.get_text() == DEFAULT:
             label.set_fontweight("bold")
-    handles = [
-        Line2D([], [], linestyle="", marker=_MARKERS[j % len(_MARKERS)], color=colours[j % len(colours)])
-        for j in range(len(processes))
-    ]
+    handles = [Line2D([], [], linestyle="", **style) for style in styles]
     figure.legend(handles, [_label(p) for p in processes], loc="outside upper center", ncols=6, frameon=False)
     figure.supxlabel(f"test accuracy less that of {reference}, points", fontsize="medium")
     return figure
+
+
+def _style(j: int) -> dict[str, Any]:
+    """Colour and marker of the process number j."""
+    return {"color": f"C{j % 10}", "marker": _MARKERS[j % len(_MARKERS)]}
+
+
+def _draw_dot(ax: Axes, difference: np.ndarray, y: float, style: dict[str, Any], *, hollow: bool) -> None:
+    """Mean of differences (S,) and its standard error, where there are several."""
+    n = len(difference)
+    error = difference.std(ddof=1) / np.sqrt(n) if n > 1 else 0.0
+    face: dict[str, Any] = {"markerfacecolor": "white", "markeredgewidth": 0.6} if hollow else {}
+    ax.errorbar(difference.mean(), y, xerr=error, markersize=4, linewidth=0.8, **face, **style)
+
+
+def _set_scale(ax: Axes) -> None:
+    """Points about zero to scale, and logarithms beyond."""
+    ax.set_xscale("symlog", linthresh=_LINEAR)
+    low, high = ax.get_xlim()
+    ticks = [t for t in (-50, -20, -10, -5, -2, -1, 0, 1, 2, 5, 10, 20, 50) if low <= t <= high]
+    ax.set_xticks(ticks, [f"{t:+d}" if t else "0" for t in ticks])
+    ax.minorticks_off()
+    ax.axvline(0, color="0.3", linewidth=0.8)
+    ax.grid(axis="x", color="0.9")
+    ax.set_axisbelow(True)
+
+
+def _shade_rows(ax: Axes, methods: Sequence[str]) -> None:
+    """Every second row, and ours."""
+    for row, method in enumerate(methods):
+        if row % 2:
+            ax.axhspan(row - 0.5, row + 0.5, color="0.96", zorder=0)
+        if method == DEFAULT:
+            ax.axhspan(row - 0.5, row + 0.5, color="#fff3c4", zorder=0)
 
 
 def _label(process: str) -> str:

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import functools
 import itertools
-import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from acestimator import _records
+from acestimator._versions import versions
 from acestimator.comparison.runs import check_method, run
 from acestimator.comparison.tasks import NotPossibleError, Split, load, make_task, parse
 
@@ -60,7 +58,7 @@ def finished(path: Path) -> list[dict[str, Any]]:
     Raises
     ------
     ValueError
-        If another line is no record of a cell.
+        If the file holds anything else.
     """
     return _records.read(path, KEY, "record of a cell")
 
@@ -116,7 +114,7 @@ def run_grid(
 
 def run_cell(cell: Cell, load: Load = load, settings: dict[str, Any] | None = None) -> dict[str, Any]:
     """Record of one cell: its key, versions, and what was measured, or the error."""
-    record: dict[str, Any] = asdict(cell) | {"versions": _versions()}
+    record: dict[str, Any] = asdict(cell) | {"versions": versions()}
     try:
         task = make_task(load(cell.dataset, cell.seed), cell.process, cell.seed)
         return record | run(cell.method, task, cell.seed, settings)
@@ -134,15 +132,3 @@ def _check(missing: Sequence[Cell], load: Load) -> None:
         parse(process)
     for dataset, seed in {cell.dataset: cell.seed for cell in missing}.items():
         load(dataset, seed)
-
-
-@cache
-def _versions() -> str:
-    """What a record was measured with."""
-    found = [f"Python {platform.python_version()}"]
-    for name in ("torch", "numpy", "scikit-learn", "cleanlab"):
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
-    return ", ".join(found)

@@ -80,6 +80,7 @@ def report(comparison: Comparison) -> str:
     shown = [metric for metric in METRICS if metric.name != "seconds"]
     left_out = [m for m in available() if m not in comparison.methods]
     notes = [f"Not run: {', '.join(left_out)}."] if left_out else []
+    notes += [f"Not possible: {line}" for line in comparison.not_possible()]
     if any(process == GIVEN for _, process in comparison.settings):
         notes.append("given: labels are as in the file, those that accuracy is measured on, too; some may be wrong.")
     return "\n\n".join([as_text(sections(comparison, shown)), *notes])

@@ -130,14 +130,21 @@ class Comparison:
 
     def failures(self) -> list[str]:
         """A line for each error, with the cells that it cost."""
+        return self._by_reason("error")
+
+    def not_possible(self) -> list[str]:
+        """A line for each reason why cells cannot be, with the cells."""
+        return self._by_reason("not_possible")
+
+    def _by_reason(self, key: str) -> list[str]:
         where: dict[str, list[str]] = {}
         for record in self.records:
-            if "error" in record:
+            if key in record:
                 name = f"{record['method']} on {record['dataset']} {record['process']}, seed {record['seed']}"
-                where.setdefault(record["error"], []).append(name)
+                where.setdefault(record[key], []).append(name)
         return [
-            f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {error}"
-            for error, names in where.items()
+            f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {reason}"
+            for reason, names in where.items()
         ]
 
 

@@ -87,9 +87,12 @@ def _read_csv(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
     header = lines.pop(0)[1]
     if len(header) < 2:
         raise ValueError(f"{path} has the one column {header[0]!r}, expected several, separated by commas.")
-    if all(_number(name) is not None for name in header):
-        raise ValueError(f"{path}: the first line, {','.join(header[:5])},..., holds numbers, expected column names.")
     target = header[-1] if target is None else target
+    if _is_sample(header, target):
+        raise ValueError(
+            f"{path}: the first line, {','.join(header[:5])},..., holds numbers, expected column names: put a line "
+            "of them before."
+        )
     if header.count(target) != 1:
         raise ValueError(
             f"{path} has {header.count(target)} columns {target!r}, expected one; the columns are "
@@ -113,6 +116,15 @@ def _read_csv(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
             )
         X[n] = values
     return X, np.array(y)
+
+
+def _is_sample(header: list[str], target: str) -> bool:
+    """Whether all columns, or all features, are named by numbers, and those do not count them, as some programs do."""
+    features = [name for name in header if name != target]
+    if any(_number(name) is None for name in features):
+        return False
+    counts = [[str(start + j) for j in range(len(features))] for start in (0, 1)]
+    return _number(target) is not None or features not in counts
 
 
 def _number(field: str) -> float | None:

@@ -52,16 +52,22 @@ def make(name: str, params: dict[str, Any] | None = None) -> Method:
     Raises
     ------
     ValueError
-        If there is no such method, or it has no such parameter.
+        If there is no such method, it has no such parameter, or cannot use the value of one.
     """
     if name not in METHODS:
         raise ValueError(f"method is {name!r}, expected one of {', '.join(map(repr, sorted(METHODS)))}.")
     method, params = METHODS[name], params or {}
-    known = list(inspect.signature(method).parameters)
+    known = inspect.signature(method).parameters
     unknown = sorted(set(params) - set(known))
     if unknown:
         raise ValueError(
             f"params has {', '.join(map(repr, unknown))}, which {name!r} does not take: it takes "
             f"{', '.join(map(repr, known)) or 'none'}."
         )
-    return method(**params)
+    try:
+        return method(**params)
+    except TypeError as error:  # text or None where a number is compared
+        defaults = {key: value.default for key, value in known.items() if value.default is not value.empty}
+        raise ValueError(
+            f"params is {params!r}, which {name!r} cannot use ({error}), expected values like its defaults, {defaults}."
+        ) from error

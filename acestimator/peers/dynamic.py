@@ -68,7 +68,7 @@ class BetaMixture:
         start = losses.new_tensor([1.0, 2.0])
         fit = cls(low, high, losses.new_tensor([0.5, 0.5]), start, start.flip(0))
         x = fit._scaled(losses[inner])
-        if not x.var(correction=0) > _LEAST_VARIANCE:
+        if not (len(x) and x.var(correction=0) > _LEAST_VARIANCE):  # of two losses, none lies between the quantiles
             return None
         for _ in range(_STEPS):
             share = torch.softmax(fit._log_densities(x), dim=0).clamp(min=1e-12)  # (2, N)

@@ -54,6 +54,10 @@ class AreaUnderMargin(Method):
     Departures: optimiser, schedule and backbone are the package's; the rate falls along the cosine before ``until``,
     where the authors' is constant; both first trainings go on to their end, which changes no area and costs time.
     Scores are minus the mean area over the trainings that judge a sample.
+
+    Where a network learns the threshold samples by heart before ``until``, as fast optimisers do without augmentation,
+    right labels are flagged with the wrong ones: on digits without noise 15 and 10 % (two seeds), with ``until`` of 0.1
+    3 and 2 %.
     """
 
     def __init__(self, percentile: float = 99.0, until: float = 0.5) -> None:
