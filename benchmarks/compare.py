@@ -30,10 +30,18 @@ from acestimator.comparison.tables import as_markdown, as_numbers, as_text, cove
 
 DATASETS = ["digits", "breast_cancer", "fashion_mnist_10000"]
 PROCESSES = ["none", "symmetric_20", "symmetric_40", "pair_30", "instance_40", "outside_20"]
-ALL_DATASETS = ["digits", "breast_cancer", "wine", "iris", "fashion_mnist_10000", "fashion_mnist_60000"]
+ALL_DATASETS = [
+    "digits",
+    "breast_cancer",
+    "wine",
+    "iris",
+    "fashion_mnist_10000",
+    "fashion_mnist_60000",
+    "cifar10_50000",
+]
 ALL_PROCESSES = [
     *("none", "symmetric_10", "symmetric_20", "symmetric_40", "symmetric_60", "pair_20", "pair_30", "pair_40"),
-    *("class_20", "class_40", "instance_20", "instance_40", "outside_20"),
+    *("class_20", "class_40", "instance_20", "instance_40", "outside_20", "human_aggregate", "human_random1"),
 ]
 
 

@@ -2,9 +2,12 @@
 
 import pickle
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
+from acestimator.comparison import Comparison, draw
 from acestimator.comparison.tasks import NotPossibleError, load, make_task
 
 N = 50_000
@@ -55,3 +58,18 @@ def test_without_the_file_there_are_none(folder):
 def test_more_images_than_there_are(folder):
     with pytest.raises(ValueError, match="CIFAR-10 has 20 training images, and 21 are asked for"):
         load("cifar10_21", seed=0, folder=folder[0])
+
+
+def test_human_processes_are_reported_and_drawn():
+    keys = {"dataset": "cifar10_12", "seed": 0, "versions": ""}
+    records = [
+        {**keys, "process": process, "method": method, "accuracy": accuracy, "seconds": 1.0}
+        for process in ("symmetric_20", "human_random1", "none")
+        for method, accuracy in (("AutoCleansing", 0.9), ("cross_entropy", 0.8), ("oracle", 0.95))
+    ]
+    comparison = Comparison(records)
+    assert [process for _, process in comparison.settings] == ["none", "human_random1", "symmetric_20"]
+    assert comparison.noisy == comparison.settings[1:]
+    texts = [text.get_text() for text in draw(comparison).findobj(Text)]
+    assert "human random1" in texts
+    plt.close("all")

@@ -9,7 +9,7 @@ import numpy as np
 
 from acestimator.comparison.results import Comparison
 from acestimator.comparison.runs import DEFAULT, ORACLE, PLAIN
-from acestimator.comparison.tasks import UNCHANGED
+from acestimator.comparison.tasks import HUMAN, UNCHANGED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,4 +124,6 @@ def _shade_rows(ax: Axes, methods: Sequence[str]) -> None:
 
 
 def _label(process: str) -> str:
+    if process in HUMAN:
+        return process.replace("_", " ")
     return process if process in UNCHANGED else f"{process.replace('_', ' ')} %"

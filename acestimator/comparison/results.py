@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from acestimator.comparison.runs import AC2, DEFAULT, ORACLE, PLAIN, available
-from acestimator.comparison.tasks import PROCESSES, TABLES, UNCHANGED, parse
+from acestimator.comparison.tasks import HUMAN, PROCESSES, TABLES, UNCHANGED, parse
 
 Setting = tuple[str, str]
 NOT_PEERS = frozenset({DEFAULT, AC2, ORACLE})
@@ -44,7 +44,7 @@ class Comparison:
     @cached_property
     def settings(self) -> list[Setting]:
         """By data set, kind of the process, and rate."""
-        kinds = [*UNCHANGED, *PROCESSES]
+        kinds = [*UNCHANGED, *HUMAN, *PROCESSES]
         found = {(record["dataset"], record["process"]) for record in self.records}
         order = {(d, p): (self.datasets.index(d), kinds.index(parse(p)[0]), parse(p)[1]) for d, p in found}
         return sorted(found, key=order.__getitem__)
