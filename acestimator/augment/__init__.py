@@ -6,6 +6,7 @@ policies were searched; Pillow is not needed.
 
 from acestimator.augment._base import Augmentation, Compose
 from acestimator.augment.learned import AutoAugment, FastAutoAugment, PopulationBasedAugment
+from acestimator.augment.pipelines import pipeline
 from acestimator.augment.spatial import Baseline, Cutout
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "Cutout",
     "FastAutoAugment",
     "PopulationBasedAugment",
+    "pipeline",
 ]

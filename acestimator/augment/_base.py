@@ -26,16 +26,17 @@ class Augmentation(ABC):
 
     Parameters
     ----------
-    fill : int or sequence of int, default=0
+    fill : int, sequence of int or None, default=None
         Level, 0 to 255, of padding, of what geometric operations bring in and of squares that are cut out; one for all
         channels or one for each. In the policies' original implementations these areas are zero after
-        standardisation, which is the training set's mean colour: give that (rounded) to have the same.
+        standardisation, which is the training set's mean colour. None is that colour, rounded, where an estimator
+        trains with the transform, and 0 elsewhere.
     random_state : int, torch.Generator on the CPU, or None, default=None
         Stream of the draws; None is torch's global generator.
     """
 
-    def __init__(self, *, fill: Fill = 0, random_state: int | torch.Generator | None = None) -> None:
-        _check_fill(fill)
+    def __init__(self, *, fill: Fill | None = None, random_state: int | torch.Generator | None = None) -> None:
+        _check_fill(0 if fill is None else fill)
         self.fill = fill
         self.random_state = random_state
         self._generator = _check_generator(random_state)
@@ -99,13 +100,17 @@ class Augmentation(ABC):
     def _apply(self, images: Tensor, decisions: Any) -> Tensor:
         """New images (B, C, H, W), contiguous, by these decisions."""
 
+    def filled(self, fill: Fill) -> Self:
+        """Copy with this fill, if it has none of its own."""
+        return self._with(fill if self.fill is None else None, None)
+
     def _rand(self, *shape: int) -> np.ndarray:
         """Uniform numbers in [0, 1), as float64 so that a multiple of them stays below the factor."""
         return torch.rand(shape, generator=self._generator, device="cpu").numpy().astype(np.float64)
 
     def _fill_for(self, n_channels: int) -> np.ndarray:
         """The level of each channel, (C, 1, 1)."""
-        levels = np.asarray(self.fill, dtype=np.uint8)
+        levels = np.asarray(0 if self.fill is None else self.fill, dtype=np.uint8)
         if levels.ndim and len(levels) != n_channels:
             raise ValueError(
                 f"fill is {self.fill!r} and the images have {n_channels} channels, expected one level or one per "
@@ -125,7 +130,7 @@ class Augmentation(ABC):
         return []
 
     def __repr__(self) -> str:
-        rest = {"fill": (self.fill, 0), "random_state": (self.random_state, None)}
+        rest = {"fill": (self.fill, None), "random_state": (self.random_state, None)}
         shown = [f"{name}={value!r}" for name, (value, default) in rest.items() if value is not default]
         return f"{type(self).__name__}({', '.join([*self._arguments(), *shown])})"
 
@@ -162,8 +167,14 @@ class Compose(Augmentation):
         for part in transforms:
             if not isinstance(part, Augmentation):
                 raise ValueError(f"transforms holds {part!r}, expected augmentations such as Baseline() or Cutout(16).")
-        super().__init__(fill=0 if fill is None else fill, random_state=random_state)
+        super().__init__(fill=fill, random_state=random_state)
         self.transforms = [part._with(fill, self._generator) for part in transforms]
+
+    def filled(self, fill: Fill) -> Self:
+        """Copy whose parts have this fill, where they have none of their own."""
+        new = super()._with(None, None)
+        new.transforms = [part.filled(fill) for part in self.transforms]
+        return new
 
     def begin_epoch(self, epoch: int, n_epochs: int, seed: int | None = None) -> None:
         """Tell all parts; with a seed, each gets a stream of its own. See :meth:`Augmentation.begin_epoch`."""

@@ -28,7 +28,7 @@ class Choice(NamedTuple):
 class _Policy(Augmentation):
     """Draws rows of a list of operations, two rows an entry: one for each sign."""
 
-    def __init__(self, policy: str, *, fill: Fill, random_state: int | torch.Generator | None) -> None:
+    def __init__(self, policy: str, *, fill: Fill | None, random_state: int | torch.Generator | None) -> None:
         super().__init__(fill=fill, random_state=random_state)
         self.policy = policy
         self._plan: Plan | None = None
@@ -96,7 +96,7 @@ class AutoAugment(_SubPolicies):
     """
 
     def __init__(
-        self, policy: str = "cifar10", *, fill: Fill = 0, random_state: int | torch.Generator | None = None
+        self, policy: str = "cifar10", *, fill: Fill | None = None, random_state: int | torch.Generator | None = None
     ) -> None:
         super().__init__(policy, fill=fill, random_state=random_state)
         self._set_sub_policies(_policies.autoaugment(policy))
@@ -128,7 +128,7 @@ class FastAutoAugment(_SubPolicies):
     """
 
     def __init__(
-        self, policy: str = "cifar10", *, fill: Fill = 0, random_state: int | torch.Generator | None = None
+        self, policy: str = "cifar10", *, fill: Fill | None = None, random_state: int | torch.Generator | None = None
     ) -> None:
         super().__init__(policy, fill=fill, random_state=random_state)
         self._set_sub_policies(_policies.fast_autoaugment(policy))
@@ -163,7 +163,7 @@ class PopulationBasedAugment(_Policy):
     """
 
     def __init__(
-        self, policy: str = "cifar10", *, fill: Fill = 0, random_state: int | torch.Generator | None = None
+        self, policy: str = "cifar10", *, fill: Fill | None = None, random_state: int | torch.Generator | None = None
     ) -> None:
         super().__init__(policy, fill=fill, random_state=random_state)
         self._n_scheduled, self._stages = _policies.pba(policy)

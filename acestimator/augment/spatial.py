@@ -42,7 +42,7 @@ class Baseline(Augmentation):
         padding: int = 4,
         flip: bool = True,
         *,
-        fill: Fill = 0,
+        fill: Fill | None = None,
         random_state: int | torch.Generator | None = None,
     ) -> None:
         super().__init__(fill=fill, random_state=random_state)
@@ -88,7 +88,9 @@ class Cutout(Augmentation):
     DeVries and Taylor, Improved regularization of convolutional neural networks with Cutout, 2017.
     """
 
-    def __init__(self, size: int = 16, *, fill: Fill = 0, random_state: int | torch.Generator | None = None) -> None:
+    def __init__(
+        self, size: int = 16, *, fill: Fill | None = None, random_state: int | torch.Generator | None = None
+    ) -> None:
         super().__init__(fill=fill, random_state=random_state)
         if size < 1:
             raise ValueError(f"size is {size!r}, expected the square's side in pixels, 1 or more.")

@@ -158,7 +158,7 @@ def test_representation():
 def test_compose_does_not_change_what_it_is_given(images):
     parts = [Baseline(), Compose([Cutout()])]
     filled = Compose(parts, fill=200, random_state=0)
-    assert parts[0].fill == parts[1].transforms[0].fill == 0
+    assert parts[0].fill is parts[1].transforms[0].fill is None
     assert filled.transforms[0].fill == filled.transforms[1].transforms[0].fill == 200
     assert torch.equal(filled(images), Compose([Baseline(fill=200), Cutout(fill=200)], random_state=0)(images))
 
