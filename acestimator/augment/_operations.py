@@ -1,4 +1,4 @@
-"""Operations with their magnitudes, and one step of a policy: an operation for every image, of any kind each.
+"""Operations with their magnitudes, and their application: to every image its own, in steps.
 
 Legend: B images, S steps (operations one after the other), R rows (the operations that a policy may draw).
 """
@@ -45,7 +45,7 @@ class Plan:
         self.factors = np.array([operation.value for operation in operations], dtype=np.float32)
         self.sides = np.array([_side(operation, width) for operation in operations], dtype=np.int64)
         self.tables = np.zeros((n, 256), dtype=np.uint8)
-        # Twice as fast where the coordinates fit, half of the range to spare.
+        # 32 bits are twice as fast, and hold the coordinates of all but huge images.
         self.matrices = np.zeros((n, 6), dtype=np.int32 if max(height, width) < 1 << 14 else np.int64)
         for row, operation in enumerate(operations):
             if operation.name in _TABLES:
@@ -165,7 +165,7 @@ def matrix(operation: Operation, height: int, width: int) -> list[int]:
         return _fixed(1.0, value, 0.0, 0.0, 1.0, 0.0)
     if name == "ShearY":
         return _fixed(1.0, 0.0, 0.0, value, 1.0, 0.0)
-    # Counter-clockwise about the image's centre.
+    # Counter-clockwise about the image's centre; rounded as Pillow does.
     angle = -math.radians(value % 360.0)
     cos, sin = round(math.cos(angle), 15), round(math.sin(angle), 15)
     x, y = width / 2, height / 2

@@ -1,7 +1,7 @@
 """The operations on batches of images, as Pillow defines them, each image with parameters of its own.
 
-Legend: b images, C channels, H x W pixels. Images are uint8 and contiguous, ``fill`` is uint8 (C, 1, 1). All functions
-have the signature (images, parameters, fill) and return new images; nothing here waits for the device.
+Legend: b images, C channels, H x W pixels. Images are uint8 and contiguous, ``fill`` is uint8 (C, 1, 1). An operation
+is called as (images, parameters, fill), needed or not, and does not change its images; nothing waits for the device.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def contrast(images: Tensor, factors: Tensor, fill: Tensor) -> Tensor:
     return look_up(images, _blend(mean, levels, factors[:, None]), fill)
 
 
-def autocontrast(images: Tensor, nothing: Tensor, fill: Tensor) -> Tensor:
+def autocontrast(images: Tensor, unused: Tensor, fill: Tensor) -> Tensor:
     """Stretch every channel to the whole range; one of a single level stays."""
     flat = images.flatten(2)
     low, high = (extreme.double() for extreme in (flat.amin(2, keepdim=True), flat.amax(2, keepdim=True)))  # (b, C, 1)
@@ -42,7 +42,7 @@ def autocontrast(images: Tensor, nothing: Tensor, fill: Tensor) -> Tensor:
     return look_up(images, (levels * scale).add_(offset).clamp_(0, 255).to(torch.uint8), fill)
 
 
-def equalize(images: Tensor, nothing: Tensor, fill: Tensor) -> Tensor:
+def equalize(images: Tensor, unused: Tensor, fill: Tensor) -> Tensor:
     """Flatten the histogram of every channel."""
     b, c = images.shape[:2]
     flat = images.view(b * c, -1)
@@ -58,7 +58,7 @@ def equalize(images: Tensor, nothing: Tensor, fill: Tensor) -> Tensor:
     levels = torch.arange(256, device=images.device, dtype=torch.int32)
     # A step of zero: too few pixels, or but one level. The channel stays.
     tables = torch.where(step > 0, flattened, levels).to(torch.uint8)
-    return look_up(images, tables.view(b, c, 256), fill)
+    return tables.view(-1).gather(0, place).view_as(images)
 
 
 def color(images: Tensor, factors: Tensor, fill: Tensor) -> Tensor:
