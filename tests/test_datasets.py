@@ -248,7 +248,7 @@ def test_unchanged_labels():
 
 @pytest.mark.parametrize("process", ["", "symmetric", "symmetric_", "symmetric_0", "symmetric_100", "pair_2.5", "x_20"])
 def test_processes_that_are_not_there(process):
-    with pytest.raises(ValueError, match=f"process is '{process}', expected 'none' or 'given', or one of symmetric"):
+    with pytest.raises(ValueError, match=f"process is '{process}', expected 'none', 'given', .* or one of symmetric"):
         make_task(load("iris", 0), process, 0)
 
 
@@ -260,7 +260,7 @@ def test_all_processes_keep_two_classes_apart_from_outside():
 
 
 def test_fashion_mnist_takes_as_many_as_asked_for(folder, arrays):
-    X_train, y_train, X_test, y_test = load("fashion_mnist_7", 3, folder)
+    X_train, y_train, X_test, y_test, _ = load("fashion_mnist_7", 3, folder)
     assert X_train.shape == (7, 12)
     assert X_test.shape == (5, 12)
     assert X_train.dtype == np.float32
