@@ -65,6 +65,8 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/cleaned_classifiers.py", env=ENV)
     session.run("python", "benchmarks/import_time.py", env=ENV)
     session.run("python", "benchmarks/alpha_table.py", env=ENV)
+    session.run("python", "benchmarks/augmentation.py", env=ENV)
+    session.run("python", "benchmarks/gpu_step.py", env=ENV)  # says so where there is no GPU
 
 
 @nox.session

@@ -5,7 +5,7 @@ AutoAugment's CIFAR-10 policy and Cutout, batched, at least 3 times as fast as t
 and numpy. Where a GPU is at hand, also the time of a batch there, by events, for each of the policies.
 
 Run: python benchmarks/augmentation.py [--data FOLDER] [--repeats 15]. Prints a JSON line for each row. FOLDER is that
-of CIFAR-10's python batches (cifar-10-batches-py); without it the images are crops of scikit-learn's two photographs.
+of CIFAR-10's python batches; without it the images are crops of scikit-learn's two photographs.
 What it is compared with is a good one of its kind: images come from and go back to numpy, as a data set has them, with
 no workers and no collation, which would cost it more.
 """
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import pickle
 import platform
 import random
 import statistics
@@ -38,6 +37,7 @@ from acestimator.augment import (
     PopulationBasedAugment,
 )
 from acestimator.augment._policies import Entry, autoaugment
+from acestimator.datasets import load_cifar10
 
 BATCH, SIZE, PADDING, SQUARE = 256, 32, 4, 16
 BATCHES = 4  # a turn
@@ -56,10 +56,8 @@ def crops(rng: np.random.RandomState) -> np.ndarray:
 
 
 def cifar(folder: Path) -> np.ndarray:
-    """The first images of CIFAR-10's first training batch: (BATCH, H, W, C)."""
-    with (folder / "data_batch_1").open("rb") as file:
-        content = pickle.load(file, encoding="bytes")
-    return np.ascontiguousarray(content[b"data"][:BATCH].reshape(-1, 3, SIZE, SIZE).transpose(0, 2, 3, 1))
+    """The first images of CIFAR-10's training set: (BATCH, H, W, C)."""
+    return np.ascontiguousarray(load_cifar10(folder)[0][:BATCH].transpose(0, 2, 3, 1))
 
 
 OPERATIONS: dict[str, Callable[[Image.Image, float], Image.Image]] = {
