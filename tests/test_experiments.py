@@ -43,6 +43,7 @@ def data(tmp_path):
     for name, n in (("train", N_TRAIN), ("test", N_TEST)):
         content = batch(n, fine_labels=100, coarse_labels=20)
         (hundred / name).write_bytes(pickle.dumps(content, protocol=2))
+    (ten / "batches.meta").write_bytes(pickle.dumps({"label_names": [f"class {k}" for k in range(10)]}, protocol=2))
     return tmp_path
 
 
@@ -184,6 +185,8 @@ def test_suspects_are_drawn_with_their_constants(data, capsys):
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert str(picture) in capsys.readouterr().out
     assert run(data, *arguments, "--positions", "3", "7") == 0
+    titles = [ax.get_title() for ax in plt.gcf().axes]
+    assert {"3: class 3", "7: class 7"} <= set(titles)
 
 
 def test_a_failed_training_is_named_and_tried_again(data, capsys, monkeypatch):

@@ -1,6 +1,6 @@
 """Readers of published data sets, as they lie on disk, and of a user's own."""
 
-from acestimator.datasets.cifar import load_cifar10, load_cifar100
+from acestimator.datasets.cifar import load_cifar10, load_cifar100, load_cifar_names
 from acestimator.datasets.cifar10n import load_cifar10n
 from acestimator.datasets.files import load_samples
 from acestimator.datasets.idx import load_fashion_mnist
@@ -12,6 +12,7 @@ __all__ = [
     "load_cifar10",
     "load_cifar10n",
     "load_cifar100",
+    "load_cifar_names",
     "load_fashion_mnist",
     "load_image_folder",
     "load_samples",

@@ -82,6 +82,30 @@ def load_cifar100(root: str | Path, label: Literal["fine", "coarse"] = "fine") -
     return X_train.copy(), y_train, X_test.copy(), y_test
 
 
+def load_cifar_names(root: str | Path) -> list[str]:
+    """Read the names of the categories, of CIFAR-10 or of CIFAR-100's fine labels, in the order of the labels.
+
+    Parameters
+    ----------
+    root : str or Path
+        As for :func:`load_cifar10` or :func:`load_cifar100`; with the file ``batches.meta`` or ``meta``.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As for :func:`load_cifar10`.
+    """
+    places = (_folder(root, "cifar-10-batches-py") / "batches.meta", _folder(root, "cifar-100-python") / "meta")
+    path = next((path for path in places if path.exists()), places[0])
+    cure = f"The names of CIFAR's categories lie beside its batches, in batches.meta or meta; it is at {_PAGE}."
+    with existing(path, cure).open("rb") as file:
+        content = read_pickle(file, path, cure)
+    names = content.get("label_names", content.get("fine_label_names"))
+    if not (isinstance(names, list) and all(isinstance(name, str | bytes) for name in names)):
+        raise ValueError(f"{path} holds {', '.join(map(repr, content))}, expected a list of names in it. {cure}")
+    return [name.decode() if isinstance(name, bytes) else name for name in names]
+
+
 def _folder(root: str | Path, name: str) -> Path:
     inner = Path(root) / name
     return inner if inner.is_dir() else Path(root)

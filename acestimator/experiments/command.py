@@ -6,8 +6,9 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from acestimator.datasets import load_cifar_names
 from acestimator.experiments import figures, report, runner
-from acestimator.experiments.images import load
+from acestimator.experiments.images import folder_of, load
 from acestimator.experiments.runs import Job, Options
 from acestimator.experiments.tables import Table
 
@@ -86,7 +87,8 @@ def _draw(arguments: argparse.Namespace, wanted: Sequence[Job], records: list[di
     else:
         (job,) = wanted
         images = load(job.run.dataset, arguments.data)
-        figure = figures.draw_suspects(job, images, positions=arguments.positions)
+        names = load_cifar_names(folder_of(job.run.dataset, arguments.data))
+        figure = figures.draw_suspects(job, images, positions=arguments.positions, names=names)
     arguments.picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(arguments.picture, dpi=150)
 

@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from acestimator.datasets import load_cifar10, load_cifar10n, load_cifar100
+from acestimator.datasets import load_cifar10, load_cifar10n, load_cifar100, load_cifar_names
 
 RNG = np.random.RandomState(0)
 
@@ -57,6 +57,22 @@ def test_cifar10(cifar10, inside):
         np.testing.assert_array_equal(X[:, 1, 2, 3], rows[:, 1024 + 2 * 32 + 3])
         np.testing.assert_array_equal(X.reshape(len(X), -1), rows)
         np.testing.assert_array_equal(y, np.concatenate([part[b"labels"] for part in parts]))
+
+
+def test_names_of_both(tmp_path):
+    for folder, file, key in (
+        ("cifar-10-batches-py", "batches.meta", b"label_names"),
+        ("cifar-100-python", "meta", b"fine_label_names"),
+    ):
+        inner = tmp_path / folder
+        inner.mkdir()
+        write(inner / file, {key: [b"apple", "b\u00e4r".encode()], b"num_vis": 3072})
+        assert load_cifar_names(inner) == ["apple", "b\u00e4r"]
+    with pytest.raises(FileNotFoundError, match=r"batches\.meta or meta"):
+        load_cifar_names(tmp_path / "nowhere")
+    write(tmp_path / "cifar-10-batches-py" / "batches.meta", {b"num_vis": 3072})
+    with pytest.raises(ValueError, match="holds 'num_vis', expected a list of names"):
+        load_cifar_names(tmp_path)
 
 
 @pytest.mark.parametrize(("label", "n_classes"), [("fine", 100), ("coarse", 20)])
