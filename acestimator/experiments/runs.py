@@ -172,9 +172,9 @@ def test(estimator: Any, images: Images) -> dict[str, Any]:
     observed = logits[np.arange(len(logits)), np.searchsorted(estimator.classes_, images.y_test) % logits.shape[1]]
     known = np.isin(images.y_test, estimator.classes_)
     rank = (logits > observed[:, None]).sum(axis=1)
-    found = {"test_accuracy": 100.0 * float(np.mean(known & (rank < 1)))}
+    found = {"test_accuracy": round(100.0 * float(np.mean(known & (rank < 1))), 4)}
     if logits.shape[1] > 10:
-        found["top5"] = 100.0 * float(np.mean(known & (rank < 5)))
+        found["top5"] = round(100.0 * float(np.mean(known & (rank < 5))), 4)
     return found
 
 
