@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from acestimator._samples import Samples, Standardization, begin_epoch
+from acestimator._samples import Samples, Standardization, augmented, begin_epoch
 from acestimator.datasets.image_folder import ImageFolder
 
 _CHUNK = 64  # images that are decoded at one go where all are read in order
@@ -94,8 +94,7 @@ class FolderSamples(Samples):
         begin_epoch(self.augment, epoch, n_epochs, self.seed)
         wanted = (self.images.index[block.cpu().numpy()] for block in blocks)
         for views in self.images.folder.stream(wanted, epoch):
-            images = self._move(views)
-            yield self._prepare(images if self.augment is None else self.augment(images))
+            yield self._prepare(augmented(self.augment, self._move(views)))
 
     def evaluation(self) -> Iterator[Tensor]:
         """Evaluation views."""

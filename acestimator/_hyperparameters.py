@@ -97,9 +97,8 @@ def check_schedule(schedule: Any) -> None:
     """Raise ValueError if this is no schedule: neither "cosine", nor None, nor rising numbers of epochs."""
     if schedule is None or schedule == "cosine":
         return
-    for milestone in schedule:
-        check_rate("a milestone of schedule", milestone)
-    if list(schedule) != sorted(set(schedule)):
+    numbers = all(isinstance(milestone, int | float) and 0 <= milestone < math.inf for milestone in schedule)
+    if not numbers or list(schedule) != sorted(set(schedule)):
         raise ValueError(
             f"schedule is {schedule!r}, expected 'cosine' or rising numbers of epochs, such as (150, 225)."
         )

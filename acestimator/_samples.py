@@ -101,8 +101,7 @@ class TensorSamples(Samples):
         """Augmented, if there is an augmentation, with the draws of this epoch."""
         begin_epoch(self.augment, epoch, n_epochs, self.seed)
         for block in blocks:
-            images = _take(self.features, block)
-            yield self._prepare(images if self.augment is None else self.augment(images))
+            yield self._prepare(augmented(self.augment, _take(self.features, block)))
 
     def evaluation(self) -> Iterator[Tensor]:
         """All at once, or chunks of what has to be standardised first."""
@@ -134,6 +133,26 @@ def begin_epoch(augment: Any, epoch: int, n_epochs: int, seed: int) -> None:
     """Tell an augmentation which epoch it is, if it wants to know."""
     if hasattr(augment, "begin_epoch"):
         augment.begin_epoch(epoch, n_epochs, seed)
+
+
+def augmented(augment: Any, images: Tensor) -> Tensor:
+    """Images after an augmentation, or as they are for None.
+
+    Raises
+    ------
+    ValueError
+        If it makes something else of them.
+    """
+    if augment is None:
+        return images
+    views = augment(images)
+    got = (tuple(views.shape), views.dtype) if isinstance(views, Tensor) else type(views).__name__
+    if got != (tuple(images.shape), torch.uint8):
+        raise ValueError(
+            f"augment made {got} of images of shape {tuple(images.shape)}, expected uint8 images of that shape: the "
+            "network is given all images in one size, and standardises them itself."
+        )
+    return views
 
 
 def _take(features: Tensor, index: Tensor) -> Tensor:

@@ -72,8 +72,9 @@ class AutoCleansingClassifier(NetworkClassifier):
         numbers of epochs, such as (150, 225). (preset: "cosine")
     augment : callable, default=None
         Draws another view of every sample at each visit: a transform of :mod:`acestimator.augment`, or any function
-        from a batch of images, a uint8 tensor (B, C, H, W) on the training's device, to another. Needs X of dtype
-        uint8. Predictions, suspects and probabilities are of the images as they are.
+        from some images, a uint8 tensor (n, C, H, W) on the training's device, to as many others; those of several
+        steps come at one go. Needs X of dtype uint8. Predictions and all that is read off the training samples are of
+        the images as they are.
     standardize : bool, default=True
         Standardise the inputs with the training set's statistics, per feature or per channel.
     precision : {"float32", "bfloat16", "auto"}, default="float32"

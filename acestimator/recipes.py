@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from acestimator import augment, backbones
+from acestimator._hyperparameters import check_count
 from acestimator.presets import PAPER_ALPHA_WEIGHT_DECAY
 from acestimator.training import Schedule
 
@@ -66,8 +67,13 @@ class Recipe:
             Of augmentation, as :func:`acestimator.augment.pipeline` takes it.
         epochs : int, optional
             A shorter run's, whose milestones are at the same shares of it; by default the recipe's.
+
+        Raises
+        ------
+        ValueError
+            If there is no such augmentation for the data set, or no such number of epochs.
         """
-        epochs = self.epochs if epochs is None else epochs
+        epochs = self.epochs if epochs is None else check_count("max_epochs", epochs, 1)
         schedule = self.schedule
         if schedule != "cosine":
             schedule = tuple(milestone * epochs / self.epochs for milestone in schedule)

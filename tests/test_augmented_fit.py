@@ -110,6 +110,19 @@ def test_a_given_fill_is_kept():
     assert torch.cat(seen).unique().tolist() == [7]
 
 
+@pytest.mark.parametrize(
+    ("transform", "made"),
+    [
+        (lambda images: images[:, :, :4], r"\(\(40, 3, 4, 10\), torch.uint8\)"),
+        (lambda images: images.float(), r"\(\(40, 3, 12, 10\), torch.float32\)"),
+        (lambda images: images.numpy(), "ndarray"),
+    ],
+)
+def test_transforms_that_make_something_else_of_the_images(transform, made):
+    with pytest.raises(ValueError, match=f"augment made {made} of images .*expected uint8 images of that shape"):
+        fit(augment=transform)
+
+
 @pytest.mark.parametrize("images", [X.astype(np.float32), X.reshape(len(X), -1)])
 def test_augmentations_need_uint8_images(images):
     clf = AutoCleansingClassifier(**SETTINGS, augment=augment.Baseline())

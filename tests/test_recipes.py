@@ -94,6 +94,12 @@ def test_recipes_that_are_not_there(arguments, message):
         AutoCleansingClassifier.from_recipe(*arguments)
 
 
+@pytest.mark.parametrize("epochs", ["three", 0, 2.5])
+def test_epochs_that_are_none(epochs):
+    with pytest.raises(ValueError, match=r"max_epochs is .*, expected an integer of at least 1"):
+        AutoCleansingClassifier.from_recipe("cifar10", "resnet32", max_epochs=epochs)
+
+
 def test_images_of_another_size_are_refused_before_training():
     clf = AutoCleansingClassifier.from_recipe("cifar10", "resnet32", max_epochs=1)
     X, y = np.zeros((20, 3, 28, 28), dtype=np.uint8), np.arange(20) % 10

@@ -74,7 +74,7 @@ def test_a_compiled_network_is_trained_and_the_plain_one_is_kept(monkeypatch):
 
 
 def test_schedules_that_are_none_are_refused():
-    for schedule in ((3, 1), (2, 2), (-1,), (float("nan"),)):
+    for schedule in ((3, 1), (2, 2), (-1,), (float("nan"),), ("a",)):
         with pytest.raises(ValueError, match="schedule"):
             AutoCleansingClassifier(schedule=schedule).fit(X, Y)
     with pytest.raises(ValueError, match="'schedule' parameter"):

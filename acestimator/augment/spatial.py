@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from acestimator._hyperparameters import check_count
 from acestimator.augment import _operations, _pixels
 from acestimator.augment._base import Augmentation, Fill
 
@@ -46,9 +47,7 @@ class Baseline(Augmentation):
         random_state: int | torch.Generator | None = None,
     ) -> None:
         super().__init__(fill=fill, random_state=random_state)
-        if padding < 0:
-            raise ValueError(f"padding is {padding!r}, expected pixels, 0 or more.")
-        self.padding = padding
+        self.padding = check_count("padding", padding)
         self.flip = flip
 
     def _draw(self, n: int, height: int, width: int) -> Moves:
@@ -92,9 +91,7 @@ class Cutout(Augmentation):
         self, size: int = 16, *, fill: Fill | None = None, random_state: int | torch.Generator | None = None
     ) -> None:
         super().__init__(fill=fill, random_state=random_state)
-        if size < 1:
-            raise ValueError(f"size is {size!r}, expected the square's side in pixels, 1 or more.")
-        self.size = size
+        self.size = check_count("size", size, 1)
 
     def _draw(self, n: int, height: int, width: int) -> np.ndarray:
         return _operations.boxes(self._rand(n, 2), self.size, (height, width))
