@@ -88,7 +88,7 @@ class ConstantsDisplay:
         Raises
         ------
         ValueError
-            If X or y has another length than the training set.
+            If X or y has another length than the training set, or a position is none of it.
         """
         check_is_fitted(estimator)
         given = np.searchsorted(estimator.classes_, np.asarray(y))
@@ -127,6 +127,11 @@ class ConstantsDisplay:
             percent = min(100.0, 100.0 * n_suspects / max(len(alpha), 1))
             positions = detection.find_mislabeled(alpha, percent)[:n_suspects]
         positions = np.asarray(positions)
+        if positions.size and not 0 <= positions.min() <= positions.max() < len(alpha):
+            raise ValueError(
+                f"positions run from {positions.min()} to {positions.max()}, expected 0 to {len(alpha) - 1}: places in the "
+                "training set."
+            )
         return cls(
             as_images(np.asarray(X)[positions], None),
             alpha[positions],

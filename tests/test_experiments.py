@@ -187,6 +187,8 @@ def test_suspects_are_drawn_with_their_constants(data, capsys):
     assert run(data, *arguments, "--positions", "3", "7") == 0
     titles = [ax.get_title() for ax in plt.gcf().axes]
     assert {"3: class 3", "7: class 7"} <= set(titles)
+    assert run(data, *arguments, "--positions", "3", "20") == 2
+    assert "positions run from 3 to 20, expected 0 to 19" in capsys.readouterr().err
 
 
 def test_a_failed_training_is_named_and_tried_again(data, capsys, monkeypatch):
@@ -227,6 +229,7 @@ def test_top_5_counts_and_classes_that_were_not_seen(data):
         (["suspects"], "give --picture FILE"),
         (["suspects", "--rows", "svhn", "--picture", "x.png"], "expected of suspects cifar10 or cifar100"),
         (["table4"], "train_32x32.mat"),
+        (["table6", "--device", "abacus"], "device is 'abacus'"),
         (["table6", "--report"], "is not there: run the experiment"),
     ],
 )

@@ -65,6 +65,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ValueError("--data is missing: give the folder of the data set, in its published format.")
     if arguments.picture is not None and arguments.name not in ("figure3", "suspects"):
         raise ValueError(f"--picture is for figure3 and suspects, and this is {arguments.name}: leave it out.")
+    if arguments.picture is not None:
+        arguments.picture.parent.mkdir(parents=True, exist_ok=True)  # what cannot be written to is better known now
     if arguments.name == "suspects":
         if arguments.report or arguments.picture is None:
             raise ValueError("suspects are drawn from their images: give --picture FILE and --data, without --report.")
@@ -89,7 +91,6 @@ def _draw(arguments: argparse.Namespace, wanted: Sequence[Job], records: list[di
         images = load(job.run.dataset, arguments.data)
         names = load_cifar_names(folder_of(job.run.dataset, arguments.data))
         figure = figures.draw_suspects(job, images, positions=arguments.positions, names=names)
-    arguments.picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(arguments.picture, dpi=150)
 
 

@@ -142,7 +142,8 @@ def _execute(job: Job) -> dict[str, Any]:
 
 
 def check(job: Job) -> None:
-    """Raise what would fail a training from the start: no such data, recipe or augmentation, no place for files."""
+    """Raise what would fail a training from the start: no such data, recipe, augmentation or device, no place."""
+    resolve_device(job.options.device)
     _images(job.run.dataset, job.options.data, job.options.workers).first(job.options.images)
     make_estimator(job)
     job.options.files.mkdir(parents=True, exist_ok=True)
