@@ -129,8 +129,8 @@ class ConstantsDisplay:
         positions = np.asarray(positions)
         if positions.size and not 0 <= positions.min() <= positions.max() < len(alpha):
             raise ValueError(
-                f"positions run from {positions.min()} to {positions.max()}, expected 0 to {len(alpha) - 1}: places in the "
-                "training set."
+                f"positions run from {positions.min()} to {positions.max()}, expected 0 to {len(alpha) - 1}: places in "
+                "the training set."
             )
         return cls(
             as_images(np.asarray(X)[positions], None),
