@@ -23,7 +23,9 @@ BatchOrder = Callable[[int, torch.Generator], Tensor]
 Schedule = Literal["cosine"] | tuple[float, ...]
 
 _BLOCK_STEPS = 64  # steps whose samples are gathered, and whose records are kept, at one go
-_BLOCK_ELEMENTS = 1 << 22  # a block's features, and its logits, at most
+# A block's features, and its logits, at most: what a processor's cache has room for; on a GPU, where launches cost more
+# than memory, as much as leaves the rest of it to the network.
+_BLOCK_ELEMENTS, _GPU_BLOCK_ELEMENTS = 1 << 22, 1 << 26
 _PREDICT_ROWS, _PREDICT_ELEMENTS = 4096, 1 << 20  # samples of a forward pass, and numbers in them, at most
 
 
@@ -295,7 +297,8 @@ def _blocks(
     order: Tensor, evens: Tensor, sizes: list[int], sample_numel: int
 ) -> Iterator[tuple[list[int], Tensor, Tensor]]:
     """Runs of batches whose samples are gathered together: their sizes, their parts of ``order`` and ``evens``."""
-    steps = min(_BLOCK_STEPS, max(1, _BLOCK_ELEMENTS // (max(sizes) * max(sample_numel, 1))))
+    most = _GPU_BLOCK_ELEMENTS if order.device.type == "cuda" else _BLOCK_ELEMENTS
+    steps = min(_BLOCK_STEPS, max(1, most // (max(sizes) * max(sample_numel, 1))))
     start = 0
     for first in range(0, len(sizes), steps):
         block_sizes = sizes[first : first + steps]
