@@ -34,6 +34,7 @@ from acestimator._samples import Samples, TensorSamples
 from acestimator.augment import Augmentation
 from acestimator.phases import Trainer
 from acestimator.presets import Preset, resolve
+from acestimator.recipes import RecipeNetwork
 from acestimator.training import BatchOrder, TrainingPlan, predict_logits
 
 
@@ -135,6 +136,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         # twice then agree to rounding.
         whole = len(X) <= settings.batch_size and (weight is None or weight.sum() <= settings.batch_size)
         self.input_shape_ = tuple(X.shape[1:])
+        if isinstance(self.backbone, RecipeNetwork):
+            self.backbone.check(self.input_shape_, len(self.classes_))
         self.scaler_ = _inputs.fit_scaler(X, weight) if self.standardize else None
         autocast = self._autocast(device)
         # Our own perceptron runs in float64 where exactness is free; a user's module may not be able to.

@@ -243,7 +243,7 @@ class AutoCleansingClassifier(NetworkClassifier):
         Raises
         ------
         ValueError
-            If the paper has no such network or augmentation for the data set.
+            If the paper has no such network or augmentation for the data set, or ``max_epochs`` is no positive integer.
 
         Examples
         --------
@@ -253,7 +253,7 @@ class AutoCleansingClassifier(NetworkClassifier):
         (0.1, 0.0005, 128, 200)
         """
         recipe = recipes.find(dataset, network)
-        settings = recipe.parameters(augment, parameters.get("max_epochs"))
+        settings = recipe.parameters(augment, parameters.pop("max_epochs", None))
         settings["alpha_weight_decay"] = recipe.alpha_weight_decay
         return cls(variant=variant, **{**settings, **parameters})
 

@@ -71,9 +71,9 @@ class Recipe:
         Raises
         ------
         ValueError
-            If there is no such augmentation for the data set, or no such number of epochs.
+            If the data set has no such augmentation, or ``epochs`` is no positive integer.
         """
-        epochs = self.epochs if epochs is None else check_count("max_epochs", epochs, 1)
+        epochs = self.epochs if epochs is None else check_count("max_epochs", epochs, at_least=1)
         schedule = self.schedule
         if schedule != "cosine":
             schedule = tuple(milestone * epochs / self.epochs for milestone in schedule)
@@ -92,7 +92,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class RecipeNetwork:
-    """A recipe's network, which refuses other images than the recipe's.
+    """A recipe's network; estimators refuse other images and more classes than the recipe's.
 
     Parameters
     ----------
@@ -104,13 +104,16 @@ class RecipeNetwork:
     channels_last: ClassVar[bool] = True
 
     def __call__(self, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
-        """Build it.
+        """Build it, with as many outputs as the method needs: some add one to the classes'."""
+        return backbones.build(self.network, input_shape, n_classes)
+
+    def check(self, input_shape: tuple[int, ...], n_classes: int) -> None:
+        """Compare what an estimator is given with the data set.
 
         Raises
         ------
         ValueError
-            If images have another shape than the data set's, or there are more outputs than it has classes, but for
-            the one that some methods add.
+            If images have another shape than the data set's, or there are more classes than it has.
         """
         shape, most, _ = DATASETS[self.dataset]
         if tuple(input_shape) != shape:
@@ -119,12 +122,11 @@ class RecipeNetwork:
                 f"shape {tuple(input_shape)}: resize the images, or give backbone={self.network!r} in place of the "
                 "recipe's, which takes any size."
             )
-        if n_classes > most + 1:
+        if n_classes > most:
             raise ValueError(
                 f"y holds {n_classes} classes, and {self.dataset} has {most}: give its labels, or backbone="
                 f"{self.network!r} in place of the recipe's."
             )
-        return backbones.build(self.network, input_shape, n_classes)
 
 
 RECIPES = (

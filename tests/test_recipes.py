@@ -107,8 +107,20 @@ def test_images_of_another_size_are_refused_before_training():
         clf.fit(X, y)
 
 
-def test_more_classes_than_the_data_set_has_are_refused():
+def test_one_class_more_than_the_data_set_has_is_refused():
     clf = AutoCleansingClassifier.from_recipe("cifar10", "resnet32", max_epochs=1)
-    X, y = np.zeros((24, 3, 32, 32), dtype=np.uint8), np.arange(24) % 12
-    with pytest.raises(ValueError, match="y holds 12 classes, and cifar10 has 10"):
+    X, y = np.zeros((24, 3, 32, 32), dtype=np.uint8), np.arange(24) % 11
+    with pytest.raises(ValueError, match="y holds 11 classes, and cifar10 has 10"):
         clf.fit(X, y)
+
+
+def test_a_method_may_add_an_output_to_a_recipe_s_network():
+    parameters = recipes.find("cifar10", "resnet32").parameters("baseline", 1)
+    X, y = np.random.RandomState(0).randint(0, 256, (20, 3, 32, 32)).astype(np.uint8), np.arange(20) % 10
+    clf = BaselineClassifier("abstention", **parameters, device="cpu", random_state=0).fit(X, y)
+    assert clf.predict_proba(X[:2]).shape == (2, 10)
+
+
+def test_no_epochs_given_are_the_recipe_s():
+    clf = AutoCleansingClassifier.from_recipe("cifar10", "resnet32", max_epochs=None)
+    assert (clf.max_epochs, clf.schedule) == (300, (150, 225))
