@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ class Checkpoint:
     Raises
     ------
     ValueError
-        If there is a file of another configuration: which fields differ. Or if it is no such file.
+        If there is a file of another configuration, of whichever phase: which fields differ. Or if it is no such file.
     OSError
         If its folder cannot be written to.
     """
@@ -42,10 +43,12 @@ class Checkpoint:
     def __init__(self, path: str | os.PathLike[str], configuration: dict[str, str]) -> None:
         self.path, self.configuration = Path(path), configuration
         self._written = time.monotonic()
-        if self.path.exists():
-            self.state(0)
-        else:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        name = re.compile(re.escape(self.path.name) + r"(\.\d+)?")
+        for path in self.path.parent.iterdir():
+            if name.fullmatch(path.name):
+                self._read(path, "cpu")  # a later phase's should be refused now, too
+        if not self.path.exists():
             self.save(0, None)  # what cannot be written should fail now, not after the first epochs
 
     def state(self, phase: int) -> dict[str, Any] | None:
@@ -61,16 +64,18 @@ class Checkpoint:
         """Write the state of a phase, in place of the one before at one go."""
         path = self._file(phase)
         beside = path.with_name(path.name + ".part")
-        torch.save({"version": _VERSION, "configuration": self.configuration, "state": state}, beside)
+        with beside.open("wb") as file:  # of a path torch would raise a RuntimeError
+            torch.save({"version": _VERSION, "configuration": self.configuration, "state": state}, file)
         os.replace(beside, path)
         self._written = time.monotonic()
 
     def _file(self, phase: int) -> Path:
         return self.path if phase == 0 else self.path.with_name(f"{self.path.name}.{phase + 1}")
 
-    def _read(self, path: Path) -> dict[str, Any] | None:
+    def _read(self, path: Path, device: str | None = None) -> dict[str, Any] | None:
+        """State in a file, its tensors on that device, or where they were."""
         try:
-            content = torch.load(path, weights_only=False)
+            content = torch.load(path, device, weights_only=False)
             version, theirs, state = content["version"], content["configuration"], content["state"]
         except Exception as error:  # whatever unpickling another file raises
             raise ValueError(

@@ -162,7 +162,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
                 shuffle=not whole,
                 # Where nothing is drawn, torch's one global generator is left to other threads.
                 draws=backbones.draws_in_training(self.backbone),
-                checkpoint=self._open_checkpoint(X, samples),
+                checkpoint=self._open_checkpoint(X, samples, device),
                 on_epoch=on_epoch,
             )
             network = self._train(trainer, settings, samples)
@@ -230,7 +230,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             return augment.filled(self.scaler_.mean_.round().astype(int).tolist())
         return augment
 
-    def _open_checkpoint(self, X: np.ndarray, samples: TrainingSamples) -> Checkpoint | None:
+    def _open_checkpoint(self, X: np.ndarray, samples: TrainingSamples, device: torch.device) -> Checkpoint | None:
         if self.checkpoint is None:
             return None
         if not isinstance(self.random_state, Integral):
@@ -238,7 +238,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
                 f"checkpoint was given with random_state={self.random_state!r}: a fit can only go on to the same "
                 "result from a seed, so give random_state an integer."
             )
-        parameters = self.get_params(deep=False)
+        parameters = self.get_params(deep=False) | {"device": str(device)}  # "auto" may be another one next time
         described = {name: describe(parameters[name]) for name in parameters.keys() - {"checkpoint", "verbose"}}
         data = {"X": describe(X), "y": describe(samples.labels), "sample_weight": describe(samples.weight)}
         return Checkpoint(self.checkpoint, {"estimator": type(self).__name__, **described, **data})

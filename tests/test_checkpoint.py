@@ -147,6 +147,36 @@ def test_an_unwritable_place_fails_before_the_training(tmp_path):
         AutoCleansingClassifier(**SETTINGS, checkpoint=tmp_path / "file" / "fit.pt").fit(X, Y)
 
 
+def test_what_cannot_be_written_fails_before_the_training(tmp_path, monkeypatch):
+    (tmp_path / "fit.pt.part").mkdir()
+    monkeypatch.delattr(TensorSamples, "training")
+    with pytest.raises(OSError, match=r"fit\.pt\.part"):
+        AutoCleansingClassifier(**SETTINGS, checkpoint=tmp_path / "fit.pt").fit(X, Y)
+
+
+def test_a_later_phase_of_another_training_is_refused_before_the_first(tmp_path, monkeypatch):
+    path = tmp_path / "fit.pt"
+    clf = BaselineClassifier("trimmed", **SETTINGS, checkpoint=path).fit(X, Y)
+    content = (tmp_path / "fit.pt.2").read_bytes()
+    path.unlink()
+    monkeypatch.delattr(TensorSamples, "training")
+    with pytest.raises(ValueError, match=r"fit\.pt\.2 is a checkpoint of another training: batch_size"):
+        clf.set_params(batch_size=8).fit(X, Y)
+    assert (tmp_path / "fit.pt.2").read_bytes() == content
+    assert not path.exists()
+
+
+def test_the_device_is_the_one_that_is_used(tmp_path, monkeypatch):
+    """A training of "auto" on a GPU does not go on without one."""
+    path = tmp_path / "fit.pt"
+    AutoCleansingClassifier(**(SETTINGS | {"device": "cpu"}), checkpoint=path).fit(X, Y)
+    content = torch.load(path, weights_only=False)
+    torch.save(content | {"configuration": content["configuration"] | {"device": "'cuda'"}}, path)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="device is 'cpu' here and 'cuda' there"):
+        AutoCleansingClassifier(**(SETTINGS | {"device": "auto"}), checkpoint=path).fit(X, Y)
+
+
 def test_the_global_generator_is_left_alone(tmp_path):
     clf = AutoCleansingClassifier(**SETTINGS, checkpoint=tmp_path / "fit.pt").fit(X, Y)
     torch.manual_seed(5)

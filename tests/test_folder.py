@@ -3,8 +3,10 @@
 import numpy as np
 import PIL.Image
 import pytest
+import torch
 
 from acestimator import AutoCleansingClassifier
+from acestimator._folder import FolderImages
 from acestimator.datasets import ImageFolder
 
 SIZE = 16
@@ -38,13 +40,38 @@ def test_a_folder_predicts_as_the_array_of_its_evaluation_views(folder):
     np.testing.assert_allclose(clf.scaler_.mean_, views.mean(axis=(0, 2, 3)))
 
 
-def test_training_views_follow_the_seed_and_nothing_else(folder):
-    first = fit(folder).decision_function(folder)
-    np.testing.assert_array_equal(fit(folder).decision_function(folder), first)
-    assert not np.allclose(fit(folder, random_state=1).decision_function(folder), first)
-    views = folder.read(np.arange(len(folder))).numpy()
-    fixed = AutoCleansingClassifier(**SETTINGS).fit(views, folder.labels)
-    assert not np.allclose(fixed.decision_function(views), first)
+def test_fits_repeat(folder):
+    np.testing.assert_array_equal(fit(folder).decision_function(folder), fit(folder).decision_function(folder))
+
+
+def test_training_views_are_of_the_seed_the_epoch_and_the_images_in_use(folder):
+    seen = []
+
+    class Recording:
+        def begin_epoch(self, epoch, n_epochs, seed):
+            seen.append((epoch, seed, []))
+
+        def __call__(self, images):
+            seen[-1][2].append(images.flatten(1))
+            return images
+
+    weight = np.ones(len(folder))
+    weight[::3] = 0.0
+    clf = AutoCleansingClassifier(**SETTINGS, augment=Recording())
+    seeds = set()
+    for random_state in (0, 1):
+        clf.set_params(random_state=random_state).fit(folder, folder.labels, sample_weight=weight)
+    for epoch, seed, blocks in seen:
+        expected = folder.seeded(seed).read(np.flatnonzero(weight), epoch).flatten(1)
+        np.testing.assert_array_equal(np.unique(torch.cat(blocks), axis=0), np.unique(expected, axis=0))
+        seeds.add(seed)
+    assert [epoch for epoch, *_ in seen] == 2 * [0, 1, 2]
+    assert len(seeds) == 2
+
+
+def test_a_part_of_a_part(folder):
+    part = FolderImages(folder)[np.array([5, 3, 9])][np.array([2, 0])]
+    np.testing.assert_array_equal(part.read(slice(None)), folder.read([9, 5]).numpy())
 
 
 def test_workers_change_nothing(folder):
