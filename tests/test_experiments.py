@@ -10,6 +10,7 @@ import pytest
 from acestimator import cli, detection
 from acestimator._checkpoint import Checkpoint
 from acestimator.experiments import TABLES, Job, Options, Run, report, runs, select
+from acestimator.experiments.images import source_of
 from acestimator.experiments.tables import DROPPED
 from acestimator.recipes import find
 
@@ -122,7 +123,7 @@ def test_table_6_is_run_reported_and_not_run_again(data, capsys):
     assert [record["method"] for record in found] == ["cross_entropy", "aum", "AC1"]
     for record in found:
         assert (record["seed"], record["epochs"], record["recipe_epochs"], record["shortened"]) == (0, 2, 300, True)
-        assert (record["n_train"], record["n_test"], record["source"]) == (N_TRAIN, N_TEST, "cifar10")
+        assert (record["n_train"], record["n_test"], record["source"]) == (N_TRAIN, N_TEST, data.name)
         assert 0 <= record["test_accuracy"] <= 100
         assert "torch" in record["versions"]
         assert record["parameters"]["learning_rate"] == "0.1"
@@ -191,6 +192,14 @@ def test_suspects_are_drawn_with_their_constants(data, capsys):
     assert "positions run from 3 to 20, expected 0 to 19" in capsys.readouterr().err
 
 
+def test_suspects_of_a_failed_training_are_not_drawn(data, capsys, monkeypatch):
+    monkeypatch.setattr(runs, "_execute", lambda job: 1 / 0)
+    assert run(data, "suspects", "--picture", str(data / "suspects.png"), "--images", "20", *SHORT) == 1
+    captured = capsys.readouterr()
+    assert "There is no picture" in captured.out
+    assert "ZeroDivisionError" in captured.err
+
+
 def test_a_failed_training_is_named_and_tried_again(data, capsys, monkeypatch):
     with monkeypatch.context() as patches:
         patches.setattr(runs, "_execute", lambda job: 1 / 0)
@@ -216,6 +225,25 @@ def test_top_5_counts_and_classes_that_were_not_seen(data):
     assert runs.test(Fixed(), images)["top5"] == pytest.approx(50.0)
 
 
+def test_two_categories_are_tested_too(data):
+    class Two:
+        classes_ = np.array([3, 7])
+
+        def decision_function(self, X):
+            return X  # (M,), of the second
+
+    images = runs.Images(None, None, np.array([-1.0, 1.0, 1.0, 2.0]), np.array([3, 3, 7, 5]), "made up")
+    assert runs.test(Two(), images) == {"test_accuracy": pytest.approx(50.0)}
+
+
+def test_copies_are_told_apart_by_the_folder_around_them(tmp_path):
+    for name in ("jpeg", "lossless"):
+        inner = tmp_path / name / "cifar10" / "cifar-10-batches-py"
+        inner.mkdir(parents=True)
+        assert {source_of("cifar10", folder) for folder in (inner, *list(inner.parents)[:2])} == {name}
+    assert source_of("cifar10", tmp_path) == tmp_path.name
+
+
 # ---------------------------------------------------------------------------------------------- errors
 
 
@@ -223,13 +251,16 @@ def test_top_5_counts_and_classes_that_were_not_seen(data):
     ("arguments", "message"),
     [
         (["table6", "--seeds", "0"], "--seeds is 0, expected at least 1"),
-        (["table6", "--images", "61"], "cifar10 has 60 training images, and 61 are asked for"),
+        (["table6", "--images", "61"], "has 60 training images, and 61 are asked for"),
         (["table6", "--rows", "cifar7"], "row is 'cifar7'"),
         (["table6", "--picture", "x.png"], "--picture is for figure3 and suspects"),
+        (["table6", "--positions", "1"], "--positions is for suspects"),
+        (["table6", "--device", "gpu"], "device is 'gpu', which this installation of torch cannot use"),
         (["suspects"], "give --picture FILE"),
+        (["suspects", "--picture", "x.xyz"], "--picture is x.xyz, expected a file that ends in ."),
+        (["suspects", "--picture", "x.png", "--columns", "AC2+AA"], "--columns was given with suspects"),
         (["suspects", "--rows", "svhn", "--picture", "x.png"], "expected of suspects cifar10 or cifar100"),
         (["table4"], "train_32x32.mat"),
-        (["table6", "--device", "abacus"], "device is 'abacus'"),
         (["table6", "--report"], "is not there: run the experiment"),
     ],
 )

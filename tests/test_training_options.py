@@ -58,6 +58,12 @@ def test_autocast_rounds_the_network_and_nothing_else():
     assert histories[1]["loss"] == pytest.approx(histories[0]["loss"], rel=0.05)
 
 
+def test_auto_is_float32_without_a_gpu():
+    images, labels = np.random.RandomState(0).rand(20, 3, 6, 6), np.arange(20) % 2
+    fits = [AutoCleansingClassifier(precision=p, **SETTINGS).fit(images, labels) for p in ("auto", "float32")]
+    np.testing.assert_array_equal(*(clf.decision_function(images) for clf in fits))
+
+
 def test_a_compiled_network_is_trained_and_the_plain_one_is_kept(monkeypatch):
     compiled = []
 

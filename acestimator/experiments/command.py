@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from acestimator.datasets import load_cifar_names
@@ -46,11 +48,13 @@ def run(arguments: argparse.Namespace) -> tuple[str, list[str]]:
         )
         wanted = runner.jobs(table.entries, range(arguments.seeds), options)
         records = runner.run(wanted, arguments.out, n_jobs=arguments.jobs)
-    text = report.as_text(table, records)
-    if arguments.picture is not None:
+    text, failures = report.as_text(table, records), _failures(records, wanted)
+    if arguments.picture is not None and wanted and failures:
+        text += "\n\nThere is no picture: a training of it failed."
+    elif arguments.picture is not None:
         _draw(arguments, wanted, records)
         text += f"\n\nThe picture is in {arguments.picture}."
-    return text, _failures(records, wanted)
+    return text, failures
 
 
 _OPTIONS = ("epochs", "images", "precision", "device", "compile", "workers")
@@ -66,12 +70,30 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.picture is not None and arguments.name not in ("figure3", "suspects"):
         raise ValueError(f"--picture is for figure3 and suspects, and this is {arguments.name}: leave it out.")
     if arguments.picture is not None:
-        arguments.picture.parent.mkdir(parents=True, exist_ok=True)  # what cannot be written to is better known now
+        _check_picture(arguments.picture)
+    if arguments.positions is not None and arguments.name != "suspects":
+        raise ValueError(f"--positions is for suspects, and this is {arguments.name}: leave it out.")
     if arguments.name == "suspects":
+        if arguments.columns:
+            raise ValueError("--columns was given with suspects, which are of AC1+AA: leave it out.")
         if arguments.report or arguments.picture is None:
             raise ValueError("suspects are drawn from their images: give --picture FILE and --data, without --report.")
         if arguments.rows not in ([], ["cifar10"], ["cifar100"]):
             raise ValueError(f"--rows is {' '.join(arguments.rows)}, expected of suspects cifar10 or cifar100.")
+
+
+def _check_picture(path: Path) -> None:
+    """Raise now what would be raised after the training."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix[1:].lower() not in known:
+        raise ValueError(f"--picture is {path}, expected a file that ends in .{', .'.join(sorted(known))}.")
+    if path.is_dir():
+        raise ValueError(f"--picture is {path}, a folder: give a file.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise PermissionError(f"--picture is {path}, which cannot be written: give a file in another folder.")
 
 
 def _table(arguments: argparse.Namespace) -> Table:

@@ -15,6 +15,8 @@ import numpy as np
 from acestimator import datasets
 from acestimator.recipes import DATASETS
 
+_COMMON = (*DATASETS, "cifar-10-batches-py", "cifar-100-python")
+
 
 @dataclass(frozen=True)
 class Images:
@@ -27,7 +29,7 @@ class Images:
     X_test : ndarray of uint8, shape (M, C, H, W), or ImageFolder
     y_test : ndarray of int64, shape (M,)
     source : str
-        Name of the folder that they come from: there may be several copies of a data set, which are not the same.
+        Name of the copy: see :func:`source_of`.
     """
 
     X_train: Any
@@ -80,7 +82,7 @@ def load(dataset: str, root: str | Path, workers: int = 0) -> Images:
         "imagenet": lambda folder: _imagenet(folder, workers),
     }
     X_train, y_train, X_test, y_test = loaders[dataset](folder)
-    images = Images(X_train, y_train, X_test, y_test, folder.resolve().name)
+    images = Images(X_train, y_train, X_test, y_test, source_of(dataset, root))
     shape, n_classes, _ = DATASETS[dataset]
     for name, X, y in (("training", images.X_train, images.y_train), ("test", images.X_test, images.y_test)):
         found = tuple(X.shape[-3:])
@@ -97,6 +99,17 @@ def folder_of(dataset: str, root: str | Path) -> Path:
     """Folder of a data set: the one of its name in ``root``, or else ``root``."""
     inner = Path(root) / dataset
     return inner if inner.is_dir() else Path(root)
+
+
+def source_of(dataset: str, root: str | Path) -> str:
+    """Name of a copy of a data set, of which there may be several that are not the same: its folder's.
+
+    Where every copy's folder is called so, it is that of the folder around it.
+    """
+    folder = folder_of(dataset, root).resolve()
+    while folder.name in _COMMON:
+        folder = folder.parent
+    return folder.name
 
 
 def _imagenet(folder: Path, workers: int) -> tuple[Any, np.ndarray, Any, np.ndarray]:

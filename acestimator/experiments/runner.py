@@ -106,10 +106,10 @@ def run(wanted: Iterable[Job], path: Path, *, n_jobs: int = 1) -> list[dict[str,
     for job in missing:
         check(job)
     # What others need comes first, and is finished before these begin.
-    for part in ([job for job in missing if job.before() is None], [job for job in missing if job.before()]):
-        n_done = len(wanted) - len(missing) if part and part[0].before() is None else len(wanted) - len(part)
-        results = _records.each(execute, part, n_jobs, one_thread=False)
-        for record in _records.append(path, results, n_done=n_done, n_all=len(wanted)):
+    parts = [[job for job in missing if (job.before() is None) == first] for first in (True, False)]
+    results = (record for part in parts for record in _records.each(execute, part, n_jobs, one_thread=False))
+    if missing:
+        for record in _records.append(path, results, n_done=len(wanted) - len(missing), n_all=len(wanted)):
             records[_key(record)] = record
     return list(records.values())
 

@@ -21,7 +21,7 @@ from acestimator._device import resolve_device
 from acestimator._versions import versions
 from acestimator.baselines import BaselineClassifier
 from acestimator.classifier import AutoCleansingClassifier
-from acestimator.experiments.images import Images, folder_of, load
+from acestimator.experiments.images import Images, load, source_of
 from acestimator.experiments.tables import Run
 
 KEY = ("dataset", "network", "augment", "method", "percent", "seed", "epochs", "images", "source", "precision")
@@ -81,7 +81,7 @@ class Job:
             "seed": self.seed,
             "epochs": self.options.epochs or recipe.epochs,
             "images": self.options.images,
-            "source": folder_of(self.run.dataset, self.options.data).resolve().name,
+            "source": source_of(self.run.dataset, self.options.data),
             "precision": self.options.precision,
         }
 
@@ -168,7 +168,9 @@ def make_estimator(job: Job) -> Any:
 
 def test(estimator: Any, images: Images) -> dict[str, Any]:
     """Accuracies in percent, ``test_accuracy`` and, of more than ten classes, ``top5``; on all test images."""
-    logits = estimator.decision_function(images.X_test)  # (M, K)
+    logits = estimator.decision_function(images.X_test)  # (M, K), or (M,) of two categories
+    if logits.ndim == 1:
+        logits = np.stack([np.zeros_like(logits), logits], axis=1)
     # Categories that the training labels do not have are never predicted.
     observed = logits[np.arange(len(logits)), np.searchsorted(estimator.classes_, images.y_test) % logits.shape[1]]
     known = np.isin(images.y_test, estimator.classes_)
