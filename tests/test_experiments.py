@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from acestimator import cli, detection
+from acestimator import AutoCleansingClassifier, cli, detection
 from acestimator._checkpoint import Checkpoint
 from acestimator.experiments import TABLES, Job, Options, Run, report, runs, select
 from acestimator.experiments.images import source_of
@@ -65,21 +65,58 @@ def test_every_training_has_a_recipe():
             assert find(entry.run.dataset, entry.run.network)
 
 
-@pytest.mark.parametrize(
-    ("name", "row", "column", "paper", "error"),
-    [
-        ("table2", "cifar10 wide_resnet_40_2", "AC1+AA", (96.56,), 0.11),
-        ("table2", "cifar10 pyramidnet_272_a200_shakedrop", "PBA", (98.54,), None),
-        ("table3", "cifar100 wide_resnet_28_10", "AC1+AA", (84.07,), 0.18),
-        ("table4", "svhn wide_resnet_28_10", "AC1+AA", (98.96,), None),
-        ("table5", "imagenet resnet50", "AC2+AA", (77.71, 93.58), None),
-        ("table6", "cifar10 resnet32", "AC1", (92.75,), 0.06),
-        ("table8", "cifar100 wide_resnet_28_10", "AC2+AA", (84.12,), 0.17),
-    ],
-)
-def test_numbers_of_the_paper(name, row, column, paper, error):
-    (entry,) = select(name, [row], [column]).entries
-    assert (entry.paper, entry.error) == (paper, error)
+# Tables 2 to 6 and 8, typed from the paper line by line: an error follows the value that it is of.
+PAPER = """
+table2 cifar10 wide_resnet_40_2 94.70 95.90 96.30 96.30 - 96.56 ±0.11
+table2 cifar10 wide_resnet_28_10 96.13 96.92 97.32 97.30 97.42 97.53 ±0.08
+table2 cifar10 shake_shake_26_2x32d 96.45 96.98 97.53 97.50 97.46 97.60 ±0.07
+table2 cifar10 shake_shake_26_2x96d 97.14 97.44 98.01 98.00 97.97 98.12 ±0.11
+table2 cifar10 shake_shake_26_2x112d 97.18 97.43 98.11 98.10 97.97 98.27 ±0.05
+table2 cifar10 pyramidnet_272_a200_shakedrop 97.33 97.69 98.52 98.30 98.54 98.59 ±0.05
+table3 cifar100 wide_resnet_40_2 74.00 74.80 79.30 79.40 - 79.94 ±0.20
+table3 cifar100 wide_resnet_28_10 81.20 81.59 82.91 82.70 83.27 84.07 ±0.18
+table3 cifar100 shake_shake_26_2x96d 82.95 84.00 85.72 85.40 84.69 86.19 ±0.12
+table3 cifar100 pyramidnet_272_a200_shakedrop 86.01 87.81 89.33 88.30 89.06 89.40 ±0.11
+table4 svhn wide_resnet_28_10 98.50 98.70 98.93 98.90 98.82 98.96
+table5 imagenet resnet50 75.30/92.20 77.63/93.82 77.60/93.70 77.71/93.58
+table6 cifar10 resnet32 91.9 92.1 92.75 ±0.06
+table6 cifar100 resnet32 67.0 68.2 69.13 ±0.24
+table8 cifar10 wide_resnet_40_2 96.30 96.56 ±0.11 96.54 ±0.11
+table8 cifar10 wide_resnet_28_10 97.32 97.53 ±0.08 97.48 ±0.06
+table8 cifar100 wide_resnet_40_2 79.30 79.94 ±0.20 79.86 ±0.19
+table8 cifar100 wide_resnet_28_10 82.91 84.07 ±0.18 84.12 ±0.17
+"""
+
+
+def test_numbers_of_the_paper():
+    lines = PAPER.strip().splitlines()
+    assert len(lines) == sum(len(table.rows) for name, table in TABLES.items() if name.startswith("table"))
+    for line in lines:
+        name, dataset, network, *values = line.split()
+        found = {entry.column: entry for entry in TABLES[name].entries if entry.row == f"{dataset} {network}"}
+        ours = []
+        for column in TABLES[name].columns:
+            entry = found.get(column)
+            ours.append("-" if entry is None else entry.paper)
+            if entry is not None and entry.error is not None:
+                ours.append(entry.error)
+        typed = ["-" if v == "-" else float(v[1:]) if v[0] == "±" else tuple(map(float, v.split("/"))) for v in values]
+        assert ours == typed, line
+
+
+@pytest.mark.parametrize("method", ["AC1", "AC2"])
+@pytest.mark.parametrize("network", ["pyramidnet_272_a200_shakedrop", "resnet32"])
+def test_trainings_are_the_recipe_s(tmp_path, network, method):
+    job = Job(Run("cifar10", network, "autoaugment", method), 3, Options(tmp_path, tmp_path, precision="bfloat16"))
+    expected = AutoCleansingClassifier.from_recipe(
+        *("cifar10", network),
+        augment="autoaugment",
+        variant=method,
+        random_state=3,
+        precision="bfloat16",
+        checkpoint=job.file(".checkpoint"),
+    )
+    assert repr(runs.make_estimator(job).get_params()) == repr(expected.get_params())
 
 
 def test_tables_that_share_a_cell_share_its_number():

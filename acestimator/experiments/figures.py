@@ -62,7 +62,11 @@ def draw_dropped(records: Sequence[dict[str, Any]]) -> Figure:
             mean, error = cleansed.mean(), _error(cleansed)
             ax.axhline(mean, color="C3", label="AutoCleansing")
             ax.axhspan(mean - error, mean + error, color="C3", alpha=0.15, linewidth=0)
-        ax.set_title(f"{row}\n{setting.n_train:,} images, {setting.epochs} epochs", fontsize=9)
+        ax.set_title(
+            f"{row}, {setting.source}\n{setting.n_train:,} images, {setting.n_test:,} for testing, {setting.epochs} of "
+            f"{setting.recipe_epochs} epochs",
+            fontsize=9,
+        )
         ax.set_xlabel("dropped (%)")
         ax.set_ylabel("test accuracy (%)")
         ax.legend(frameon=False, fontsize=8)
