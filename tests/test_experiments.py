@@ -362,3 +362,13 @@ def test_top_5_stands_beside_top_1():
     run = dict(vars(Run("imagenet", "resnet50", "autoaugment", "AC2")))
     found = [record("AC2", 0, 77.0, top5=93.0, **{k: v for k, v in run.items() if k != "method"}, source="imagenet")]
     assert "77.00 (1) / 93.00 (1)" in report.as_text(TABLES["table5"], found)
+
+
+def test_trainings_without_suspects_make_no_setting_of_their_own():
+    shared = {"network": "wide_resnet_40_2", "augment": "autoaugment", "epochs": 200, "recipe_epochs": 200}
+    found = [record("AC1", 0, 96.5, **shared), record("trimmed", 0, 96.1, percent=0.5, **{**shared, "n_train": 49750})]
+    (setting,) = report.settings(found, "cifar10", "wide_resnet_40_2")
+    assert setting.n_train == 50000
+    text = report.as_text(select("figure3", ["cifar10"]), found)
+    assert "96.10 (1)" in text
+    assert len(text.split("\n\n")) == 1

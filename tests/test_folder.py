@@ -116,3 +116,10 @@ def test_errors(folder):
     other = ImageFolder(folder.path(0).parents[1], 12)
     with pytest.raises(ValueError, match=r"one sample of X has shape \(3, 12, 12\), expected \(3, 16, 16\)"):
         clf.predict(other)
+
+
+def test_the_statistics_of_a_folder_are_weighted(folder):
+    weight = np.linspace(0.5, 1.5, len(folder))
+    clf = AutoCleansingClassifier(**(SETTINGS | {"max_epochs": 1})).fit(folder, folder.labels, sample_weight=weight)
+    means = folder.read(np.arange(len(folder))).numpy().mean(axis=(2, 3))  # (N, 3)
+    np.testing.assert_allclose(clf.scaler_.mean_, np.average(means, axis=0, weights=weight))
