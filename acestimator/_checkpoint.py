@@ -47,7 +47,7 @@ class Checkpoint:
         name = re.compile(re.escape(self.path.name) + r"(\.\d+)?")
         for path in self.path.parent.iterdir():
             if name.fullmatch(path.name):
-                self._read(path, "cpu")  # a later phase's should be refused now, too
+                self._read(path, only_compare=True)  # a later phase's should be refused now, too
         if not self.path.exists():
             self.save(0, None)  # what cannot be written should fail now, not after the first epochs
 
@@ -72,10 +72,10 @@ class Checkpoint:
     def _file(self, phase: int) -> Path:
         return self.path if phase == 0 else self.path.with_name(f"{self.path.name}.{phase + 1}")
 
-    def _read(self, path: Path, device: str | None = None) -> dict[str, Any] | None:
-        """State in a file, its tensors on that device, or where they were."""
+    def _read(self, path: Path, only_compare: bool = False) -> dict[str, Any] | None:
+        """State in a file, its tensors where they were; or on the CPU and not read from the disk, only to compare."""
         try:
-            content = torch.load(path, device, weights_only=False)
+            content = torch.load(path, "cpu" if only_compare else None, weights_only=False, mmap=only_compare)
             version, theirs, state = content["version"], content["configuration"], content["state"]
         except Exception as error:  # whatever unpickling another file raises
             raise ValueError(

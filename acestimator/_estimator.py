@@ -30,7 +30,7 @@ from acestimator._folder import FolderImages, FolderSamples
 from acestimator._hyperparameters import check_schedule
 from acestimator._issues import label_issues
 from acestimator._progress import progress
-from acestimator._samples import Samples, TensorSamples
+from acestimator._samples import Samples, TensorSamples, Views
 from acestimator.augment import Augmentation
 from acestimator.phases import Trainer
 from acestimator.presets import Preset, resolve
@@ -197,31 +197,24 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
         Those of a folder stay where they are.
         """
-        if isinstance(X, FolderImages):
-            return FolderSamples(
-                X.seeded(seed),
-                device,
-                augment=self._augmentation(),
-                standardization=_inputs.standardization(self.scaler_, X.shape[1], device),
-                seed=seed,
-                channels_last=channels_last,
-            )
-        if self.augment is None:
+        if self.augment is None and not isinstance(X, FolderImages):
             features = place(_inputs.to_tensor(X, self.scaler_, dtype), device)
-            return TensorSamples(features, device, channels_last=channels_last)
+            return TensorSamples(features, Views(device, channels_last=channels_last))
         if X.ndim != 4 or X.dtype != np.uint8:
             raise ValueError(
                 f"augment was given, and X has shape {X.shape} and dtype {X.dtype}: augmentations take images "
                 "(N, C, H, W) of dtype uint8; leave augment at None, or give X so, with grey levels from 0 to 255."
             )
-        return TensorSamples(
-            place(torch.from_numpy(X), device),
+        views = Views(
             device,
             augment=self._augmentation(),
             standardization=_inputs.standardization(self.scaler_, X.shape[1], device),
             seed=seed,
             channels_last=channels_last,
         )
+        if isinstance(X, FolderImages):
+            return FolderSamples(X.seeded(seed), views)
+        return TensorSamples(place(torch.from_numpy(X), device), views)
 
     def _augmentation(self) -> Any:
         """A copy, since its generator moves, which leaves the training set's mean colour where nothing is."""
@@ -337,7 +330,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         parameter = next((p for p in self.module_.parameters() if p.is_floating_point()), torch.empty(0))
         if isinstance(X, FolderImages):
             standardization = _inputs.standardization(self.scaler_, X.shape[1], parameter.device)
-            chunks = FolderSamples(X, parameter.device, standardization=standardization).evaluation()
+            chunks = FolderSamples(X, Views(parameter.device, standardization=standardization)).evaluation()
         else:
             chunks = _inputs.standardized(X, self.scaler_, parameter.dtype)
         logits = predict_logits(self.module_, chunks, parameter.device)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from acestimator._samples import Samples, Standardization, augmented, begin_epoch
+from acestimator._samples import Samples, Views
 from acestimator.datasets.image_folder import ImageFolder
 
 _CHUNK = 64  # images that are decoded at one go where all are read in order
@@ -65,59 +65,35 @@ class FolderSamples(Samples):
     Parameters
     ----------
     images : FolderImages
-    device : torch.device
-        Of the training.
-    standardization : Standardization
-        On ``device``.
-    augment, seed, channels_last
-        As for :class:`acestimator._samples.TensorSamples`.
+    views : Views
+        That standardise.
     """
 
     dtype = torch.float32
 
-    def __init__(
-        self,
-        images: FolderImages,
-        device: torch.device,
-        *,
-        standardization: Standardization,
-        augment: Any = None,
-        seed: int = 0,
-        channels_last: bool = False,
-    ) -> None:
-        self.images, self.device, self.standardization = images, device, standardization
-        self.augment, self.seed, self.channels_last = augment, seed, channels_last
+    def __init__(self, images: FolderImages, views: Views) -> None:
+        self.images, self.views = images, views
         self.shape = images.shape[1:]
 
     def training(self, epoch: int, n_epochs: int, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
         """Training views of the epoch, augmented."""
-        begin_epoch(self.augment, epoch, n_epochs, self.seed)
+        self.views.begin_epoch(epoch, n_epochs)
         wanted = (self.images.index[block.cpu().numpy()] for block in blocks)
         for views in self.images.folder.stream(wanted, epoch):
-            yield self._prepare(augmented(self.augment, self._move(views)))
+            yield self.views.training(self._move(views))
 
     def evaluation(self) -> Iterator[Tensor]:
         """Evaluation views."""
         starts = range(0, len(self.images), _CHUNK)
         for views in self.images.folder.stream(self.images.index[start : start + _CHUNK] for start in starts):
-            yield self._prepare(self._move(views))
+            yield self.views.evaluation(self._move(views))
 
     def subset(self, keep: Tensor) -> FolderSamples:
         """Those at the positions ``keep``."""
-        return FolderSamples(
-            self.images[keep.cpu().numpy()],
-            self.device,
-            standardization=self.standardization,
-            augment=self.augment,
-            seed=self.seed,
-            channels_last=self.channels_last,
-        )
+        return FolderSamples(self.images[keep.cpu().numpy()], self.views)
 
     def _move(self, views: Tensor) -> Tensor:
-        if self.device.type == "cuda":
-            return views.pin_memory().to(self.device, non_blocking=True)
-        return views.to(self.device)
-
-    def _prepare(self, images: Tensor) -> Tensor:
-        samples = self.standardization(images)
-        return samples.contiguous(memory_format=torch.channels_last) if self.channels_last else samples
+        device = self.views.device
+        if device.type == "cuda":
+            return views.pin_memory().to(device, non_blocking=True)
+        return views.to(device)

@@ -25,13 +25,12 @@ class Samples(ABC):
         Of one sample as the network sees it.
     dtype : torch.dtype
         Of the numbers that the network sees.
-    channels_last : bool
-        Whether images are handed out in that layout.
+    views : Views
     """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
-    channels_last: bool
+    views: Views
 
     @abstractmethod
     def training(self, epoch: int, n_epochs: int, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -62,18 +61,16 @@ class Standardization:
         return images.to(torch.float32).sub_(self.mean).div_(self.scale)
 
 
-class TensorSamples(Samples):
-    """Samples in one tensor.
+@dataclass(frozen=True)
+class Views:
+    """From samples as they are stored to what the network sees.
 
     Parameters
     ----------
-    features : Tensor, shape (N, ...)
-        On the device of the training, or pinned on the host; standardised, unless ``standardization`` is given.
     device : torch.device
         Of the training.
     augment : callable, optional
-        An :class:`acestimator.augment.Augmentation`, or any function of uint8 images; needs uint8 features and
-        ``standardization``.
+        An :class:`acestimator.augment.Augmentation`, or any function of uint8 images; needs ``standardization``.
     standardization : Standardization, optional
         On ``device``.
     seed : int
@@ -82,77 +79,77 @@ class TensorSamples(Samples):
         Whether images are handed out in that layout.
     """
 
-    def __init__(
-        self,
-        features: Tensor,
-        device: torch.device,
-        *,
-        augment: Any = None,
-        standardization: Standardization | None = None,
-        seed: int = 0,
-        channels_last: bool = False,
-    ) -> None:
-        self.features, self.device, self.seed = features, device, seed
-        self.augment, self.standardization, self.channels_last = augment, standardization, channels_last
-        self.shape = tuple(features.shape[1:])
-        self.dtype = features.dtype if standardization is None else torch.float32
+    device: torch.device
+    augment: Any = None
+    standardization: Standardization | None = None
+    seed: int = 0
+    channels_last: bool = False
 
-    def training(self, epoch: int, n_epochs: int, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Augmented, if there is an augmentation, with the draws of this epoch."""
-        begin_epoch(self.augment, epoch, n_epochs, self.seed)
-        for block in blocks:
-            yield self._prepare(augmented(self.augment, _take(self.features, block)))
+    def begin_epoch(self, epoch: int, n_epochs: int) -> None:
+        """Tell the augmentation which epoch it is, if it wants to know."""
+        if hasattr(self.augment, "begin_epoch"):
+            self.augment.begin_epoch(epoch, n_epochs, self.seed)
 
-    def evaluation(self) -> Iterator[Tensor]:
-        """All at once, or chunks of what has to be standardised first."""
-        if self.standardization is None:
-            yield self.features
-            return
-        rows = max(1, _CHUNK_ELEMENTS // max(1, self.features[0].numel()))
-        for chunk in torch.split(self.features, rows):
-            yield self._prepare(chunk.to(self.device))
+    def training(self, samples: Tensor) -> Tensor:
+        """Samples on the device, augmented.
 
-    def subset(self, keep: Tensor) -> TensorSamples:
-        """Those at the positions ``keep``, where all of them lie."""
-        return TensorSamples(
-            self.features[keep.to(self.features.device)],
-            self.device,
-            augment=self.augment,
-            standardization=self.standardization,
-            seed=self.seed,
-            channels_last=self.channels_last,
-        )
+        Raises
+        ------
+        ValueError
+            If the augmentation makes something else of them.
+        """
+        if self.augment is None:
+            return self.evaluation(samples)
+        views = self.augment(samples)
+        got = (tuple(views.shape), views.dtype) if isinstance(views, Tensor) else type(views).__name__
+        if got != (tuple(samples.shape), torch.uint8):
+            raise ValueError(
+                f"augment made {got} of images of shape {tuple(samples.shape)}, expected uint8 images of that shape: "
+                "the network is given all images in one size, and standardises them itself."
+            )
+        return self.evaluation(views)
 
-    def _prepare(self, samples: Tensor) -> Tensor:
+    def evaluation(self, samples: Tensor) -> Tensor:
+        """Samples on the device, as they are at prediction."""
         if self.standardization is not None:
             samples = self.standardization(samples)
         return samples.contiguous(memory_format=torch.channels_last) if self.channels_last else samples
 
 
-def begin_epoch(augment: Any, epoch: int, n_epochs: int, seed: int) -> None:
-    """Tell an augmentation which epoch it is, if it wants to know."""
-    if hasattr(augment, "begin_epoch"):
-        augment.begin_epoch(epoch, n_epochs, seed)
+class TensorSamples(Samples):
+    """Samples in one tensor.
 
-
-def augmented(augment: Any, images: Tensor) -> Tensor:
-    """Images after an augmentation, or as they are for None.
-
-    Raises
-    ------
-    ValueError
-        If it makes something else of them.
+    Parameters
+    ----------
+    features : Tensor, shape (N, ...)
+        On the device of the training, or pinned on the host; standardised, unless the views standardise them, and of
+        dtype uint8 if they augment them.
+    views : Views
     """
-    if augment is None:
-        return images
-    views = augment(images)
-    got = (tuple(views.shape), views.dtype) if isinstance(views, Tensor) else type(views).__name__
-    if got != (tuple(images.shape), torch.uint8):
-        raise ValueError(
-            f"augment made {got} of images of shape {tuple(images.shape)}, expected uint8 images of that shape: the "
-            "network is given all images in one size, and standardises them itself."
-        )
-    return views
+
+    def __init__(self, features: Tensor, views: Views) -> None:
+        self.features, self.views = features, views
+        self.shape = tuple(features.shape[1:])
+        self.dtype = features.dtype if views.standardization is None else torch.float32
+
+    def training(self, epoch: int, n_epochs: int, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Augmented, if there is an augmentation, with the draws of this epoch."""
+        self.views.begin_epoch(epoch, n_epochs)
+        for block in blocks:
+            yield self.views.training(_take(self.features, block))
+
+    def evaluation(self) -> Iterator[Tensor]:
+        """All at once, or chunks of what has to be standardised first."""
+        if self.views.standardization is None:
+            yield self.features
+            return
+        rows = max(1, _CHUNK_ELEMENTS // max(1, self.features[0].numel()))
+        for chunk in torch.split(self.features, rows):
+            yield self.views.evaluation(chunk.to(self.views.device))
+
+    def subset(self, keep: Tensor) -> TensorSamples:
+        """Those at the positions ``keep``, where all of them lie."""
+        return TensorSamples(self.features[keep.to(self.features.device)], self.views)
 
 
 def _take(features: Tensor, index: Tensor) -> Tensor:

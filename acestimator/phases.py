@@ -111,7 +111,7 @@ class Trainer:
         if network is None:
             with _INITIALISATION, seeded(seed, device):
                 network = objective.make_network(self.make, self.n_classes).to(device, self.dtype)
-            if samples.channels_last:
+            if samples.views.channels_last:
                 network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         objective.bind(
             labels,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from acestimator._checkpoint import PhaseCheckpoint
 from acestimator._optimizers import FusedAdamW, FusedOptimizer, FusedSGD
-from acestimator._samples import Samples, TensorSamples
+from acestimator._samples import Samples, TensorSamples, Views
 from acestimator.objectives import Objective
 
 BatchOrder = Callable[[int, torch.Generator], Tensor]
@@ -145,7 +145,7 @@ def train(
     FloatingPointError
         If a loss is NaN or infinite, naming the epoch, the step and the learning rate.
     """
-    samples = features if isinstance(features, Samples) else TensorSamples(features, labels.device)
+    samples = features if isinstance(features, Samples) else TensorSamples(features, Views(labels.device))
     n_samples = len(labels)
     sizes = batch_sizes(n_samples, plan.batch_size)
     n_steps = plan.max_epochs * len(sizes)
