@@ -14,16 +14,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import random
 import statistics
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
+from fit_speed import print_header
 from PIL import Image, ImageEnhance, ImageOps
 from sklearn.datasets import load_sample_images
 
@@ -150,9 +149,7 @@ def main() -> None:
     random.seed(0)
     images = cifar(arguments.data) if arguments.data else crops(np.random.RandomState(0))
     batch = torch.from_numpy(images).movedim(-1, 1).contiguous()
-    header = {"threads": 1, "batch": list(batch.shape), "images": "CIFAR-10" if arguments.data else "photographs"}
-    header |= {"python": platform.python_version(), "machine": f"{platform.machine()}, {platform.system()}"}
-    print(json.dumps(header | {name: version(name) for name in ("torch", "numpy", "pillow")}))
+    print_header(threads=1, batch=list(batch.shape), images="CIFAR-10" if arguments.data else "photographs")
 
     def whole(policy: Augmentation) -> Compose:
         return Compose([Baseline(PADDING), policy, Cutout(SQUARE)], random_state=0)

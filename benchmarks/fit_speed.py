@@ -136,10 +136,10 @@ def seconds(function: Callable[[], None]) -> float:
     return time.perf_counter() - began
 
 
-def print_header(**settings: int) -> None:
+def print_header(**settings: Any) -> None:
     """A JSON line: how, on what and with what the following lines were measured."""
     machine = f"{platform.machine()}, {platform.system()}"
-    print(json.dumps({**settings, "machine": machine, "versions": versions("skorch")}))
+    print(json.dumps({**settings, "machine": machine, "versions": versions("skorch", "pillow")}))
 
 
 def compare(name: str, ours: Callable[[], None], theirs: Callable[[], None], repeats: int, target: float) -> None:

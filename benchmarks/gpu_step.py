@@ -16,10 +16,10 @@ import statistics
 from collections.abc import Callable
 
 import torch
+from fit_speed import print_header
 
 from acestimator import augment, backbones
 from acestimator._softmax import softmax_gradient
-from acestimator._versions import versions
 
 BATCH, CLASSES, N = 256, 10, 50_000
 
@@ -91,12 +91,12 @@ def main() -> None:
             for name, value in row.items():
                 times[name].append(value)
     medians = {name: statistics.median(values) for name, values in times.items()}
-    shared = {"gpu": torch.cuda.get_device_name(), "batch": BATCH, "repeats": arguments.repeats, "versions": versions()}
+    print_header(gpu=torch.cuda.get_device_name(), batch=BATCH, repeats=arguments.repeats)
     for row, share, aim in (
         ("augmentation", medians["augmentation"] / (medians["augmentation"] + medians["step with alpha"]), 0.15),
         ("alpha", medians["step with alpha"] / medians["step"] - 1.0, 0.005),
     ):
-        print(json.dumps({"row": row, "share": round(share, 4), "aim": aim, "milliseconds": medians, **shared}))
+        print(json.dumps({"row": row, "share": round(share, 4), "aim": aim, "milliseconds": medians}))
 
 
 if __name__ == "__main__":

@@ -3,22 +3,21 @@
 Aim: 5,000 images and 3 epochs well under 5 minutes on two cores, reading, training, the closing pass over the training
 images and the test included. What was measured is in docs/experiments.md.
 
-Run: python benchmarks/image_pipeline.py --data FOLDER_OF_CIFAR_10 [--images 5000] [--epochs 3] [--threads 2]. Prints a
-JSON line.
+Run: python benchmarks/image_pipeline.py --data FOLDER_OF_CIFAR_10 [--images 5000] [--epochs 3] [--threads 2]. Prints
+JSON lines.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
 import time
 from pathlib import Path
 
 import torch
+from fit_speed import print_header
 
 from acestimator import AutoCleansingClassifier
-from acestimator._versions import versions
 from acestimator.experiments.images import load
 
 
@@ -30,6 +29,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    print_header(threads=arguments.threads)
     began = time.perf_counter()
     images = load("cifar10", arguments.data).first(arguments.images)
     clf = AutoCleansingClassifier.from_recipe(
@@ -50,9 +50,6 @@ def main() -> None:
                 "aim": 300,
                 "seconds_of_epochs": [round(epoch["seconds"], 1) for epoch in clf.history_],
                 "test_accuracy": round(100 * accuracy, 2),
-                "threads": arguments.threads,
-                "machine": platform.processor() or platform.machine(),
-                "versions": versions(),
             }
         )
     )
