@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from acestimator.classifier import AutoCleansingClassifier
+from acestimator.estimators.autocleansing import AutoCleansingClassifier
 from acestimator.noise import corrupt, symmetric
 
 PICTURE = "suspects.png"

@@ -94,7 +94,7 @@ def observed_score(alpha: Array, logits: Array, labels: Array) -> Array:
     """Score of the first stage: the constant of the observed label in the partition gauge, in nats.
 
     Higher is more suspicious. It is the same in every gauge of ``alpha``. The estimator's ``mislabel_scores_`` are
-    others where it came to the second stage, see :mod:`acestimator.posterior`.
+    others where it came to the second stage, see :mod:`acestimator.objectives.posterior`.
 
     Parameters
     ----------

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from acestimator._checkpoint import Checkpoint, PhaseCheckpoint
-from acestimator._samples import Samples
+from acestimator.inputs.samples import Samples
 from acestimator.objectives import Objective
 from acestimator.training import TrainingPlan, predict_logits, train
+from acestimator.training.checkpoint import Checkpoint, PhaseCheckpoint
 
 _INITIALISATION = threading.Lock()  # of one network at a time: torch has one global generator for all threads
 

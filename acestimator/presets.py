@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from acestimator._hyperparameters import Penalty
+from acestimator.alpha.hyperparameters import Penalty
 from acestimator.training import Schedule, batch_sizes
 
 

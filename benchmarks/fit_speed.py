@@ -30,9 +30,9 @@ from sklearn.model_selection import train_test_split
 from torch.nn import functional as F
 
 from acestimator import AutoCleansingClassifier, backbones
-from acestimator._versions import versions
 from acestimator.mixture import ScoreMixture
 from acestimator.noise import corrupt, symmetric
+from acestimator.runs.versions import versions
 
 EPOCHS, BATCH, LEARNING_RATE, WEIGHT_DECAY = 60, 64, 1e-3, 1e-2
 

@@ -5,7 +5,7 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
-from acestimator.baselines import BaselineClassifier
+from acestimator.estimators.baseline import BaselineClassifier
 
 
 def draw_problem(n_samples, n_classes):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from motions import MOTIONS
 
 from acestimator import AlphaTable
-from acestimator._products import WindowProducts
+from acestimator.alpha.window import WindowProducts
 
 N, K = 7, 3
 rates = st.sampled_from([0.0, 0.01, 0.3, 1.0])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from acestimator import AlphaTable
-from acestimator._products import window_shapes
+from acestimator.alpha.window import window_shapes
 
 K, ATOL = 4, 1e-11  # over 150 operations, of constants up to about 100
 
@@ -50,7 +50,7 @@ def steps_of(n_samples, generator):
 @pytest.mark.parametrize("weight_decay", [0.0, 0.02])
 def test_any_mixture_of_operations_equals_dense_sgd(momentum, nesterov, weight_decay, in_file, tmp_path, monkeypatch):
     """With windows of 20 steps. Rows that were handed out are not changed by what comes later."""
-    monkeypatch.setattr("acestimator._rows.window_shapes", lambda: window_shapes(5))
+    monkeypatch.setattr("acestimator.alpha.rows.window_shapes", lambda: window_shapes(5))
     hyperparameters = {
         "lr": 0.3,
         "momentum": momentum,

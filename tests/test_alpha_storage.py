@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from motions import MOTIONS
 
 from acestimator import AlphaTable
-from acestimator._products import window_shapes
-from acestimator._rounding import stochastic_round
+from acestimator.alpha.rounding import stochastic_round
+from acestimator.alpha.window import window_shapes
 
 N, K = 9, 6
 LABELS = torch.arange(N) % K
@@ -76,7 +76,7 @@ def test_a_saved_table_goes_on_bit_for_bit(name):
 @pytest.fixture
 def small_window(monkeypatch):
     """Blocks of 4 steps, a window of 12: tables sweep themselves every few steps."""
-    monkeypatch.setattr("acestimator._rows.window_shapes", lambda: window_shapes(4))
+    monkeypatch.setattr("acestimator.alpha.rows.window_shapes", lambda: window_shapes(4))
 
 
 @pytest.mark.parametrize("name", ["momentum", "all", "AC2", "sparse", "bfloat16"])

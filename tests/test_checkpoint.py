@@ -8,10 +8,10 @@ from sklearn.datasets import make_blobs
 from torch import nn
 
 from acestimator import AutoCleansingClassifier, BaselineClassifier, augment
-from acestimator._checkpoint import Checkpoint
-from acestimator._describe import describe
-from acestimator._samples import TensorSamples
+from acestimator.inputs.samples import TensorSamples
 from acestimator.peers import METHODS
+from acestimator.training.checkpoint import Checkpoint
+from acestimator.training.fingerprint import describe
 
 X, Y = make_blobs(90, centers=3, n_features=5, random_state=0, cluster_std=2.0)
 SETTINGS = {"max_epochs": 7, "batch_size": 16, "random_state": 0, "device": "cpu"}
@@ -33,7 +33,7 @@ def fit_in_two(monkeypatch, make, n_epochs, data=X):
         return training(self, epoch, n_all, blocks)
 
     with monkeypatch.context() as patches:
-        patches.setattr("acestimator._checkpoint._SECONDS", 0.0)
+        patches.setattr("acestimator.training.checkpoint._SECONDS", 0.0)
         patches.setattr(TensorSamples, "training", training_and_count)
         with monkeypatch.context() as stopping:
             stopping.setattr(Checkpoint, "save", save_and_stop)

@@ -22,7 +22,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from acestimator import AutoCleansingClassifier, BaselineClassifier, CleanedClassifier
-from acestimator.cleaned import _cleaned
+from acestimator.estimators.cleaned import _cleaned
 
 STRATEGIES = ("weight", "relabel", "drop")
 

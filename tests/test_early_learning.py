@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from acestimator._block import Steps
-from acestimator.early_learning import DECAY, EVERY, PredictionAverages, add_pull_
+from acestimator.alpha.announced import Steps
 from acestimator.objectives import AutoCleansing
+from acestimator.objectives.early_learning import DECAY, EVERY, PredictionAverages, add_pull_
 from acestimator.peers.memory import EarlyLearning
 
 N, K = 12, 4

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from acestimator import AutoCleansingClassifier, cli, detection
-from acestimator._checkpoint import Checkpoint
 from acestimator.experiments import TABLES, Job, Options, Run, report, runs, select
 from acestimator.experiments.images import source_of
 from acestimator.experiments.tables import DROPPED
 from acestimator.recipes import find
+from acestimator.training.checkpoint import Checkpoint
 
 N_TRAIN, N_TEST = 60, 20
 SHORT = ["--epochs", "2", "--device", "cpu", "--seeds", "1"]
@@ -187,7 +187,7 @@ def test_a_stopped_training_goes_on_to_the_same_record(data, monkeypatch):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patches:
-        patches.setattr("acestimator._checkpoint._SECONDS", 0.0)
+        patches.setattr("acestimator.training.checkpoint._SECONDS", 0.0)
         patches.setattr(Checkpoint, "save", save_and_stop)
         assert run(data, *arguments) == 130
     assert records(data) == []

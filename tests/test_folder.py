@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from acestimator import AutoCleansingClassifier
-from acestimator._folder import FolderImages
 from acestimator.datasets import ImageFolder
+from acestimator.inputs.folder import FolderImages
 
 SIZE = 16
 SETTINGS = {"max_epochs": 3, "batch_size": 8, "device": "cpu", "random_state": 0}

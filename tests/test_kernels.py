@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acestimator import _kernels
-from acestimator._kernels import MAX_CLASSES, shifted_gradient, usable
+from acestimator.alpha import kernel
+from acestimator.alpha.kernel import MAX_CLASSES, shifted_gradient, usable
 from acestimator.objectives import softmax_gradient
 
 DTYPES = [torch.float32, torch.float16, torch.bfloat16]
@@ -34,7 +34,7 @@ def forbid(monkeypatch, name):
     def forbidden(*_):
         raise AssertionError(f"{name} was called")
 
-    monkeypatch.setattr(_kernels, name, forbidden)
+    monkeypatch.setattr(kernel, name, forbidden)
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_wide_rows_and_float64_are_left_to_torch(device, monkeypatch, n_classes,
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_without_triton_torch_computes_the_same(monkeypatch, dtype):
-    monkeypatch.setattr(_kernels, "usable", lambda _: False)
+    monkeypatch.setattr(kernel, "usable", lambda _: False)
     logits, labels, alpha = draw(5, 10, dtype=dtype)
     plain = assert_equals_reference(logits, labels, alpha)
     for ours, theirs in zip(shifted_gradient(logits.requires_grad_(), labels, alpha), plain, strict=True):
@@ -174,7 +174,7 @@ def test_triton_that_fails_is_not_usable(monkeypatch, error):
         raise error("no triton here")
 
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    monkeypatch.setattr(_kernels, "_compiled", broken)
+    monkeypatch.setattr(kernel, "_compiled", broken)
     assert not usable.__wrapped__("cpu")  # the answer, and not the one that is kept
 
 
@@ -188,7 +188,7 @@ def test_the_cpu_does_not_import_triton():
     pytest.importorskip("triton")
     in_a_new_process(
         "import sys, torch; before = set(sys.modules)\n"
-        "import acestimator; from acestimator._kernels import usable\n"
+        "import acestimator; from acestimator.alpha.kernel import usable\n"
         "assert not usable('cpu') and not {'triton'} & (set(sys.modules) - before)"
     )
 
@@ -201,7 +201,7 @@ def test_the_compiler_takes_the_kernel(tmp_path):
         import triton
         from triton.backends.compiler import GPUTarget
         from triton.compiler import ASTSource
-        from acestimator._kernels import _compiled
+        from acestimator.alpha.kernel import _compiled
 
         types = "*bf16 *i64 *fp32 *fp32 *fp32 i32 i32 i32 constexpr".split()  # logits, labels, alpha, ...
         source = ASTSource(_compiled(), dict(zip(_compiled().arg_names, types, strict=True)), {"BLOCK": 1024})

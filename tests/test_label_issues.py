@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
 from acestimator import AutoCleansingClassifier, BaselineClassifier
-from acestimator._issues import label_quality
+from acestimator.estimators.issues import label_quality
 
 NAMES = np.array(["ape", "bee", "cow"])
 

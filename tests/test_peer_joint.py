@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from torch.nn import functional as F
 
-from acestimator.baselines import BaselineClassifier
+from acestimator.estimators.baseline import BaselineClassifier
 from acestimator.objectives import CrossEntropy
 from acestimator.peers import Outcome, make
 from acestimator.peers.joint import JointLabels, SoftLabels, prior_gradient

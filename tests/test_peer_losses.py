@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from torch.nn import functional as F
 
-from acestimator.baselines import BaselineClassifier
+from acestimator.estimators.baseline import BaselineClassifier
 from acestimator.objectives import CrossEntropy
 from acestimator.peers import make
 from acestimator.peers.losses import (

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from acestimator import AutoCleansingClassifier
-from acestimator.baselines import BaselineClassifier
+from acestimator.estimators.baseline import BaselineClassifier
 from acestimator.objectives import CrossEntropy
 from acestimator.peers import make
 from acestimator.peers.selection import AreaUnderMargin, Margins, Pair, SmallLossExchange, Trimmed, margins

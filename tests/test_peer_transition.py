@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn import functional as F
 
-from acestimator.baselines import BaselineClassifier
+from acestimator.estimators.baseline import BaselineClassifier
 from acestimator.noise import pair_flip
 from acestimator.objectives import CrossEntropy
 from acestimator.peers.transition import (

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, softmax
 
-from acestimator import posterior as module
 from acestimator.comparison.runs import calibration_error
 from acestimator.detection import mislabel_log_odds, mistaken, regularity, wrong_probability
 from acestimator.mixture import ScoreMixture
 from acestimator.noise import corrupt, pair_flip, symmetric
 from acestimator.objectives import AutoCleansing
-from acestimator.posterior import DECAY, ODDS, PRIOR, MislabelPosterior
+from acestimator.objectives import posterior as module
+from acestimator.objectives.posterior import DECAY, ODDS, PRIOR, MislabelPosterior
 
 
 @given(st.integers(0, 2**31 - 1), st.integers(2, 12), st.floats(0.05, 0.6))

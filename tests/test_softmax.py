@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from acestimator._softmax import log_softmax, softmax, softmax_gradient
+from acestimator.alpha.softmax import log_softmax, softmax, softmax_gradient
 
 
 @given(st.integers(0, 10_000), st.integers(1, 70), st.integers(2, 40), st.sampled_from([1.0, 100.0]))

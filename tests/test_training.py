@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from acestimator._optimizers import FusedAdamW, FusedSGD, parameter_gradients
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective, softmax_gradient
 from acestimator.training import TrainingPlan, _loss_scale, batch_sizes, train
+from acestimator.training.optimizers import FusedAdamW, FusedSGD, parameter_gradients
 
 K = 4
 PLAN = TrainingPlan(max_epochs=3, batch_size=8, learning_rate=0.05, optimizer="sgd", momentum=0.9, weight_decay=1e-3)
@@ -207,7 +207,7 @@ def test_batches_cover_the_samples_and_none_is_alone(n_samples, batch_size):
 def test_blocks_do_not_change_the_result(monkeypatch, early_learning):
     results = []
     for steps in (1, 64):
-        monkeypatch.setattr("acestimator.training._BLOCK_STEPS", steps)
+        monkeypatch.setattr("acestimator.training.loop._BLOCK_STEPS", steps)
         features, labels, network = problem()
         objective = AutoCleansing(variant="AC1", lr=0.3, early_learning=early_learning)
         history = run(objective, network, features, labels)
@@ -320,7 +320,7 @@ def test_decay_and_penalty_act_once_a_visit_whatever_the_batch_size(parameters):
 @pytest.mark.parametrize("private", [True, False])
 def test_parameter_gradients_are_autograds(monkeypatch, private):
     if not private:
-        monkeypatch.setattr("acestimator._optimizers._ENGINE", None)
+        monkeypatch.setattr("acestimator.training.optimizers._ENGINE", None)
     features, _, network = problem()
     parameters = (*network.parameters(), nn.Parameter(torch.ones(2)))
     grad = torch.randn(29, K, generator=torch.Generator().manual_seed(0))

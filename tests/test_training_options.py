@@ -7,9 +7,9 @@ from sklearn.datasets import make_blobs
 from torch import nn
 
 from acestimator import AutoCleansingClassifier
-from acestimator._optimizers import FusedSGD
 from acestimator.objectives import CrossEntropy
 from acestimator.training import TrainingPlan, train
+from acestimator.training.optimizers import FusedSGD
 
 X, Y = make_blobs(90, centers=3, n_features=5, random_state=0, cluster_std=2.0)
 SETTINGS = {

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from acestimator._hyperparameters import check_count
+from acestimator.alpha.hyperparameters import check_count
 from acestimator.augment import _operations, _pixels
 from acestimator.augment._base import Augmentation, Fill
 

@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from acestimator import _records
-from acestimator._versions import versions
 from acestimator.comparison.runs import check_method, run
 from acestimator.comparison.tasks import NotPossibleError, Split, load, make_task, parse
+from acestimator.runs import records as lines
+from acestimator.runs.versions import versions
 
 KEY = ("dataset", "process", "seed", "method")
 Load = Callable[[str, int], Split]
@@ -60,7 +60,7 @@ def finished(path: Path) -> list[dict[str, Any]]:
     ValueError
         If the file holds anything else.
     """
-    return _records.read(path, KEY, "record of a cell")
+    return lines.read(path, KEY, "record of a cell")
 
 
 def run_grid(
@@ -106,8 +106,8 @@ def run_grid(
     cells = list(dict.fromkeys(wanted))
     missing = [cell for cell in cells if tuple(asdict(cell).values()) not in done]
     _check(missing, load)
-    results = _records.each(functools.partial(run_cell, load=load, settings=settings), missing, n_jobs)
-    for record in _records.append(path, results, n_done=len(cells) - len(missing), n_all=len(cells)):
+    results = lines.each(functools.partial(run_cell, load=load, settings=settings), missing, n_jobs)
+    for record in lines.append(path, results, n_done=len(cells) - len(missing), n_all=len(cells)):
         records[tuple(record[name] for name in KEY)] = record
     return list(records.values())
 

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from acestimator._estimator import NetworkClassifier
-from acestimator.baselines import BaselineClassifier
-from acestimator.classifier import AutoCleansingClassifier
 from acestimator.comparison.tasks import NotPossibleError, Task
+from acestimator.estimators.autocleansing import AutoCleansingClassifier
+from acestimator.estimators.baseline import BaselineClassifier
+from acestimator.estimators.network import NetworkClassifier
 from acestimator.peers import METHODS as PEERS
 
 DEFAULT, AC2, ORACLE, CLEANLAB = "AutoCleansing", "AutoCleansing AC2", "oracle", "cleanlab"

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from acestimator._describe import describe
 from acestimator.datasets._views import evaluation_view, read_image, training_view
+from acestimator.training.fingerprint import describe
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".ppm", ".tif", ".tiff")
 _LAYOUT = "expected ROOT/CLASS/IMAGE, a folder for each class"

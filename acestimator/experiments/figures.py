@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from acestimator._constants_display import ConstantsDisplay
 from acestimator.experiments.images import Images
 from acestimator.experiments.report import measured, settings
 from acestimator.experiments.runs import Job, constants
 from acestimator.experiments.tables import DROPPED, TABLES
+from acestimator.plotting.constants import ConstantsDisplay
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from acestimator import _records
 from acestimator.experiments.runs import KEY, Job, Options, check, execute
 from acestimator.experiments.tables import TABLES, Entry, Table
+from acestimator.runs import records as lines
 
 
 def select(name: str, rows: Iterable[str] = (), columns: Iterable[str] = ()) -> Table:
@@ -71,7 +71,7 @@ def finished(path: Path) -> list[dict[str, Any]]:
     ValueError
         If the file holds something else.
     """
-    return _records.read(path, KEY, "record of an experiment")
+    return lines.read(path, KEY, "record of an experiment")
 
 
 def run(wanted: Iterable[Job], path: Path, *, n_jobs: int = 1) -> list[dict[str, Any]]:
@@ -107,9 +107,9 @@ def run(wanted: Iterable[Job], path: Path, *, n_jobs: int = 1) -> list[dict[str,
         check(job)
     # What others need comes first, and is finished before these begin.
     parts = [[job for job in missing if (job.before() is None) == first] for first in (True, False)]
-    results = (record for part in parts for record in _records.each(execute, part, n_jobs, one_thread=False))
+    results = (record for part in parts for record in lines.each(execute, part, n_jobs, one_thread=False))
     if missing:
-        for record in _records.append(path, results, n_done=len(wanted) - len(missing), n_all=len(wanted)):
+        for record in lines.append(path, results, n_done=len(wanted) - len(missing), n_all=len(wanted)):
             records[_key(record)] = record
     return list(records.values())
 

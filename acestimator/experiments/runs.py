@@ -16,13 +16,13 @@ import numpy as np
 import torch
 
 from acestimator import detection, recipes
-from acestimator._describe import describe
-from acestimator._device import resolve_device
-from acestimator._versions import versions
-from acestimator.baselines import BaselineClassifier
-from acestimator.classifier import AutoCleansingClassifier
+from acestimator.estimators.autocleansing import AutoCleansingClassifier
+from acestimator.estimators.baseline import BaselineClassifier
 from acestimator.experiments.images import Images, load, source_of
 from acestimator.experiments.tables import Run
+from acestimator.inputs.device import resolve_device
+from acestimator.runs.versions import versions
+from acestimator.training.fingerprint import describe
 
 KEY = ("dataset", "network", "augment", "method", "percent", "seed", "epochs", "images", "source", "precision")
 

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from acestimator._softmax import softmax_gradient
+from acestimator.alpha.softmax import softmax_gradient
 from acestimator.objectives import CrossEntropy
 from acestimator.peers._method import Method
 

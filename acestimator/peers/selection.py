@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from acestimator._softmax import softmax_gradient
+from acestimator.alpha.softmax import softmax_gradient
 from acestimator.detection import find_mislabeled
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective
 from acestimator.peers._method import Method, Outcome, Phases, Reading

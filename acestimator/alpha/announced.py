@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from acestimator._layout import Wide
-from acestimator._motion import Drift, Rows
+from acestimator.alpha.layout import Wide
+from acestimator.alpha.motion import Drift, Rows
 
 
 class Steps:

@@ -10,12 +10,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from acestimator._hyperparameters import Penalty, Variant, check_penalty
-from acestimator._softmax import log_softmax, softmax, softmax_gradient
 from acestimator.alpha import AlphaTable
+from acestimator.alpha.hyperparameters import Penalty, Variant, check_penalty
+from acestimator.alpha.softmax import log_softmax, softmax, softmax_gradient
 from acestimator.detection import observed_score
-from acestimator.early_learning import EVERY, PredictionAverages, add_pull_
-from acestimator.posterior import MislabelPosterior
+from acestimator.objectives.early_learning import EVERY, PredictionAverages, add_pull_
+from acestimator.objectives.posterior import MislabelPosterior
 
 Mix = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
@@ -164,8 +164,8 @@ class AutoCleansing(CrossEntropy):
         along the way, that its label is wrong.
     early_learning : float
         Strength of the network's pull towards each sample's own past predictions, see
-        :mod:`acestimator.early_learning`; from half of the epochs on it acts on one step in four, there four times as
-        strong. Other than 0, it keeps N K more numbers.
+        :mod:`acestimator.objectives.early_learning`; from half of the epochs on it acts on one step in four, there four
+        times as strong. Other than 0, it keeps N K more numbers.
     """
 
     def __init__(

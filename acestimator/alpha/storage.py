@@ -39,9 +39,11 @@ class Spec:
     on_host: bool = False
 
     def full_shape(self, capacity: int) -> tuple[int, ...]:
+        """Shape with room for so many rows."""
         return (capacity, *self.shape) if self.by_row else self.shape
 
     def nbytes(self, capacity: int) -> int:
+        """Bytes with room for so many rows."""
         return math.prod(self.full_shape(capacity)) * self.dtype.itemsize
 
 
@@ -128,6 +130,7 @@ class FileStorage(Storage):
         )
 
     def grow(self, n_rows: int) -> None:
+        """Append rows of zeros, in a larger file where there is no room."""
         if n_rows > self.capacity:
             # A file of its own first, put in place at one go: a full disk or a crash leaves the old one.
             capacity = max(n_rows, int(self.capacity * _SPARE))
@@ -140,6 +143,7 @@ class FileStorage(Storage):
         self.n_rows = n_rows
 
     def sync(self) -> None:
+        """Write to the disk what has changed."""
         self._mapped.flush()
 
     def describe(self, config: dict[str, Any]) -> None:

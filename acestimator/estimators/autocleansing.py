@@ -17,8 +17,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from acestimator import detection, recipes
-from acestimator._estimator import NetworkClassifier, TrainingSamples, scatter
-from acestimator._hyperparameters import check_penalty
+from acestimator.alpha.hyperparameters import check_penalty
+from acestimator.estimators.network import NetworkClassifier, TrainingSamples, scatter
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective
 from acestimator.phases import Phase, Trainer
 from acestimator.presets import PRESETS, Preset
@@ -33,9 +33,10 @@ class AutoCleansingClassifier(NetworkClassifier):
 
     By default, from 30 % of the epochs on, each sample's part in the network's loss is weighted by the probability that
     its label is right. The probability is read off the constants at first; from half of the epochs on it is read off
-    the network's own predictions, and the network is trained without the constants (:mod:`acestimator.posterior`).
-    Throughout, and under the same weights, each prediction is pulled towards the average of its sample's own past ones
-    (:mod:`acestimator.early_learning`).
+    the network's own predictions, and the network is trained without the constants
+    (:mod:`acestimator.objectives.posterior`). Throughout, and under the same weights, each prediction is pulled towards
+    the average of its sample's own past ones
+    (:mod:`acestimator.objectives.early_learning`).
 
     Parameters
     ----------

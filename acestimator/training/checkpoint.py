@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from acestimator._optimizers import FusedOptimizer
 from acestimator.objectives import Objective
+from acestimator.training.optimizers import FusedOptimizer
 
 _VERSION = 1
 _SECONDS = 30.0  # least time between two writes: a small network's epoch takes less than writing does

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from acestimator._products import IDENTITY, Matrix, WindowProducts
+from acestimator.alpha.window import IDENTITY, Matrix, WindowProducts
 
 Number: TypeAlias = float | Tensor
 Drift: TypeAlias = tuple[Number, ...]

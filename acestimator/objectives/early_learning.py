@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from acestimator._block import Steps
+from acestimator.alpha.announced import Steps
 
 DECAY = 0.7  # share that an average keeps at a visit, the authors'
 EVERY = 4  # steps, on the first of which a rare pull acts with the strength of all

@@ -68,6 +68,7 @@ class Hyperparameters:
 
     @property
     def needs_labels(self) -> bool:
+        """Whether a row's place depends on the observed label."""
         return self.variant == "AC2" or self.rivals is not None
 
     def check_same(self, other: dict[str, Any], what: str) -> None:

@@ -15,13 +15,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from acestimator import _kernels
-from acestimator._hyperparameters import Hyperparameters, Penalty, Variant, check_count, check_labels, check_rate
-from acestimator._ids import Ids, SampleIds
-from acestimator._motion import Linear
-from acestimator._rows import LazyRows, has_repeats, row_specs
-from acestimator._softmax import shifted_cross_entropy, softmax_gradient
-from acestimator._storage import FileStorage, Spec, Storage, read_header
+from acestimator.alpha import kernel
+from acestimator.alpha.hyperparameters import Hyperparameters, Penalty, Variant, check_count, check_labels, check_rate
+from acestimator.alpha.ids import Ids, SampleIds
+from acestimator.alpha.motion import Linear
+from acestimator.alpha.rows import LazyRows, has_repeats, row_specs
+from acestimator.alpha.softmax import shifted_cross_entropy, softmax_gradient
+from acestimator.alpha.storage import FileStorage, Spec, Storage, read_header
 
 _STATE_VERSION = 1
 
@@ -197,7 +197,7 @@ class AlphaTable:
 
     def _take(self, rows: LazyRows, names: SampleIds | None, fused: bool) -> None:
         self._rows, self._ids = rows, names
-        self._fused = fused and _kernels.usable(rows.device) and rows.own.compute_dtype == torch.float32
+        self._fused = fused and kernel.usable(rows.device) and rows.own.compute_dtype == torch.float32
         self._pending: list[tuple[Tensor, Tensor]] = []  # samples and gradients that backward() left
 
     @property
@@ -271,7 +271,7 @@ class AlphaTable:
         """
         alpha = self._shown(index)
         if self._fused:
-            return _kernels.shifted_gradient(logits, labels, alpha)
+            return kernel.shifted_gradient(logits, labels, alpha)
         return softmax_gradient(logits + alpha, labels)
 
     # ------------------------------------------------------------------ moving

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from acestimator._softmax import softmax_gradient
+from acestimator.alpha.softmax import softmax_gradient
 
 if TYPE_CHECKING:
     import triton.language as tl

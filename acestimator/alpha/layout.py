@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from acestimator._motion import Drift, Motion, Number, Rows
+from acestimator.alpha.motion import Drift, Motion, Number, Rows
 
 
 class Wide:

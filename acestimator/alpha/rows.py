@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from acestimator._block import Block, Steps
-from acestimator._hyperparameters import Hyperparameters
-from acestimator._layout import OfLabel, Sparse, Wide
-from acestimator._motion import Drift, Linear, Motion, Proximal, Rows
-from acestimator._products import WindowProducts, from_floats, window_shapes
-from acestimator._rounding import stochastic_round
-from acestimator._storage import Spec, Storage
+from acestimator.alpha.announced import Block, Steps
+from acestimator.alpha.hyperparameters import Hyperparameters
+from acestimator.alpha.layout import OfLabel, Sparse, Wide
+from acestimator.alpha.motion import Drift, Linear, Motion, Proximal, Rows
+from acestimator.alpha.rounding import stochastic_round
+from acestimator.alpha.storage import Spec, Storage
+from acestimator.alpha.window import WindowProducts, from_floats, window_shapes
 
 _CHUNK = 1 << 22  # elements moved at a time where the whole table is swept
 _CACHED = 1 << 18  # elements moved at a time where they may stay in a processor's cache

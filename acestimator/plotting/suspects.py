@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from acestimator._constants_display import ConstantsDisplay
+from acestimator.plotting.constants import ConstantsDisplay
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from acestimator._samples import Samples, Views
 from acestimator.datasets.image_folder import ImageFolder
+from acestimator.inputs.samples import Samples, Views
 
 _CHUNK = 64  # images that are decoded at one go where all are read in order
 

@@ -58,6 +58,7 @@ class Standardization:
     scale: Tensor
 
     def __call__(self, images: Tensor) -> Tensor:
+        """Standardised copies."""
         return images.to(torch.float32).sub_(self.mean).div_(self.scale)
 
 

@@ -16,9 +16,9 @@ from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor
 
-from acestimator._folder import FolderImages
-from acestimator._samples import Standardization
 from acestimator.datasets.image_folder import ImageFolder
+from acestimator.inputs.folder import FolderImages
+from acestimator.inputs.samples import Standardization
 
 _CHUNK = 1 << 22  # elements converted at a time
 _SAMPLED_IMAGES = 2000

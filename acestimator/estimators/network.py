@@ -22,20 +22,21 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from acestimator import _inputs, backbones, detection
-from acestimator._checkpoint import Checkpoint
-from acestimator._describe import describe
-from acestimator._device import place, resolve_device
-from acestimator._folder import FolderImages, FolderSamples
-from acestimator._hyperparameters import check_schedule
-from acestimator._issues import label_issues
-from acestimator._progress import progress
-from acestimator._samples import Samples, TensorSamples, Views
+from acestimator import backbones, detection
+from acestimator.alpha.hyperparameters import check_schedule
 from acestimator.augment import Augmentation
+from acestimator.estimators.issues import label_issues
+from acestimator.estimators.progress import progress
+from acestimator.inputs import checks
+from acestimator.inputs.device import place, resolve_device
+from acestimator.inputs.folder import FolderImages, FolderSamples
+from acestimator.inputs.samples import Samples, TensorSamples, Views
 from acestimator.phases import Trainer
 from acestimator.presets import Preset, resolve
 from acestimator.recipes import RecipeNetwork
 from acestimator.training import BatchOrder, TrainingPlan, predict_logits
+from acestimator.training.checkpoint import Checkpoint
+from acestimator.training.fingerprint import describe
 
 
 class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
@@ -123,9 +124,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         self._validate_params()
         check_schedule(self.schedule)
         device = resolve_device(self.device)
-        X = _inputs.wrapped(X)
-        X, y = _inputs.check_samples(self, X, y, reset=True)
-        weight = None if sample_weight is None else _inputs.check_weights(sample_weight, X)
+        X = checks.wrapped(X)
+        X, y = checks.check_samples(self, X, y, reset=True)
+        weight = None if sample_weight is None else checks.check_weights(sample_weight, X)
         samples = self._encode(y, weight)
         weight = samples.weight
         if samples.used is not None:
@@ -138,12 +139,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         self.input_shape_ = tuple(X.shape[1:])
         if isinstance(self.backbone, RecipeNetwork):
             self.backbone.check(self.input_shape_, len(self.classes_))
-        self.scaler_ = _inputs.fit_scaler(X, weight) if self.standardize else None
+        self.scaler_ = checks.fit_scaler(X, weight) if self.standardize else None
         autocast = self._autocast(device)
         # Our own perceptron runs in float64 where exactness is free; a user's module may not be able to.
         own_perceptron = isinstance(self.backbone, str) and len(self.input_shape_) == 1
         dtype = torch.float64 if whole and own_perceptron and not autocast else torch.float32
-        trial = _inputs.to_tensor(
+        trial = checks.to_tensor(
             X.read(slice(2)) if isinstance(X, FolderImages) else X[:2], self.scaler_, torch.float32
         )
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
@@ -198,7 +199,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         Those of a folder stay where they are.
         """
         if self.augment is None and not isinstance(X, FolderImages):
-            features = place(_inputs.to_tensor(X, self.scaler_, dtype), device)
+            features = place(checks.to_tensor(X, self.scaler_, dtype), device)
             return TensorSamples(features, Views(device, channels_last=channels_last))
         if X.ndim != 4 or X.dtype != np.uint8:
             raise ValueError(
@@ -208,7 +209,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         views = Views(
             device,
             augment=self._augmentation(),
-            standardization=_inputs.standardization(self.scaler_, X.shape[1], device),
+            standardization=checks.standardization(self.scaler_, X.shape[1], device),
             seed=seed,
             channels_last=channels_last,
         )
@@ -322,17 +323,17 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     def _checked_logits(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        X = _inputs.wrapped(X)
+        X = checks.wrapped(X)
         self._check_shape(getattr(X, "shape", ()))
-        X = _inputs.check_samples(self, X, reset=False)
+        X = checks.check_samples(self, X, reset=False)
         self._check_shape(X.shape)  # of lists, too
         # Where the module lies: it may have come from a machine with another device.
         parameter = next((p for p in self.module_.parameters() if p.is_floating_point()), torch.empty(0))
         if isinstance(X, FolderImages):
-            standardization = _inputs.standardization(self.scaler_, X.shape[1], parameter.device)
+            standardization = checks.standardization(self.scaler_, X.shape[1], parameter.device)
             chunks = FolderSamples(X, Views(parameter.device, standardization=standardization)).evaluation()
         else:
-            chunks = _inputs.standardized(X, self.scaler_, parameter.dtype)
+            chunks = checks.standardized(X, self.scaler_, parameter.dtype)
         logits = predict_logits(self.module_, chunks, parameter.device)
         return torch.cat([part.cpu() for part in logits]).double().numpy()
 

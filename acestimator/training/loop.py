@@ -14,10 +14,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from acestimator._checkpoint import PhaseCheckpoint
-from acestimator._optimizers import FusedAdamW, FusedOptimizer, FusedSGD
-from acestimator._samples import Samples, TensorSamples, Views
+from acestimator.inputs.samples import Samples, TensorSamples, Views
 from acestimator.objectives import Objective
+from acestimator.training.checkpoint import PhaseCheckpoint
+from acestimator.training.optimizers import FusedAdamW, FusedOptimizer, FusedSGD
 
 BatchOrder = Callable[[int, torch.Generator], Tensor]
 Schedule = Literal["cosine"] | tuple[float, ...]

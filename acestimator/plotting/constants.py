@@ -116,7 +116,7 @@ class ConstantsDisplay:
         labels : ndarray of int64, shape (N,)
             Observed labels, 0..K-1.
         """
-        from acestimator.plotting import as_images
+        from acestimator.plotting.suspects import as_images
 
         for name, value in (("X", X), ("y", labels)):
             if len(value) != len(alpha):

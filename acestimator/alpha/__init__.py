@@ -1,0 +1,8 @@
+"""The constants alpha, one row per training sample, and their exact, lazy optimiser.
+
+:class:`acestimator.AlphaTable` is all that other rooms need. Nothing here knows of networks, losses or estimators.
+"""
+
+from acestimator.alpha.table import AlphaTable
+
+__all__ = ["AlphaTable"]
