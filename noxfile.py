@@ -31,7 +31,7 @@ def tests(session: nox.Session) -> None:
 def kernels(session: nox.Session) -> None:
     """Run the GPU kernel on the CPU, in triton's interpreter, and compile it for a GPU."""
     install(session, "pytest", "hypothesis", "triton")
-    session.run("pytest", "tests/test_kernels.py", *session.posargs, env=ENV | {"TRITON_INTERPRET": "1"})
+    session.run("pytest", "tests/alpha/test_kernels.py", *session.posargs, env=ENV | {"TRITON_INTERPRET": "1"})
 
 
 @nox.session

@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective, softmax_gradient
-from acestimator.training import TrainingPlan, _loss_scale, batch_sizes, train
+from acestimator.training import TrainingPlan, batch_sizes, train
+from acestimator.training.loop import _loss_scale
 from acestimator.training.optimizers import FusedAdamW, FusedSGD, parameter_gradients
 
 K = 4

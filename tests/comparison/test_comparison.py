@@ -638,7 +638,7 @@ def test_the_figure_without_the_oracle_or_anything():
 
 @pytest.fixture(scope="module")
 def script():
-    path = pathlib.Path(__file__).parents[1] / "benchmarks" / "compare.py"
+    path = pathlib.Path(__file__).parents[2] / "benchmarks" / "compare.py"
     spec = importlib.util.spec_from_file_location("compare_script", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
