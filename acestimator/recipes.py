@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from acestimator import augment, backbones
-from acestimator.alpha.hyperparameters import check_count
+from acestimator.checks import check_count
 from acestimator.presets import PAPER_ALPHA_WEIGHT_DECAY
 from acestimator.training import Schedule
 

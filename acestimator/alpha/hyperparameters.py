@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
+
+from acestimator.checks import check_rate
 
 Variant = Literal["AC1", "AC2"]
 Penalty = tuple[str, float]
@@ -78,20 +79,6 @@ class Hyperparameters:
             theirs = tuple(theirs) if isinstance(theirs, list) else theirs
             if name not in ("lr", "seed") and theirs != ours:
                 raise ValueError(f"{what} has {name} {theirs!r} and this table {ours!r}: make the table like it.")
-
-
-def check_count(name: str, value: Any, at_least: int = 0) -> int:
-    """``value``, or ValueError if it is no integer of at least so much."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < at_least:
-        raise ValueError(f"{name} is {value!r}, expected an integer of at least {at_least}.")
-    return int(value)
-
-
-def check_rate(name: str, value: float) -> float:
-    """``value``, or ValueError if it is no finite number >= 0."""
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name} is {value!r}, expected a finite number >= 0.")
-    return value
 
 
 def check_schedule(schedule: Any) -> None:

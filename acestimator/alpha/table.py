@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from acestimator.alpha import kernel
-from acestimator.alpha.hyperparameters import Hyperparameters, Penalty, Variant, check_count, check_labels, check_rate
+from acestimator.alpha.hyperparameters import Hyperparameters, Penalty, Variant, check_labels
 from acestimator.alpha.ids import Ids, SampleIds
 from acestimator.alpha.motion import Linear
 from acestimator.alpha.rows import LazyRows, has_repeats, row_specs
 from acestimator.alpha.softmax import shifted_cross_entropy, softmax_gradient
 from acestimator.alpha.storage import FileStorage, Spec, Storage, read_header
+from acestimator.checks import check_count, check_rate
 
 _STATE_VERSION = 1
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from acestimator.alpha.hyperparameters import check_count
 from acestimator.augment import _operations, _pixels
 from acestimator.augment._base import Augmentation, Fill
+from acestimator.checks import check_count
 
 
 class Moves(NamedTuple):

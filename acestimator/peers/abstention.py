@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from acestimator.alpha.softmax import softmax_gradient
-from acestimator.objectives import CrossEntropy
+from acestimator.objectives import CrossEntropy, softmax_gradient
 from acestimator.peers._method import Method, Phases, Reading
 from acestimator.peers._outputs import OneMoreOutput
 from acestimator.phases import Phase

@@ -10,8 +10,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from acestimator.alpha.softmax import softmax_gradient
-from acestimator.objectives import CrossEntropy
+from acestimator.checks import check_share
+from acestimator.objectives import CrossEntropy, softmax_gradient
 from acestimator.peers._method import Method
 
 _MAX_STEPS, _OMEGA_STEPS = 40, 4  # of Newton's method; at logits up to the hundreds, 7 of the first were enough
@@ -40,7 +40,7 @@ class SoftBootstrapping(Method):
     """
 
     def __init__(self, beta: float = 0.95) -> None:
-        self.beta = check_share(beta, "beta")
+        self.beta = check_share("beta", beta)
 
     def objective(self, generator: torch.Generator) -> SoftBootstrappingLoss:  # noqa: D102
         return SoftBootstrappingLoss(self.beta)
@@ -64,7 +64,7 @@ class HardBootstrapping(Method):
     """
 
     def __init__(self, beta: float = 0.8) -> None:
-        self.beta = check_share(beta, "beta")
+        self.beta = check_share("beta", beta)
 
     def objective(self, generator: torch.Generator) -> HardBootstrappingLoss:  # noqa: D102
         return HardBootstrappingLoss(self.beta)
@@ -271,10 +271,3 @@ def _omega(x: Tensor) -> Tensor:
     for _ in range(_OMEGA_STEPS):
         v = v * (1.0 + x - v.clamp_min(tiny).log()) / (1.0 + v)
     return v
-
-
-def check_share(value: float, name: str) -> float:
-    """Return it, if it lies between 0 and 1."""
-    if not 0.0 <= value <= 1.0:
-        raise ValueError(f"{name} is {value!r}, expected a number from 0 to 1.")
-    return value

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from acestimator.alpha.softmax import softmax_gradient
 from acestimator.detection import find_mislabeled
-from acestimator.objectives import AutoCleansing, CrossEntropy, Objective
+from acestimator.objectives import AutoCleansing, CrossEntropy, Objective, softmax_gradient
 from acestimator.peers._method import Method, Outcome, Phases, Reading
 from acestimator.peers._outputs import OneMoreOutput
 from acestimator.phases import Phase
