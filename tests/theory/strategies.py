@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
-from theory import transitions
+from theory.paper import transitions
 
 MAX_CLASSES, MAX_TRUE = 50, 60
 MAX_LOGIT = 1e4
