@@ -2,10 +2,13 @@
 
 What belongs where:
 
-- `paper` has what the paper states: the labelling processes (`transitions`), what they make of the true logits
-  (`closed_form`: Definition 1 and the constants of Theorem 1), the theorems and Table 1, and where Theorem 2 fails
-  (`counterexamples`). Each claim is checked with its assumptions.
+- `claim`, `observed` and `population` have what every room speaks of: a claim's verdict, the probabilities of the
+  labels (Definition 1), and finitely many inputs with their expected loss.
+- `paper` has what the paper states, each claim with its assumptions: labelling processes, the closed form of the
+  constants, both theorems, Table 1, and where Theorem 2 fails.
 - `facts` has the five facts that the paper does not state.
 - `trained` has what the project's own table and estimator learn from labels of a known process.
-- `claims` tries everything; ``python -m theory`` prints it, and draws `figures`.
+- `claims` tries everything, and `figures` draws it; ``python -m theory`` does both.
+
+A room imports from those above it in this list, and from no other.
 """

@@ -14,11 +14,13 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
+from theory.claim import ClaimResult
 from theory.facts import gauges, group_recovery, identifiability, least_squares, robust_loss, table_dynamics
+from theory.observed import observed_probability
 from theory.paper import table1
-from theory.paper.closed_form import observed_probability, optimal_alpha
+from theory.paper.closed_form import optimal_alpha
 from theory.paper.counterexamples import COUNTEREXAMPLES
-from theory.paper.theorem1 import ClaimResult, Population, bias, small_mlp, theorem1
+from theory.paper.theorem1 import bias, theorem1
 from theory.paper.theorem2 import CASES, general_case, single_symmetric_case, symmetric_case
 from theory.paper.transitions import (
     instance_dependent,
@@ -30,6 +32,7 @@ from theory.paper.transitions import (
     single_symmetric,
     symmetric,
 )
+from theory.population import Population, small_mlp
 from theory.trained import softmax_world
 from theory.trained.joint import joint_learning, joint_sampling_error
 from theory.trained.learned import sampling_error

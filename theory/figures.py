@@ -14,8 +14,8 @@ import numpy as np
 from sklearn.base import clone
 
 from acestimator import AutoCleansingClassifier
+from theory.claim import ClaimResult
 from theory.facts.group_recovery import PhaseTransition
-from theory.paper.theorem1 import ClaimResult
 from theory.trained.learned import SamplingError
 
 if TYPE_CHECKING:

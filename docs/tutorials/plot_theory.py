@@ -21,7 +21,8 @@ them, and goes to the places where the theorems stop. It uses the folder ``theor
 
 import numpy as np
 
-from theory.paper.closed_form import observed_probability, optimal_alpha
+from theory.observed import observed_probability
+from theory.paper.closed_form import optimal_alpha
 from theory.paper.transitions import outside, single_symmetric
 
 pi = outside(3, [[0.1, 0.9, 0.0]], within=single_symmetric(3, 0, 1, rate=0.3))
@@ -90,7 +91,8 @@ print(result)
 # whose 60 inputs are labelled by random processes:
 
 from theory.facts.identifiability import contaminated
-from theory.paper.theorem1 import bias, linear_gradient, theorem1
+from theory.paper.theorem1 import bias, theorem1
+from theory.population import linear_gradient
 
 population, theta = contaminated(60, 3, 4, n_contaminated=15, random_state=0)
 print(theorem1(population, theta))

@@ -8,10 +8,10 @@ import pytest
 
 from theory import claims, figures
 from theory.__main__ import COLUMNS, cells_of, lines_of, main
+from theory.claim import ClaimResult
 from theory.claims import PROCESSES, Entry, definition1, merge, table_1, theorem_1, theorem_2
 from theory.facts.group_recovery import PhaseTransition
 from theory.paper.counterexamples import COUNTEREXAMPLES
-from theory.paper.theorem1 import ClaimResult
 from theory.trained.learned import SamplingError
 
 

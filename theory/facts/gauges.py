@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from theory.claim import ClaimResult
 from theory.facts.identifiability import TOLERANCE
 from theory.paper.closed_form import GAUGES, to_gauge
 from theory.paper.counterexamples import Counterexample
-from theory.paper.theorem1 import ClaimResult
 from theory.paper.theorem2 import ASSUMPTIONS, CASES, Samples, labelled
 from theory.paper.transitions import single_symmetric
 

@@ -33,9 +33,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from theory.claim import ClaimResult
 from theory.facts.identifiability import TOLERANCE, contaminated, feasible_alpha
 from theory.facts.least_squares import least_squares_theta
-from theory.paper.theorem1 import ClaimResult, Population
+from theory.population import Population
 
 
 class GroupFit(NamedTuple):

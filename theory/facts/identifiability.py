@@ -4,8 +4,8 @@ What picks a point of the manifold is in `least_squares` (fact 3), `group_recove
 `joint` (descent); what single labels change, in `robust_loss` and `table_dynamics` (fact 5).
 
 Legend: N inputs, D features, K categories of the model, p parameters; :math:`P = I - 11^T/K` centres a row. The
-expected loss is that of `theorem1`, a function of :math:`c_n = m_\theta(x_n) + \alpha_n` alone, and least, the entropy
-of Q, exactly where :math:`\mathrm{softmax}(c_n) = Q_n` for all n.
+expected loss is that of `population`, a function of :math:`c_n = m_\theta(x_n) + \alpha_n` alone, and least, the
+entropy of Q, exactly where :math:`\mathrm{softmax}(c_n) = Q_n` for all n.
 """
 
 from __future__ import annotations
@@ -21,16 +21,10 @@ from torch.autograd.functional import hessian
 from torch.func import functional_call
 
 from acestimator.detection import mean_centered_gauge
-from theory.paper.closed_form import log_observed_probability
-from theory.paper.theorem1 import (
-    ClaimResult,
-    Population,
-    autograd_gradient,
-    expected_loss,
-    linear_network,
-    small_mlp,
-)
+from theory.claim import ClaimResult
+from theory.observed import log_observed_probability
 from theory.paper.transitions import random_dirichlet, symmetric
+from theory.population import Population, autograd_gradient, expected_loss, linear_network, small_mlp
 
 # Roundings of sums of a few hundred products of size one to ten; gradients are held to the same number in theorem1.
 TOLERANCE = 1e-10
@@ -256,8 +250,3 @@ def _log_q(population: Population) -> np.ndarray:
     if not np.isfinite(log_q).all():
         raise ValueError("Q is zero somewhere, expected positive: no finite constants give a probability of zero.")
     return log_q
-
-
-def softmax_curvature(p: np.ndarray) -> np.ndarray:
-    """Hessian of the cross-entropy in the logits, diag(p) - p p^T: (N, K, K)."""
-    return p[:, :, None] * np.eye(p.shape[1]) - p[:, :, None] * p[:, None, :]

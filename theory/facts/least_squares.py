@@ -22,9 +22,11 @@ from typing import Any
 import numpy as np
 
 from acestimator.detection import mean_centered_gauge
-from theory.facts.identifiability import feasible_alpha, softmax_curvature
+from theory.claim import ClaimResult
+from theory.facts.identifiability import feasible_alpha
 from theory.facts.robust_loss import profile
-from theory.paper.theorem1 import ClaimResult, Population, bias
+from theory.paper.theorem1 import bias
+from theory.population import Population, softmax_curvature
 
 STRENGTHS = tuple(10.0**-power for power in range(9))
 

@@ -22,8 +22,8 @@ import numpy as np
 from scipy.special import entr, log_softmax, logsumexp, wrightomega, xlogy
 
 from acestimator.noise import symmetric
-from theory.paper.closed_form import observed_probability
-from theory.paper.theorem1 import ClaimResult
+from theory.claim import ClaimResult
+from theory.observed import observed_probability
 
 EPS = float(np.finfo(float).eps)
 PENALTIES = ("group", "l2")

@@ -31,10 +31,9 @@ from torch.nn import functional as F
 
 from acestimator import AlphaTable
 from acestimator.noise import corrupt, symmetric
+from theory.claim import ClaimResult, mean_and_error
 from theory.facts.robust_loss import Profile, profile
-from theory.paper.closed_form import observed_probability
-from theory.paper.theorem1 import ClaimResult
-from theory.trained.softmax_world import mean_and_error
+from theory.observed import observed_probability
 
 GradientOf = Callable[[Tensor], Tensor]  # logits (R, N, K) to the gradient of each sample's loss in them
 

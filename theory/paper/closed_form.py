@@ -1,10 +1,7 @@
-r"""Definition 1, the optimal constants of Theorem 1, and the three gauges of constants, in log space.
+r"""The optimal constants of Theorem 1, and the three gauges of constants.
 
-Legend: K* true categories, of which the first K are the model's; leading axes are samples.
-
-Everything is a log-sum-exp over the true categories k of terms :math:`\ln \pi_{ki} + (\text{a difference of logits})`.
-The differences are taken first, so that logits of any size cost no digits; a zero of ``pi`` is a term of -inf, which
-vanishes from the sum.
+Legend: K* true categories, of which the first K are the model's; leading axes are samples. In log space, as
+`observed`.
 """
 
 from __future__ import annotations
@@ -16,46 +13,9 @@ from scipy.special import log_softmax, logsumexp
 
 from acestimator import detection
 from acestimator.noise import check_transition_matrix
+from theory.observed import finite_logits, log_mixture
 
 GAUGES = ("partition", "first_zero", "mean_centered")
-
-
-def log_observed_probability(pi: Any, m: Any) -> np.ndarray:
-    r"""Logarithm of :math:`Q(i|x) = \sum_k \pi_{ki} e^{m_k} / \sum_k e^{m_k}` (Definition 1).
-
-    Parameters
-    ----------
-    pi : array-like of shape (K*, K) or (..., K*, K)
-        ``pi[true, observed]``; rows sum to one. Leading axes: one matrix per sample, broadcast against those of ``m``.
-    m : array-like of shape (..., K*)
-        True logits, finite.
-
-    Returns
-    -------
-    ndarray of shape (..., K)
-        -inf where no true category is ever labelled i (column i of ``pi`` is zero), and nowhere else.
-
-    Raises
-    ------
-    ValueError
-        If ``pi`` is no transition matrix, a logit is not finite, or their sizes disagree.
-    """
-    pi, m = _checked(pi, m)
-    # The probabilities of the true categories first: a number added to all logits is gone before pi is seen.
-    return _log_sum(pi, log_softmax(m, axis=-1)[..., None])
-
-
-def observed_probability(pi: Any, m: Any) -> np.ndarray:
-    r"""Probability :math:`Q(i|x)` that x is labelled i (Definition 1).
-
-    Parameters, errors as in :func:`log_observed_probability`.
-
-    Returns
-    -------
-    ndarray of shape (..., K)
-        Sums to one. Probabilities below 1e-308 lose digits, and below 5e-324 are zero: their logarithms are exact.
-    """
-    return np.exp(log_observed_probability(pi, m))
 
 
 def optimal_alpha(pi: Any, m: Any) -> np.ndarray:
@@ -82,14 +42,14 @@ def optimal_alpha(pi: Any, m: Any) -> np.ndarray:
     ValueError
         If ``pi`` is no transition matrix, a logit is not finite, or their sizes disagree.
     """
-    pi, m = _checked(pi, m)
+    pi, m = check_transition_matrix(pi, m), finite_logits(m)
     n_true, n_observed = pi.shape[-2:]
     if n_observed > n_true:
         raise ValueError(
             f"pi has {n_true} rows and {n_observed} columns, expected at most as many columns as rows: the observed "
             "categories are the first of the true ones."
         )
-    return _log_sum(pi, m[..., :, None] - m[..., None, :n_observed])
+    return log_mixture(pi, m[..., :, None] - m[..., None, :n_observed])
 
 
 def to_gauge(alpha: Any, gauge: str, m: Any = None) -> np.ndarray:
@@ -136,7 +96,7 @@ def to_gauge(alpha: Any, gauge: str, m: Any = None) -> np.ndarray:
     if gauge == "mean_centered":
         return detection.mean_centered_gauge(_rows(alpha)).reshape(alpha.shape)
     n_observed = alpha.shape[-1]
-    m = _logits(m)
+    m = finite_logits(m)
     if m.shape[-1] < n_observed:
         raise ValueError(f"m has {m.shape[-1]} logits and alpha {n_observed} constants, expected a logit for each.")
     log_p = log_softmax(m, axis=-1)  # the same gauge, and logits of any size cost no digits
@@ -145,24 +105,6 @@ def to_gauge(alpha: Any, gauge: str, m: Any = None) -> np.ndarray:
     log_p = np.broadcast_to(log_p, (*leading, m.shape[-1]))[..., :n_observed]
     moved = detection.partition_gauge(_rows(alpha), _rows(log_p)).reshape(alpha.shape)
     return moved - logsumexp(log_p, axis=-1, keepdims=True)  # from the partition function of K to that of K*, here 1
-
-
-def _log_sum(pi: np.ndarray, exponents: np.ndarray) -> np.ndarray:
-    """Logarithm of the sum over k of pi[k, i] times exp(exponents[k, i]): (..., K)."""
-    with np.errstate(divide="ignore"):
-        log_pi = np.log(pi)
-    return logsumexp(log_pi + exponents, axis=-2)
-
-
-def _checked(pi: Any, m: Any) -> tuple[np.ndarray, np.ndarray]:
-    return check_transition_matrix(pi, m), _logits(m)
-
-
-def _logits(m: Any) -> np.ndarray:
-    m = np.asarray(np.nan if m is None else m, dtype=np.float64)
-    if not m.ndim or not np.isfinite(m).all():
-        raise ValueError("m is missing or has logits that are not finite, expected shape (..., K*) of finite numbers.")
-    return m
 
 
 def _rows(a: np.ndarray) -> np.ndarray:

@@ -23,7 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.utils import check_random_state
 
-from theory.paper.closed_form import observed_probability, optimal_alpha, to_gauge
+from theory.observed import observed_probability
+from theory.paper.closed_form import optimal_alpha, to_gauge
 from theory.paper.theorem2 import ASSUMPTIONS, CASES, Samples, labelled
 from theory.paper.transitions import random_symmetric
 

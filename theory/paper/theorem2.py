@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from acestimator.noise import TOLERANCE
-from theory.paper.closed_form import log_observed_probability, optimal_alpha
-from theory.paper.theorem1 import ClaimResult
+from theory.claim import ClaimResult
+from theory.observed import log_observed_probability
+from theory.paper.closed_form import optimal_alpha
 from theory.paper.transitions import check_transition_matrix
 
 EPS = float(np.finfo(np.float64).eps)

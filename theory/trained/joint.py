@@ -18,10 +18,12 @@ import torch
 
 from acestimator import AlphaTable
 from acestimator.detection import mean_centered_gauge
+from theory.claim import ClaimResult
 from theory.facts.identifiability import contaminated, feasible_alpha
 from theory.facts.least_squares import l2_minimizer
 from theory.facts.robust_loss import profile
-from theory.paper.theorem1 import ClaimResult, Population, bias
+from theory.paper.theorem1 import bias
+from theory.population import Population
 from theory.trained.learned import SamplingError, draw_counts, judge_line
 
 STEP_TOLERANCE = 1e-13

@@ -23,8 +23,9 @@ from scipy.special import softmax
 
 from acestimator import AlphaTable
 from acestimator.noise import check_transition_matrix, symmetric
-from theory.paper.closed_form import observed_probability, optimal_alpha, to_gauge
-from theory.paper.theorem1 import ClaimResult
+from theory.claim import ClaimResult
+from theory.observed import observed_probability
+from theory.paper.closed_form import optimal_alpha, to_gauge
 
 
 def draw_counts(pi: Any, m: Any, n_labels: int, rng: np.random.Generator) -> np.ndarray:

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from acestimator import AlphaTable
-from theory.facts.identifiability import softmax_curvature
 from theory.paper.closed_form import to_gauge
+from theory.population import softmax_curvature
 from theory.trained.learned import SamplingError, constants_world, draw_counts, judge_line, root_error
 
 

@@ -15,13 +15,12 @@ from typing import Any
 
 import numpy as np
 from scipy.special import softmax
-from scipy.stats import sem
 from torch import nn
 
 from acestimator import AutoCleansingClassifier
 from acestimator.detection import mean_centered_gauge
 from acestimator.noise import corrupt, symmetric
-from theory.paper.theorem1 import ClaimResult
+from theory.claim import ClaimResult, mean_and_error
 
 METHODS: Mapping[str, dict[str, Any]] = {
     "cross-entropy": {"alpha_lr": 0.0},
@@ -213,8 +212,3 @@ def error_ratios(errors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def _linear(input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
     return nn.Linear(input_shape[0], n_classes)
-
-
-def mean_and_error(values: np.ndarray) -> tuple[float, float]:
-    """Mean, and its standard error."""
-    return float(values.mean()), float(sem(values))

@@ -23,6 +23,7 @@ from theory.facts.group_recovery import (
 )
 from theory.facts.identifiability import contaminated
 from theory.facts.least_squares import least_squares_theta
+from theory.paper.closed_form import optimal_alpha
 
 # Where the transition is near, two thousand iterations leave more than 1e-12 of the scale: 1.0e-6 was seen.
 GAP = 1e-5
@@ -338,7 +339,7 @@ def test_a_smooth_solver_finds_the_same_minimum(seed):
 def test_draws_do_not_see_each_other():
     draws = [contaminated(20, 2, 3, 8, seed)[0] for seed in range(4)]
     x, y = (np.stack([getattr(p, name) for p in draws]) for name in ("x", "m"))
-    y = y + np.stack([p.alpha for p in draws])
+    y = y + np.stack([optimal_alpha(p.pi, p.m) for p in draws])
     together = group_fit(x, y)
     for t in range(4):
         alone = group_fit(x[t : t + 1], y[t : t + 1])

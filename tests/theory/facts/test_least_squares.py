@@ -17,7 +17,8 @@ from theory.facts import least_squares
 from theory.facts.identifiability import contaminated, feasible_alpha
 from theory.facts.least_squares import STRENGTHS, l2_minimizer, least_squares_limit, least_squares_theta
 from theory.facts.robust_loss import profile
-from theory.paper.theorem1 import Population, bias, expected_loss, linear_gradient
+from theory.paper.theorem1 import bias
+from theory.population import Population, expected_loss, linear_gradient
 
 properties = Properties()
 

@@ -1,139 +1,24 @@
-"""Definition 1, Theorem 1's constants and the gauges; the project's table learning the constants.
+"""Theorem 1's constants and the gauges; the project's table learning the constants.
 
-Tolerances are bounds of the rounding error, in multiples of EPS, not observed errors. A logarithm is held to an
-absolute error: that of alpha is the relative error of exp(alpha), which is what softmax sees, and one last digit of an
-entry of pi moves alpha by as much. So alpha near zero, a cancellation, has no relative accuracy to be asked for.
+Tolerances are explained in `references`.
 """
 
-import mpmath
 import numpy as np
 import pytest
 import torch
 from hypothesis import strategies as st
 from mutations import Properties
+from references import EPS, assert_close, exact, naive_log_q, rounding, transposed_log_q
 from scipy.special import log_softmax, logsumexp, softmax
 from strategies import logits, processes, sizes, square_matrices
 
 from acestimator import AlphaTable
 from acestimator.objectives import softmax_gradient
-from theory.paper.closed_form import GAUGES, log_observed_probability, observed_probability, optimal_alpha, to_gauge
+from theory.observed import log_observed_probability, observed_probability
+from theory.paper.closed_form import GAUGES, optimal_alpha, to_gauge
 from theory.paper.transitions import pair_flip, symmetric
 
-EPS = np.finfo(float).eps
 properties = Properties()
-
-
-def rounding(pi, value):
-    """Bound of the error of a log-sum-exp over K* terms t = ln pi + d, of result ``value``, -inf allowed.
-
-    In units of EPS / 2: a term is off by at most 3 |ln pi| + 2 |t| (logarithm, difference, sum), and the terms that
-    matter have |t| <= |value| + ln K* on average; the sum of K* exponentials adds K* + 2 ln K* + 2, the last addition
-    |value| + 1. A softmax before it (log Q) adds at most as much again.
-    """
-    n_true = pi.shape[-2]
-    log_pi = np.abs(np.log(pi[pi > 0])).max()
-    size = np.where(np.isfinite(value), np.abs(value), 0)
-    return EPS * (3 * log_pi + 4 * size + n_true + 4 * np.log(n_true) + 4)
-
-
-def exact(pi, m):
-    """Q, ln Q and alpha* from 50 digits and the definition: sums of exponentials, no log-sum-exp."""
-    with mpmath.workdps(50):
-        weights = [mpmath.exp(mpmath.mpf(v)) for v in m.tolist()]
-        total = mpmath.fsum(weights)
-        joint = [mpmath.fdot(column, weights) for column in pi.T.tolist()]
-        log_joint = [mpmath.log(v) if v else mpmath.ninf for v in joint]
-        q = [float(v / total) for v in joint]
-        log_q = [float(v - mpmath.log(total)) for v in log_joint]
-        alpha = [float(v - mpmath.mpf(a)) for v, a in zip(log_joint, m.tolist(), strict=False)]
-        return np.array(q), np.array(log_q), np.array(alpha)
-
-
-def assert_close(actual, expected, tolerance):
-    """Within the tolerance, and -inf in the same places."""
-    actual, expected = np.asarray(actual), np.asarray(expected)
-    assert actual.shape == expected.shape
-    assert (np.isneginf(actual) == np.isneginf(expected)).all()
-    finite = ~np.isneginf(expected)
-    error = np.abs(actual[finite] - expected[finite])
-    tolerance = np.broadcast_to(tolerance, expected.shape)[finite]
-    assert (error <= tolerance).all(), f"off by {error.max()!r}, bound {tolerance[error.argmax()]!r}"
-
-
-# --- Definition 1 ---
-
-
-def naive_log_q(pi, m):
-    return np.log(np.exp(m) @ pi) - np.log(np.exp(m).sum(axis=-1, keepdims=True))
-
-
-def transposed_log_q(pi, m):
-    return logsumexp(np.log(np.swapaxes(pi, -2, -1)) + m[..., :, None], axis=-2) - logsumexp(m, axis=-1, keepdims=True)
-
-
-LOG_Q_MUTANTS = {
-    "transposed pi": transposed_log_q,
-    "no partition function": lambda pi, m: log_observed_probability(pi, m) + logsumexp(m, axis=-1, keepdims=True),
-    "partition function of K": lambda pi, m: (
-        log_observed_probability(pi, m)
-        + logsumexp(m, axis=-1, keepdims=True)
-        - logsumexp(m[..., : pi.shape[-1]], axis=-1, keepdims=True)
-    ),
-    "exponentials of large logits": naive_log_q,
-}
-
-
-@properties.add(
-    log_observed_probability,
-    processes(),
-    LOG_Q_MUTANTS | {"wrong sign of m": lambda pi, m: log_observed_probability(pi, -m)},
-)
-def log_q_agrees_with_50_digits(log_observed_probability, process):
-    _, expected, _ = exact(*process)
-    assert_close(log_observed_probability(*process), expected, 2 * rounding(process.pi, expected))
-
-
-@properties.add(
-    observed_probability,
-    processes(),
-    {"logarithm": log_observed_probability, "logits are probabilities": lambda pi, m: np.abs(m) / np.abs(m).sum() @ pi},
-)
-def q_agrees_with_50_digits_to_1e_12_relative(observed_probability, process):
-    """Where Q is a normal number: the relative error of exp is the error of ln Q, whose terms are then below 750."""
-    expected, _, _ = exact(*process)
-    q = observed_probability(*process)
-    assert_close(q, expected, 1e-12 * expected + np.finfo(float).tiny)
-
-
-@properties.add(
-    observed_probability,
-    processes(samples=True),
-    {
-        "partition function of K": lambda pi, m: np.exp(LOG_Q_MUTANTS["partition function of K"](pi, m)),
-        "negative": lambda pi, m: -observed_probability(pi, m),
-        "transposed pi": lambda pi, m: np.exp(transposed_log_q(pi, m)),
-    },
-)
-def q_is_a_distribution_over_k(observed_probability, process):
-    q = observed_probability(*process)
-    assert q.shape == (*process.m.shape[:-1], process.pi.shape[-1])
-    assert (q >= 0).all()
-    # rows of pi sum to one to a rounding per entry, and each ln Q is off by its bound
-    tolerance = 2 * rounding(process.pi, np.log(np.maximum(q, 1e-300))).max() + EPS * process.pi.shape[-1]
-    assert_close(q.sum(axis=-1), np.ones(q.shape[:-1]), tolerance)
-
-
-@properties.add(
-    observed_probability,
-    st.tuples(square_matrices(5), square_matrices(5), logits(5)),
-    {"transposed pi": lambda pi, m: np.exp(transposed_log_q(pi, m))},
-)
-def q_of_mixed_processes_is_the_mixture(observed_probability, case):
-    """Q is linear in pi."""
-    first, second, m = case
-    mixed = observed_probability(0.25 * first + 0.75 * second, m)
-    apart = 0.25 * observed_probability(first, m) + 0.75 * observed_probability(second, m)
-    np.testing.assert_allclose(mixed, apart, rtol=1e-12, atol=1e-300)
 
 
 # --- Theorem 1's constants ---
@@ -366,7 +251,6 @@ def test_a_category_that_is_never_given_has_constant_minus_infinity():
     pi = np.array([[1.0, 0.0], [1.0, 0.0]])
     alpha = optimal_alpha(pi, np.zeros(2))
     assert alpha.tolist() == [np.log(2.0), -np.inf]
-    assert observed_probability(pi, np.zeros(2)).tolist() == [1, 0]
     assert to_gauge(alpha + 5, "partition", np.zeros(2)).tolist() == pytest.approx(alpha.tolist())
     assert to_gauge(alpha, "first_zero").tolist() == [0, -np.inf]
 
@@ -382,13 +266,9 @@ def test_no_samples_and_one_matrix_for_one_row_of_logits():
     [
         (lambda: optimal_alpha(np.eye(2), np.zeros(3)), "m has 3 logits and pi 2 rows"),
         (lambda: optimal_alpha(np.eye(2), 0.0), "m has 0 logits"),
-        (lambda: observed_probability(np.eye(3)[None].repeat(4, 0), np.zeros((5, 3))), r"axes \(5,\) and pi \(4,\)"),
         (lambda: optimal_alpha(np.full((2, 3), 1 / 3), np.zeros(2)), "2 rows and 3 columns, expected at most as many"),
         (lambda: optimal_alpha(np.eye(2), [0.0, -np.inf]), "not finite"),
-        (
-            lambda: log_observed_probability([[0.5, 0.4], [0, 1]], [0, 0]),
-            r"rows \[0\] of pi sum to \[0.9\], off by -0.1",
-        ),
+        (lambda: optimal_alpha([[0.5, 0.4], [0, 1]], [0, 0]), r"rows \[0\] of pi sum to \[0.9\], off by -0.1"),
         (lambda: to_gauge(np.zeros(2), "centred"), "gauge is 'centred', expected one of"),
         (lambda: to_gauge(np.zeros(2), "partition"), "m is missing"),
         (lambda: to_gauge(np.zeros(3), "partition", np.zeros(2)), "m has 2 logits and alpha 3 constants"),

@@ -24,7 +24,8 @@ from strategies import (
     transition_matrices,
 )
 
-from theory.paper.closed_form import GAUGES, log_observed_probability, observed_probability, optimal_alpha, to_gauge
+from theory.observed import log_observed_probability, observed_probability
+from theory.paper.closed_form import GAUGES, optimal_alpha, to_gauge
 from theory.paper.theorem2 import general_case, single_symmetric_case, symmetric_case
 from theory.paper.transitions import outside, symmetric
 

@@ -18,8 +18,8 @@ from strategies import (
 )
 
 from acestimator.noise import corrupt
+from theory.observed import observed_probability
 from theory.paper import transitions
-from theory.paper.closed_form import observed_probability
 from theory.paper.transitions import (
     check_transition_matrix,
     class_dependent,

@@ -14,7 +14,7 @@ from strategies import seeds
 from acestimator.detection import mean_centered_gauge
 from theory.facts.least_squares import least_squares_theta
 from theory.facts.robust_loss import profile
-from theory.paper.theorem1 import Population
+from theory.population import Population
 from theory.trained import joint
 from theory.trained.joint import descend_jointly, joint_learning, joint_sampling_error, ridge_limit
 

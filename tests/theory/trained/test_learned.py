@@ -11,7 +11,8 @@ from mutations import Properties
 from scipy.stats import binom, linregress
 from strategies import processes, seeds, sizes
 
-from theory.paper.closed_form import observed_probability, to_gauge
+from theory.observed import observed_probability
+from theory.paper.closed_form import to_gauge
 from theory.paper.transitions import outside, pair_flip, symmetric
 from theory.trained import learned
 from theory.trained.learned import draw_counts, judge_line, learn_constants, sampling_error

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from acestimator.detection import mean_centered_gauge
 from acestimator.noise import symmetric
 from theory.facts.robust_loss import profile
-from theory.paper.closed_form import observed_probability
+from theory.observed import observed_probability
 from theory.trained.softmax_world import METHODS, draw_world, fitted_theta, through_the_classifier
 
 properties = Properties()
