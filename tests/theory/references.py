@@ -25,6 +25,16 @@ def rounding(pi, value):
     return EPS * (3 * log_pi + 4 * size + n_true + 4 * np.log(n_true) + 4)
 
 
+def rounding_of_gauge(m, *alphas):
+    """Bound of the error of constants that were moved to another gauge.
+
+    A gauge adds up a row, takes differences and one log-sum-exp: half a dozen roundings of numbers of the size of the
+    constants and the differences of logits, and one for each exponential; 16 EPS of that size.
+    """
+    values = [*(np.abs(a[np.isfinite(a)]).max(initial=0.0) for a in alphas), np.ptp(m), m.size]
+    return 16 * EPS * sum(values)
+
+
 def exact(pi, m):
     """Q, ln Q and alpha* from 50 digits and the definition: sums of exponentials, no log-sum-exp."""
     with mpmath.workdps(50):
