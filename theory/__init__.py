@@ -1,10 +1,14 @@
 """The sandbox: the paper's theory, run. Used from a checkout; nothing in acestimator imports it.
 
-`transitions` holds the labelling processes, and `closed_form` what they make of the true logits: the observed
-probabilities of Definition 1 and the constants of Theorem 1. `theorem1`, `theorem2` and `table1` are the paper's
-claims, each checked with its assumptions; `counterexamples` has what happens to Theorem 2 without them.
+What belongs where:
 
-`learned`, `single_labels`, `joint` and `softmax_world` train the project's own table and estimator on labels of a known
-process. `identifiability`, `least_squares`, `group_recovery`, `robust_loss` and `table_dynamics` are five facts that
-the paper does not state. `claims` tries everything; ``python -m theory`` prints it, and draws `figures`.
+- `claim`, `observed` and `population` have what every room speaks of: a claim's verdict, the probabilities of the
+  labels (Definition 1), and finitely many inputs with their expected loss.
+- `paper` has what the paper states, each claim with its assumptions: labelling processes, the closed form of the
+  constants, both theorems, Table 1, and where Theorem 2 fails.
+- `facts` has the five facts that the paper does not state.
+- `trained` has what the project's own table and estimator learn from labels of a known process.
+- `claims` tries everything, and `figures` draws it; ``python -m theory`` does both.
+
+A room imports from those above it in this list, and from no other.
 """

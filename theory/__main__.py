@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from theory import counterexamples, figures
+from theory import figures
 from theory.claims import SECTIONS, Entry
-from theory.table1 import report
+from theory.paper import counterexamples
+from theory.paper.table1 import report
 
 COLUMNS = {"claim": 38, "assumptions": 40, "cases": 6, "worst margin": 12, "verdict": 28}
 

@@ -14,24 +14,15 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
-from theory import (
-    gauges,
-    group_recovery,
-    identifiability,
-    least_squares,
-    robust_loss,
-    softmax_world,
-    table1,
-    table_dynamics,
-)
-from theory.closed_form import observed_probability, optimal_alpha
-from theory.counterexamples import COUNTEREXAMPLES
-from theory.joint import joint_learning, joint_sampling_error
-from theory.learned import sampling_error
-from theory.single_labels import single_label_error
-from theory.theorem1 import ClaimResult, Population, bias, small_mlp, theorem1
-from theory.theorem2 import CASES, general_case, single_symmetric_case, symmetric_case
-from theory.transitions import (
+from theory.claim import ClaimResult
+from theory.facts import gauges, group_recovery, identifiability, least_squares, robust_loss, table_dynamics
+from theory.observed import observed_probability
+from theory.paper import table1
+from theory.paper.closed_form import optimal_alpha
+from theory.paper.counterexamples import COUNTEREXAMPLES
+from theory.paper.theorem1 import bias, theorem1
+from theory.paper.theorem2 import CASES, general_case, single_symmetric_case, symmetric_case
+from theory.paper.transitions import (
     instance_dependent,
     multiple_objects,
     outside,
@@ -41,6 +32,11 @@ from theory.transitions import (
     single_symmetric,
     symmetric,
 )
+from theory.population import Population, small_mlp
+from theory.trained import softmax_world
+from theory.trained.joint import joint_learning, joint_sampling_error
+from theory.trained.learned import sampling_error
+from theory.trained.single_labels import single_label_error
 
 SIZES = (2, 3, 5, 20)  # K
 _N_INPUTS, _N_FEATURES = 60, 3

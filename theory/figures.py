@@ -14,9 +14,9 @@ import numpy as np
 from sklearn.base import clone
 
 from acestimator import AutoCleansingClassifier
-from theory.group_recovery import PhaseTransition
-from theory.learned import SamplingError
-from theory.theorem1 import ClaimResult
+from theory.claim import ClaimResult
+from theory.facts.group_recovery import PhaseTransition
+from theory.trained.learned import SamplingError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -21,8 +21,9 @@ them, and goes to the places where the theorems stop. It uses the folder ``theor
 
 import numpy as np
 
-from theory.closed_form import observed_probability, optimal_alpha
-from theory.transitions import outside, single_symmetric
+from theory.observed import observed_probability
+from theory.paper.closed_form import optimal_alpha
+from theory.paper.transitions import outside, single_symmetric
 
 pi = outside(3, [[0.1, 0.9, 0.0]], within=single_symmetric(3, 0, 1, rate=0.3))
 print(pi)
@@ -50,8 +51,8 @@ for name, row in (("Q", q), ("alpha*", alpha)):
 import torch
 
 from acestimator import AlphaTable
-from theory.closed_form import to_gauge
-from theory.learned import draw_counts
+from theory.paper.closed_form import to_gauge
+from theory.trained.learned import draw_counts
 
 counts = draw_counts(pi, m, 100_000, np.random.default_rng(0))
 frequencies = torch.from_numpy(counts / counts.sum(axis=1, keepdims=True))
@@ -75,7 +76,7 @@ print("expected", np.round(alpha, 3).tolist())
 import matplotlib.pyplot as plt
 
 from theory import figures
-from theory.learned import sampling_error
+from theory.trained.learned import sampling_error
 
 result = sampling_error()
 figures.convergence(result, plt.subplots(layout="constrained")[1])
@@ -89,8 +90,9 @@ print(result)
 # them it is not, and plain cross-entropy goes elsewhere. A linear model of three features and four categories, 15 of
 # whose 60 inputs are labelled by random processes:
 
-from theory.identifiability import contaminated
-from theory.theorem1 import bias, linear_gradient, theorem1
+from theory.facts.identifiability import contaminated
+from theory.paper.theorem1 import bias, theorem1
+from theory.population import linear_gradient
 
 population, theta = contaminated(60, 3, 4, n_contaminated=15, random_state=0)
 print(theorem1(population, theta))
@@ -106,9 +108,9 @@ print(f"minimiser of plain cross-entropy: off by {share:.0%} of |theta*|")
 # The constant of the true label is at most that of a false one (2.1); under symmetric noise it is at most zero (2.2).
 # Each claim has conditions, and each condition is needed: drop one, and there is a counterexample.
 
-from theory.counterexamples import COUNTEREXAMPLES
-from theory.theorem2 import symmetric_case
-from theory.transitions import symmetric
+from theory.paper.counterexamples import COUNTEREXAMPLES
+from theory.paper.theorem2 import symmetric_case
+from theory.paper.transitions import symmetric
 
 normal = np.random.RandomState(0).normal(size=(1000, 5))
 print(symmetric_case(symmetric(5, 0.4), normal, normal.argmax(axis=1)))
@@ -125,7 +127,7 @@ print(COUNTEREXAMPLES["2.2, first constant zero"])
 # Theorem 1 says that the true parameters are *a* zero of the gradient. They are not the only one: any theta has
 # constants that fit Q exactly, :math:`\alpha = \ln Q - m_\theta` up to the gauge.
 
-from theory.identifiability import feasible_alpha
+from theory.facts.identifiability import feasible_alpha
 
 for name, point in (("theta*", theta), ("zero", 0 * theta), ("anything", 5 * np.cos(theta))):
     fitting = feasible_alpha(population, population.x @ point)
@@ -137,7 +139,7 @@ for name, point in (("theta*", theta), ("zero", 0 * theta), ("anything", 5 * np.
 # What picks one of them is the penalty on the constants, or, without one, the way that training takes. Descend in theta
 # and alpha together, and see where it ends.
 
-from theory.joint import descend_jointly
+from theory.trained.joint import descend_jointly
 
 print(f"plain cross-entropy: {bias(population, theta).distance:.3f} from theta*")
 for penalty in (None, ("l2", 0.01), ("group", 0.1), ("group", 0.01)):
@@ -152,7 +154,7 @@ for penalty in (None, ("l2", 0.01), ("group", 0.1), ("group", 0.01)):
 # where few inputs are contaminated, and finds :math:`\theta^*` itself as its strength falls. There is a limit to it:
 # the share of contaminated inputs at which it breaks, which falls with the number of features.
 
-from theory.group_recovery import phase_transition
+from theory.facts.group_recovery import phase_transition
 
 figures.recovery(phase_transition(), plt.subplots(layout="constrained")[1])
 
@@ -164,7 +166,7 @@ figures.recovery(phase_transition(), plt.subplots(layout="constrained")[1])
 # row of constants, the loss of a sample then is a function of its logits alone: with the group penalty, cross-entropy
 # whose gradient is cut to length :math:`\lambda`; a robust loss.
 
-from theory.robust_loss import profile
+from theory.facts.robust_loss import profile
 
 outputs = np.random.RandomState(0).normal(size=(5, 4)) * 2
 one_label = np.eye(4)[[0, 1, 2, 3, 0]]

@@ -89,7 +89,7 @@ def test_generalized_cross_entropy_at_one_is_the_absolute_error():
 @pytest.mark.parametrize("scale", [0.1, 3.0, 100.0])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-11), (torch.float32, 3e-5)])
 def test_capped_gradient_is_that_of_the_loss_minimised_over_the_constants(n_classes, scale, dtype, tolerance):
-    robust_loss = pytest.importorskip("theory.robust_loss")
+    robust_loss = pytest.importorskip("theory.facts.robust_loss")
     logits, labels = batch(scale, 200, n_classes)
     for cap in (0.01, 0.5, 1.0):
         expected = robust_loss.profile(logits, F.one_hot(labels, n_classes), "group", cap)

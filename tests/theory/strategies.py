@@ -1,4 +1,4 @@
-"""Cases for the properties of the theory: transition matrices of every kind, logits, and both together.
+"""Cases for the properties of the theory: transition matrices of every kind, logits, both together, and populations.
 
 Named strategies, each a function of the sizes it may use. Arrays are drawn from a seed, sizes and kinds by hypothesis:
 a failing case shrinks to few categories and a simple kind.
@@ -8,9 +8,11 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from hypothesis import strategies as st
 
-from theory import transitions
+from theory.paper import transitions
+from theory.population import Population, small_mlp
 
 MAX_CLASSES, MAX_TRUE = 50, 60
 MAX_LOGIT = 1e4
@@ -203,3 +205,46 @@ def processes(draw, matrices=None, samples=False):
         share = _rng(draw).uniform(size=(n_samples, 1))
         pi = transitions.instance_dependent(labellers, lambda x: np.hstack([x, 1 - x]))(share)
     return Process(pi, draw(logits(pi.shape[-2], n_samples)))
+
+
+# --- populations ---
+
+
+def features(rng, n_samples, n_features):
+    """(N, D): normal, none larger than 5."""
+    return np.clip(rng.normal(size=(n_samples, n_features)), -5, 5)
+
+
+@st.composite
+def labelled_inputs(draw, matrices=None):
+    """(x (N, D), pi, weights): up to five inputs, pi (K*, K) or, instance-dependent, (N, K*, K)."""
+    pi = draw(transition_matrices() if matrices is None else matrices)
+    rng = _rng(draw)
+    n_samples = draw(st.integers(1, 5))
+    x = features(rng, n_samples, draw(st.integers(1, 4)))
+    if draw(st.booleans()):
+        labellers = [pi, draw(dirichlet_matrices(*pi.shape))]
+        pi = transitions.instance_dependent(labellers, lambda x: np.eye(2)[(x[:, 0] > 0).astype(int)] * 0.5 + 0.25)(x)
+    return x, pi, draw(st.sampled_from([None, rng.dirichlet(np.ones(n_samples))]))
+
+
+@st.composite
+def linear_populations(draw, matrices=None):
+    """(Population, theta*): logits of any size up to 1e4."""
+    x, pi, weights = draw(labelled_inputs(matrices))
+    theta = _rng(draw).normal(size=(x.shape[1], pi.shape[-2]))
+    # tiny, usual, and with the largest logit at 1e4
+    m = x @ theta
+    theta *= draw(st.sampled_from([1e-3, 1.0, 1e4 / max(np.abs(m).max(), 1e-300)]))
+    return Population(x, x @ theta, pi, weights), theta
+
+
+@st.composite
+def network_populations(draw):
+    """(Population, network): a small MLP of K* outputs."""
+    x, pi, weights = draw(labelled_inputs())
+    scale = draw(st.sampled_from([0.1, 1.0, 100.0]))
+    network = small_mlp(x.shape[1], 5, pi.shape[-2], seed=draw(st.integers(0, 2**31)), scale=scale)
+    with torch.no_grad():
+        m = network(torch.tensor(x)).numpy()
+    return Population(x, m, pi, weights), network

@@ -8,11 +8,11 @@ import pytest
 
 from theory import claims, figures
 from theory.__main__ import COLUMNS, cells_of, lines_of, main
+from theory.claim import ClaimResult
 from theory.claims import PROCESSES, Entry, definition1, merge, table_1, theorem_1, theorem_2
-from theory.counterexamples import COUNTEREXAMPLES
-from theory.group_recovery import PhaseTransition
-from theory.learned import SamplingError
-from theory.theorem1 import ClaimResult
+from theory.facts.group_recovery import PhaseTransition
+from theory.paper.counterexamples import COUNTEREXAMPLES
+from theory.trained.learned import SamplingError
 
 
 def result(margin, tolerance=0.0, n_cases=1, claim="a claim", worst_case=()):
