@@ -33,13 +33,12 @@ from torch import Tensor
 
 from acestimator.detection import mislabel_log_odds, mistaken, regularity, wrong_probability
 from acestimator.mixture import WARM_STEPS, ScoreMixture
+from acestimator.objectives.confusion import Confusion
 
 FIRST_START, SECOND_START = 0.3, 0.5  # of the epochs
 FIRST_REFITS, SECOND_REFITS = 12, 20  # evenly spread over all epochs
 DECAY = 0.8  # of the log-odds' average, a visit
 ODDS = 3.0  # c is this times the odds of a wrong label, as the first stage sees them, and at most one
-PRIOR = 10.0  # samples of each category that are mistaken evenly, before any is counted
-LARGEST_CONFUSION = 4096  # categories; for more, all mistakes count alike
 _FINAL_STEPS = 12  # of EM, after a training that never came to the second stage
 _DOUBT = 1e-6  # least probability, on average, that a label is wrong, and that it is right
 
@@ -65,6 +64,8 @@ class MislabelPosterior:
         The last one.
     scores : Tensor of shape (N,)
         Constants of the observed labels in the first stage, log-odds in the second.
+    confusion : Confusion
+        Which category is mistaken for which.
     """
 
     def __init__(
@@ -82,8 +83,7 @@ class MislabelPosterior:
         self.mixture: ScoreMixture | None = None
         self._of_second = False  # whether the mixture is one of the second stage's scores
         self._scale = 1.0  # c
-        self._counts: Tensor | None = None  # (K, K), of true category and label, in the epoch that runs
-        self._relative: Tensor | None = None  # R (K, K); None: one everywhere
+        self.confusion = Confusion(n_classes)
         self._learned = 0  # the first epoch with an R
         # (N,) means over the visits: of p_y over all, and of the sums of p_k and R_ky p_k over those with an R
         self._right, self._others, self._mistaken = torch.zeros(3, len(labels), dtype=dtype, device=labels.device)
@@ -119,8 +119,9 @@ class MislabelPosterior:
         _average(self._right, index, right, _before(epoch))
         if self.proba is None:
             return
-        if self._relative is not None or self.in_second(epoch):
-            wrong = mistaken(proba, labels, self._relative)
+        relative = self.confusion.relative
+        if relative is not None or self.in_second(epoch):
+            wrong = mistaken(proba, labels, relative)
             share = _before(epoch - self._learned)
             _average(self._others, index, 1.0 - right, share)
             _average(self._mistaken, index, wrong, share)
@@ -128,15 +129,15 @@ class MislabelPosterior:
                 tiny = torch.finfo(wrong.dtype).tiny
                 log_odds = (self._scale * wrong).clamp_(min=tiny).log_() - log_proba.gather(1, at).squeeze(1)
                 _average(self.scores, index, log_odds, min(DECAY, _before(epoch - self.switch)))
-        learns = epoch in self._refits or epoch == self.switch - 1
-        if learns and self.n_classes <= LARGEST_CONFUSION:
-            self._count(index, labels, proba, self.proba.index_select(0, index))
+        if epoch in self._refits or epoch == self.switch - 1:
+            weight = None if self.sample_weight is None else self.sample_weight.index_select(0, index)
+            self.confusion.count(labels, proba, self.proba.index_select(0, index), weight)
 
     def end_epoch(self, epoch: int) -> None:
         """Refit, where that is due."""
-        if self._relative is None:
+        if self.confusion.relative is None:
             self._learned = epoch + 1
-        self._learn_confusion()
+        self.confusion.learn()
         if epoch in self._refits:
             second = self.in_second(epoch)
             self._refit(second)
@@ -161,8 +162,8 @@ class MislabelPosterior:
         if self.in_second(trained_epochs - 1):
             right, others, wrong = (mean.double() for mean in (self._right, self._others, self._mistaken))
             right, pattern = right.clamp(_DOUBT, 1.0 - _DOUBT), (wrong + _DOUBT) / (others + _DOUBT)
-            if self._relative is not None:  # wrong labels without a pattern may be any
-                pattern = 1.0 + regularity(self._relative) * (pattern - 1.0)
+            if self.confusion.relative is not None:  # wrong labels without a pattern may be any
+                pattern = 1.0 + regularity(self.confusion.relative) * (pattern - 1.0)
             log_odds = mislabel_log_odds(right, pattern, self.n_classes)
             return torch.sigmoid(log_odds), wrong_probability(log_odds, self.sample_weight)
         self.scores = scores = constant_scores.double()
@@ -184,33 +185,6 @@ class MislabelPosterior:
             self.mixture = self.mixture.refit(seen, self.sample_weight, n_steps)
         if self.mixture is not None:
             self.proba = self.mixture.posterior(seen).to(self.scores.dtype)
-
-    # ------------------------------------------------------------------ which category is mistaken for which
-
-    def _count(self, index: Tensor, labels: Tensor, p: Tensor, wrong: Tensor) -> None:
-        """Add a block's wrong labels to the counts, each shared out by p (M, K) over the other categories."""
-        if self._counts is None:
-            self._counts = torch.zeros(self.n_classes, self.n_classes, dtype=p.dtype, device=p.device)
-        # (M, K): the true category, given that it is not the label; and the label, given that it is right
-        share = p.scatter(1, labels[:, None], 0.0)
-        share *= (wrong / share.sum(dim=1).clamp(min=torch.finfo(p.dtype).tiny))[:, None]
-        share.scatter_(1, labels[:, None], (1.0 - wrong)[:, None])
-        if self.sample_weight is not None:
-            share *= self.sample_weight.index_select(0, index).to(share.dtype)[:, None]
-        self._counts.index_add_(1, labels, share.T)
-
-    def _learn_confusion(self) -> None:
-        """Turn the epoch's counts into R, without its scale."""
-        if self._counts is None:
-            return
-        counts, self._counts = self._counts, None
-        total = counts.sum()
-        rate = (total - counts.diagonal().sum()) / total
-        pi = counts + PRIOR * rate / (self.n_classes - 1)
-        pi = pi / pi.sum(dim=1, keepdim=True).clamp(min=1e-12)
-        pi.fill_diagonal_(0.0)
-        mean = pi.sum() / (self.n_classes * (self.n_classes - 1))
-        self._relative = pi / mean if mean > 0 else None
 
 
 def _before(n_visits: int) -> float:

@@ -13,9 +13,9 @@ from acestimator.comparison.runs import calibration_error
 from acestimator.detection import mislabel_log_odds, mistaken, regularity, wrong_probability
 from acestimator.mixture import ScoreMixture
 from acestimator.noise import corrupt, pair_flip, symmetric
-from acestimator.objectives import AutoCleansing
-from acestimator.objectives import posterior as module
-from acestimator.objectives.posterior import DECAY, ODDS, PRIOR, MislabelPosterior
+from acestimator.objectives import AutoCleansing, confusion
+from acestimator.objectives.confusion import PRIOR
+from acestimator.objectives.posterior import DECAY, ODDS, MislabelPosterior
 
 
 @given(st.integers(0, 2**31 - 1), st.integers(2, 12), st.floats(0.05, 0.6))
@@ -205,14 +205,14 @@ def test_the_pattern_of_the_mistakes_is_learned():
     labels = corrupt(true, pair_flip(4, 0.3), rng)
     logits = 8 * np.eye(4)[true] + 0.5 * rng.normal(size=(2000, 4))
     ours = seen(labels, logits, (labels != true) + 0.1 * rng.normal(size=2000))
-    relative = ours._relative.numpy()
+    relative = ours.confusion.relative.numpy()
     nexts = relative[np.arange(4), (np.arange(4) + 1) % 4]
     assert nexts.min() > 2.5  # of a mean of one; all would be 3
     assert relative.sum() - nexts.sum() < 1  # the eight others together
     p = torch.softmax(torch.tensor([[2.0, 1.9, 0.0, 0.0], [2.0, 0.0, 0.0, 1.9]]).double(), dim=1)
-    wrong = mistaken(p, torch.tensor([0, 0]), ours._relative).log()
+    wrong = mistaken(p, torch.tensor([0, 0]), ours.confusion.relative).log()
     assert wrong[1] > wrong[0] + 1.5  # 3 is labelled 0, 1 is not
-    assert regularity(ours._relative) > 0.7
+    assert regularity(ours.confusion.relative) > 0.7
 
 
 def test_even_mistakes_have_no_pattern():
@@ -221,10 +221,10 @@ def test_even_mistakes_have_no_pattern():
     labels = corrupt(true, symmetric(4, 0.3), rng)
     logits = 6 * np.eye(4)[true] + 0.1 * rng.normal(size=(8000, 4))
     ours = seen(labels, logits, (labels != true) + 0.1 * rng.normal(size=8000))
-    off = ours._relative[~torch.eye(4, dtype=torch.bool)]
+    off = ours.confusion.relative[~torch.eye(4, dtype=torch.bool)]
     # 2,400 wrong labels, 200 of each kind: off by a fifth would be three standard errors
     np.testing.assert_allclose(off.numpy(), 1.0, atol=0.2)
-    assert regularity(ours._relative) < 0.02
+    assert regularity(ours.confusion.relative) < 0.02
 
 
 def test_stages():
@@ -264,9 +264,9 @@ def test_more_categories_than_a_matrix_is_kept_for(monkeypatch):
     true = rng.randint(4, size=500)
     labels = corrupt(true, pair_flip(4, 0.3), rng)
     logits = 4 * np.eye(4)[true] + 0.5 * rng.normal(size=(500, 4))
-    monkeypatch.setattr(module, "LARGEST_CONFUSION", 3)
+    monkeypatch.setattr(confusion, "LARGEST_CONFUSION", 3)
     ours = seen(labels, logits, (labels != true) + 0.1 * rng.normal(size=500))
-    assert ours._relative is None
+    assert ours.confusion.relative is None
     assert ((ours.proba > 0.5).numpy() == (labels != true)).mean() > 0.98
 
 
