@@ -23,7 +23,6 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from acestimator import backbones, detection
-from acestimator.alpha.hyperparameters import check_schedule
 from acestimator.augment import Augmentation
 from acestimator.estimators.issues import label_issues
 from acestimator.estimators.progress import progress
@@ -34,7 +33,7 @@ from acestimator.inputs.samples import Samples, TensorSamples, Views
 from acestimator.phases import Trainer
 from acestimator.presets import Preset, resolve
 from acestimator.recipes import RecipeNetwork
-from acestimator.training import BatchOrder, TrainingPlan, predict_logits
+from acestimator.training import BatchOrder, TrainingPlan, check_schedule, predict_logits
 from acestimator.training.checkpoint import Checkpoint
 from acestimator.training.fingerprint import describe
 

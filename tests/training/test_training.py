@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective, softmax_gradient
 from acestimator.training import TrainingPlan, batch_sizes, train
-from acestimator.training.loop import _loss_scale
+from acestimator.training.blocks import loss_scale
 from acestimator.training.optimizers import FusedAdamW, FusedSGD, parameter_gradients
 
 K = 4
@@ -208,7 +208,7 @@ def test_batches_cover_the_samples_and_none_is_alone(n_samples, batch_size):
 def test_blocks_do_not_change_the_result(monkeypatch, early_learning):
     results = []
     for steps in (1, 64):
-        monkeypatch.setattr("acestimator.training.loop._BLOCK_STEPS", steps)
+        monkeypatch.setattr("acestimator.training.blocks._BLOCK_STEPS", steps)
         features, labels, network = problem()
         objective = AutoCleansing(variant="AC1", lr=0.3, early_learning=early_learning)
         history = run(objective, network, features, labels)
@@ -296,7 +296,7 @@ def test_gradients_of_any_layout(module, optimizer):
 def test_a_batchs_scales_are_its_weights_over_its_sum_of_sample_weights(sample_weight, weight):
     index, sizes = torch.tensor([6, 0, 2, 5, 1, 3, 4]), [3, 4]
     even = torch.tensor([1 / 3] * 3 + [1 / 4] * 4)
-    scale = _loss_scale(even, sizes, index, sample_weight, None if weight is None else weight[index]).squeeze(1)
+    scale = loss_scale(even, sizes, index, sample_weight, None if weight is None else weight[index]).squeeze(1)
     w = torch.ones(7) if sample_weight is None else sample_weight
     for part, batch in zip(scale.split(sizes), index.split(sizes), strict=True):
         expected = w[batch] / w[batch].sum() * (1 if weight is None else weight[batch])
