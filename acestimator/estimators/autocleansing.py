@@ -287,7 +287,7 @@ class AutoCleansingClassifier(NetworkClassifier):
             if constants is not None:
                 # In place: the table may be most of the memory, and is not needed any more.
                 constants[rows] = detection.partition_gauge(constants[rows], logits)
-                observed = constants[rows].gather(1, objective.labels[rows][:, None]).squeeze(1)
+                observed = constants[rows].gather(1, objective.training.labels[rows][:, None]).squeeze(1)
                 scores[rows] = observed.cpu().numpy()
             start = rows.stop
         if constants is None:
@@ -296,7 +296,7 @@ class AutoCleansingClassifier(NetworkClassifier):
             alpha = constants.float().cpu().numpy()
         proba = np.zeros(n_samples)
         if isinstance(objective, AutoCleansing):
-            found, probabilities = objective.finish(torch.from_numpy(scores).to(objective.labels.device))
+            found, probabilities = objective.finish(torch.from_numpy(scores).to(objective.training.labels.device))
             scores, proba = found.cpu().numpy(), probabilities.cpu().numpy()
         self._set_suspects(scores, proba, predicted, samples)
         self.alpha_ = scatter(alpha, samples.used, len(samples.y), 0.0)  # samples of weight 0 have no constants

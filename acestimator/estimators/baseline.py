@@ -107,7 +107,7 @@ class BaselineClassifier(NetworkClassifier):
         while True:
             network, history = trainer.run(phase, number)
             self.history_ += [{"phase": number + 1, **record} for record in history]
-            predictor = phase.objective.predictor(network)
+            predictor = phase.objective.head.predictor(network)
             logits = torch.cat(list(trainer.logits(predictor)))  # (N, K)
             try:
                 phase = phases.send(Outcome(network, logits))

@@ -69,6 +69,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     )
 
     _batch_order: BatchOrder | None = None  # tests put the batches into an order of their own
+    _checkpoint_seconds: ClassVar[float] = 30.0  # least time between two writes of a checkpoint
 
     # What a subclass must have as parameters.
     backbone: Any
@@ -234,7 +235,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         parameters = self.get_params(deep=False) | {"device": str(device)}  # "auto" may be another one next time
         described = {name: describe(parameters[name]) for name in parameters.keys() - {"checkpoint", "verbose"}}
         data = {"X": describe(X), "y": describe(samples.labels), "sample_weight": describe(samples.weight)}
-        return Checkpoint(self.checkpoint, {"estimator": type(self).__name__, **described, **data})
+        configuration = {"estimator": type(self).__name__, **described, **data}
+        return Checkpoint(self.checkpoint, configuration, seconds=self._checkpoint_seconds)
 
     def _plan(self, settings: Preset, autocast: bool) -> TrainingPlan:
         return TrainingPlan(

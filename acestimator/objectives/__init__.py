@@ -2,6 +2,16 @@
 
 from acestimator.alpha.softmax import softmax_gradient
 from acestimator.objectives.autocleansing import AutoCleansing
-from acestimator.objectives.base import CrossEntropy, Mix, Objective
+from acestimator.objectives.base import Block, CrossEntropy, Head, Mix, Objective, Step, Training
 
-__all__ = ["AutoCleansing", "CrossEntropy", "Mix", "Objective", "softmax_gradient"]
+__all__ = [
+    "AutoCleansing",
+    "Block",
+    "CrossEntropy",
+    "Head",
+    "Mix",
+    "Objective",
+    "Step",
+    "Training",
+    "softmax_gradient",
+]

@@ -12,7 +12,7 @@ from acestimator.alpha import AlphaTable
 from acestimator.alpha.hyperparameters import Penalty, Variant, check_penalty
 from acestimator.alpha.softmax import log_softmax, softmax, softmax_gradient
 from acestimator.detection import observed_score
-from acestimator.objectives.base import CrossEntropy
+from acestimator.objectives.base import Block, CrossEntropy, Step, Training
 from acestimator.objectives.early_learning import EVERY, PredictionAverages, add_pull_
 from acestimator.objectives.posterior import MislabelPosterior
 
@@ -43,6 +43,8 @@ class AutoCleansing(CrossEntropy):
         times as strong. Other than 0, it keeps N K more numbers.
     """
 
+    state = ("table", "posterior", "averages", "trained_epochs")
+
     def __init__(
         self,
         *,
@@ -62,28 +64,13 @@ class AutoCleansing(CrossEntropy):
         self.mean_gradient, self.posterior_weights = mean_gradient, posterior_weights
         self.early_learning = early_learning
 
-    def bind(
-        self,
-        labels: Tensor,
-        n_classes: int,
-        *,
-        sample_weight: Tensor | None = None,
-        steps_per_epoch: int,
-        max_epochs: int,
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
+    def start(self, training: Training) -> None:
         """Allocate the table (all zeros), the scores and the weights (all one)."""
-        super().bind(
-            labels,
-            n_classes,
-            sample_weight=sample_weight,
-            steps_per_epoch=steps_per_epoch,
-            max_epochs=max_epochs,
-            dtype=dtype,
-        )
+        super().start(training)
+        labels, n_classes, dtype = training.labels, training.n_classes, training.dtype
         # Dense time has steps_per_epoch steps between two visits of a row: divided by them, decay and penalty
         # act once a visit.
-        steps = 1 if self.mean_gradient else steps_per_epoch
+        steps = 1 if self.mean_gradient else training.steps_per_epoch
         self.table = AlphaTable(
             len(labels),
             n_classes,
@@ -99,85 +86,51 @@ class AutoCleansing(CrossEntropy):
         )
         self.posterior: MislabelPosterior | None = None
         if self.posterior_weights:
-            self.posterior = MislabelPosterior(labels, n_classes, max_epochs, sample_weight, dtype)
+            self.posterior = MislabelPosterior(labels, n_classes, training.max_epochs, training.sample_weight, dtype)
         self.averages: PredictionAverages | None = None
         if self.early_learning:
             self.averages = PredictionAverages(len(labels), n_classes, dtype, labels.device)
-        self._log_proba: Tensor | None = None
-        self._epoch = self._steps_before = 0  # the epoch that runs, and its steps in the blocks before this one
+        self.trained_epochs = 0
+        self._announced: _Announced | None = None  # the table's part in the block that runs
 
-    @property
-    def _alone(self) -> bool:
-        """Whether the network is trained without its constants: once the posterior's second stage has begun."""
-        return self.posterior is not None and self.posterior.in_second(self._epoch)
+    def begin_block(self, block: Block) -> Tensor | None:
+        """Gather what the steps need of these samples; the weights are one minus the mislabel probability."""
+        self._announced = _Announced(self.table, block, [self.lr * lr_scale for lr_scale in block.lr_scales])
+        if self.averages is not None:
+            self.averages.gather(block.index, block.sizes)
+        if self.posterior is None or self.posterior.proba is None:
+            return None
+        return 1.0 - self.posterior.proba.index_select(0, block.index)
 
-    def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Closed form at ``logits + alpha[index]``, or at the logits once the weights have taken over; and the pull."""
-        if alone := self._alone:
-            grad, log_proba = softmax_gradient(logits, labels)
+        if alone := self._alone(step.block.epoch):
+            grad, log_proba = softmax_gradient(logits, step.labels)
         else:
-            grad, log_proba = self.table.gradient(logits, labels, index)
+            assert self._announced is not None
+            grad, log_proba = self._announced.gradient(step.number, logits, step.labels)
         if self.averages is not None:
             # In the second stage rarely; the epoch is added so that no place in it is left out for good.
             every = EVERY if alone else 1
-            if (self._steps_before + self.averages.step(index) + self._epoch) % every == 0:
+            if (step.block.first_step + step.number + step.block.epoch) % every == 0:
                 proba = softmax(logits)
-                add_pull_(grad, proba, self.averages.doubts(index, proba), self.early_learning * every)
+                add_pull_(grad, proba, self.averages.doubts(step.number, proba), self.early_learning * every)
         return grad, log_proba
 
-    def open(self, index: Tensor, sizes: list[int], lr_scales: list[float]) -> None:
-        """Gather what the steps need of these samples."""
-        # The loop's own index needs none of the checks of table.open(): on a small table they take as long as the rest.
-        steps = self.table._rows.open(index, index, sizes, [self.lr * lr_scale for lr_scale in lr_scales])
-        if self.averages is not None:
-            self.averages.open(index, steps)
-
-    def close(self, index: Tensor, grads: list[Tensor], logits: Tensor) -> None:
-        """Move the rows, and write them back."""
-        if self._alone or self.averages is not None:
+    def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
+        """Move the rows, show the samples to the posterior, and average their predictions."""
+        assert self._announced is not None
+        if self._alone(block.epoch) or self.averages is not None:
             # The steps' gradients are not the rows', which were not needed there: one operation for all.
-            alpha = self.table._rows.announced()
-            grad, self._log_proba = softmax_gradient(logits + alpha, self.labels.index_select(0, index))
-        else:
-            grad = torch.cat(grads)
+            grads, records = softmax_gradient(outputs + self._announced.constants, block.labels)
         if self.mean_gradient:
-            sizes = [len(step) for step in grads]
-            for part, step in zip(torch.split(grad, sizes), torch.split(index, sizes), strict=True):
-                part /= self._total_weight(step)
-        self.table._rows.close(grad)
-        self._steps_before += len(grads)
-
-    def losses(self, records: Tensor, labels: Tensor) -> Tensor:
-        """Minus the log-probability of the observed label, with the constants."""
-        if self._log_proba is not None:
-            records, self._log_proba = self._log_proba, None
-        return super().losses(records, labels)
-
-    def weight(self, index: Tensor) -> Tensor | None:
-        """One minus the mislabel probability, once it is known."""
-        if self.posterior is None or self.posterior.proba is None:
-            return None
-        return 1.0 - self.posterior.proba.index_select(0, index)
-
-    def observe(self, index: Tensor, logits: Tensor) -> None:
-        """Show the samples to the posterior, and average their predictions."""
-        if self.averages is None and self.posterior is None:
-            return
-        log_proba = log_softmax(logits)
-        proba = log_proba.exp()
-        if self.averages is not None:
-            self.averages.visit(index, proba)
-        if self.posterior is not None:
-            score = self.score(index, logits) if self.posterior.wants_constants(self._epoch) else None
-            self.posterior.observe(self._epoch, index, log_proba, proba, score)
-
-    def _total_weight(self, index: Tensor) -> float | Tensor:
-        """Of a batch."""
-        return len(index) if self.sample_weight is None else self.sample_weight[index].sum()
-
-    def score(self, index: Tensor, logits: Tensor) -> Tensor:
-        """Constants of the observed labels (M,) in the partition gauge."""
-        return observed_score(self.table.rows(index), logits, self.labels[index])
+            sizes = block.sizes
+            for part, index in zip(torch.split(grads, sizes), torch.split(block.index, sizes), strict=True):
+                part /= self._total_weight(index)
+        self._announced.finish(grads)
+        self._announced = None
+        self._observe(block, outputs)
+        return super().end_block(block, outputs, records, grads)
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
         """Refit the posterior where that is due."""
@@ -187,8 +140,12 @@ class AutoCleansing(CrossEntropy):
             self.posterior.end_epoch(epoch)
             if self.posterior.mixture is not None:
                 record["noise_rate"] = self.posterior.mixture.rate
-        self._epoch, self._steps_before = epoch + 1, 0
+        self.trained_epochs = epoch + 1
         return record
+
+    def score(self, index: Tensor, logits: Tensor) -> Tensor:
+        """Constants of the observed labels (M,) in the partition gauge."""
+        return observed_score(self.table.rows(index), logits, self.training.labels[index])
 
     def finish(self, constant_scores: Tensor) -> tuple[Tensor, Tensor]:
         """Scores (N,) and probabilities (N,), float64, after training.
@@ -198,7 +155,49 @@ class AutoCleansing(CrossEntropy):
         constant_scores : Tensor of float64, shape (N,)
             Constants of the observed labels in the partition gauge.
         """
+        training = self.training
         posterior = self.posterior or MislabelPosterior(
-            self.labels, self.n_classes, 0, self.sample_weight, constant_scores.dtype
+            training.labels, training.n_classes, 0, training.sample_weight, constant_scores.dtype
         )
-        return posterior.finish(constant_scores, self._epoch)
+        return posterior.finish(constant_scores, self.trained_epochs)
+
+    def _total_weight(self, index: Tensor) -> float | Tensor:
+        """Of a batch."""
+        weight = self.training.sample_weight
+        return len(index) if weight is None else weight[index].sum()
+
+    def _alone(self, epoch: int) -> bool:
+        """Whether the network is trained without its constants: once the posterior's second stage has begun."""
+        return self.posterior is not None and self.posterior.in_second(epoch)
+
+    def _observe(self, block: Block, outputs: Tensor) -> None:
+        """Show a block to what remembers predictions."""
+        if self.averages is None and self.posterior is None:
+            return
+        log_proba = log_softmax(outputs)
+        proba = log_proba.exp()
+        if self.averages is not None:
+            self.averages.visit(block.index, proba)
+        if self.posterior is not None:
+            score = self.score(block.index, outputs) if self.posterior.wants_constants(block.epoch) else None
+            self.posterior.observe(block.epoch, block.index, log_proba, proba, score)
+
+
+class _Announced:
+    """The table's part in a block: the rows of all its steps, gathered once and moved once."""
+
+    def __init__(self, table: AlphaTable, block: Block, rates: list[float]) -> None:
+        # The loop's own positions need none of the checks of table.open(): on a small table they take as long as the
+        # rest.
+        self._rows = table._rows
+        self._rows.open(block.index, block.index, block.sizes, rates)
+        self.constants = self._rows.announced()  # (M, K), each row as its step sees it
+        self._parts = torch.split(self.constants, block.sizes)
+
+    def gradient(self, number: int, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradient (B, K) in the constants of that step, from 0, and log-probabilities (B, K)."""
+        return softmax_gradient(logits + self._parts[number], labels)
+
+    def finish(self, grads: Tensor) -> None:
+        """Take the steps with these gradients (M, K), and write the rows back."""
+        self._rows.close(grads)

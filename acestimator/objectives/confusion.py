@@ -8,11 +8,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from acestimator.objectives.state import Stateful
+
 PRIOR = 10.0  # samples of each category that are mistaken evenly, before any is counted
 LARGEST_CONFUSION = 4096  # categories; for more, all mistakes count alike
 
 
-class Confusion:
+class Confusion(Stateful):
     r"""The matrix R, without its scale: :math:`\pi_{ky} / \bar\pi` off the diagonal.
 
     Parameters
@@ -25,6 +27,8 @@ class Confusion:
     relative : Tensor, shape (K, K), or None
         R, of zero diagonal; None for one everywhere.
     """
+
+    state = ("relative",)
 
     def __init__(self, n_classes: int) -> None:
         self.n_classes = n_classes

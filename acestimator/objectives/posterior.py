@@ -27,6 +27,7 @@ Legend: N samples, K categories, M samples of a block.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,6 +35,7 @@ from torch import Tensor
 from acestimator.detection import mislabel_log_odds, mistaken, regularity, wrong_probability
 from acestimator.mixture import WARM_STEPS, ScoreMixture
 from acestimator.objectives.confusion import Confusion
+from acestimator.objectives.state import Stateful
 
 FIRST_START, SECOND_START = 0.3, 0.5  # of the epochs
 FIRST_REFITS, SECOND_REFITS = 12, 20  # evenly spread over all epochs
@@ -43,7 +45,7 @@ _FINAL_STEPS = 12  # of EM, after a training that never came to the second stage
 _DOUBT = 1e-6  # least probability, on average, that a label is wrong, and that it is right
 
 
-class MislabelPosterior:
+class MislabelPosterior(Stateful):
     """Scores, mixture and probabilities of N training samples.
 
     Parameters
@@ -67,6 +69,8 @@ class MislabelPosterior:
     confusion : Confusion
         Which category is mistaken for which.
     """
+
+    state = ("scores", "proba", "confusion", "_of_second", "_scale", "_learned", "_right", "_others", "_mistaken")
 
     def __init__(
         self, labels: Tensor, n_classes: int, max_epochs: int, sample_weight: Tensor | None, dtype: torch.dtype
@@ -169,6 +173,15 @@ class MislabelPosterior:
         self.scores = scores = constant_scores.double()
         self._refit(False, _FINAL_STEPS)
         return scores, torch.zeros_like(scores) if self.mixture is None else self.mixture.posterior(scores)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Those of the attributes in ``state``, and the mixture's numbers."""
+        return super().state_dict() | {"mixture": None if self.mixture is None else dict(vars(self.mixture))}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where :meth:`state_dict` was taken."""
+        super().load_state_dict(state)
+        self.mixture = None if state["mixture"] is None else ScoreMixture(**state["mixture"])
 
     def _seen(self, second: bool) -> Tensor:
         """What the mixture is fitted to, (N,): the constants, or the log-odds as numbers from 0 to 1."""

@@ -9,9 +9,10 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import nll_loss
 
 from acestimator.checks import check_share
-from acestimator.objectives import CrossEntropy, softmax_gradient
+from acestimator.objectives import Block, Objective, Step, softmax_gradient
 from acestimator.peers._method import Method
 
 _MAX_STEPS, _OMEGA_STEPS = 40, 4  # of Newton's method; at logits up to the hundreds, 7 of the first were enough
@@ -132,72 +133,68 @@ class CappedCrossEntropy(Method):
         return CappedCrossEntropyLoss(self.cap)
 
 
-class SoftBootstrappingLoss(CrossEntropy):
+class SoftBootstrappingLoss(Objective):
     """Objective of :class:`SoftBootstrapping`."""
 
     def __init__(self, beta: float) -> None:
         self.beta = beta
 
-    def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """The entropy H has the gradient ``-p (ln p + H)``."""
-        grad, log_p = softmax_gradient(logits, labels)
+        grad, log_p = softmax_gradient(logits, step.labels)
         p = log_p.exp()
         p_log_p = p * log_p
         entropy_grad = p * p_log_p.sum(dim=1, keepdim=True) - p_log_p
         return torch.lerp(entropy_grad, grad, self.beta), log_p
 
-    def losses(self, records: Tensor, labels: Tensor) -> Tensor:
+    def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
         """From the log-probabilities."""
         entropy = -(records.exp() * records).sum(dim=1)
-        return torch.lerp(entropy, super().losses(records, labels), self.beta)
+        return torch.lerp(entropy, nll_loss(records, block.labels, reduction="none"), self.beta)
 
 
-class HardBootstrappingLoss(CrossEntropy):
+class HardBootstrappingLoss(Objective):
     """Objective of :class:`HardBootstrapping`."""
 
     def __init__(self, beta: float) -> None:
         self.beta = beta
 
-    def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Cross-entropy of the mixed target."""
         log_p = torch.log_softmax(logits, dim=1)
-        grad = log_p.exp().scatter_(1, labels[:, None], -self.beta, reduce="add")
+        grad = log_p.exp().scatter_(1, step.labels[:, None], -self.beta, reduce="add")
         return grad.scatter_(1, log_p.argmax(dim=1, keepdim=True), self.beta - 1.0, reduce="add"), log_p
 
-    def losses(self, records: Tensor, labels: Tensor) -> Tensor:
+    def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
         """From the log-probabilities."""
-        return torch.lerp(-records.amax(dim=1), super().losses(records, labels), self.beta)
+        return torch.lerp(-records.amax(dim=1), nll_loss(records, block.labels, reduction="none"), self.beta)
 
 
-class GeneralizedCrossEntropyLoss(CrossEntropy):
+class GeneralizedCrossEntropyLoss(Objective):
     """Objective of :class:`GeneralizedCrossEntropy`."""
 
     def __init__(self, q: float) -> None:
         self.q = q
 
-    def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Cross-entropy's, times the power of the label's probability."""
-        grad, log_p = softmax_gradient(logits, labels)
-        return grad * (self.q * log_p.gather(1, labels[:, None])).exp(), log_p
+        grad, log_p = softmax_gradient(logits, step.labels)
+        return grad * (self.q * log_p.gather(1, step.labels[:, None])).exp(), log_p
 
-    def losses(self, records: Tensor, labels: Tensor) -> Tensor:
+    def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
         """From the log-probabilities."""
-        return torch.expm1(-self.q * super().losses(records, labels)) / -self.q
+        return torch.expm1(-self.q * nll_loss(records, block.labels, reduction="none")) / -self.q
 
 
-class CappedCrossEntropyLoss(CrossEntropy):
+class CappedCrossEntropyLoss(Objective):
     """Objective of :class:`CappedCrossEntropy`."""
 
     def __init__(self, cap: float) -> None:
         self.cap = cap
 
-    def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Gradient, and the loss at its minimum over the constants."""
-        return capped_gradient(logits, labels, self.cap)
-
-    def losses(self, records: Tensor, labels: Tensor) -> Tensor:
-        """They are the records."""
-        return records
+        return capped_gradient(logits, step.labels, self.cap)
 
 
 def capped_gradient(logits: Tensor, labels: Tensor, cap: float) -> tuple[Tensor, Tensor]:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from acestimator.objectives import CrossEntropy
+from acestimator.objectives import Block, CrossEntropy, Head, Objective, Step, Training
 from acestimator.peers._method import Method, Outcome, Phases, Reading
 from acestimator.phases import Phase
 
@@ -58,9 +57,9 @@ class Forward(Method):
 
     def phases(self, labels: Tensor, n_classes: int, generator: torch.Generator) -> Phases:  # noqa: D102
         held_out = _held_out(labels, self.holdout, generator)
-        outcome = yield Phase(BestEpoch(held_out))
+        outcome = yield Phase(BestEpoch(CrossEntropy(), held_out))
         log_matrix = estimate_log_matrix(outcome.logits, self.percentile)
-        outcome = yield Phase(ForwardLoss(held_out, log_matrix))
+        outcome = yield Phase(BestEpoch(ForwardLoss(log_matrix), held_out))
         return _read(outcome, log_matrix, labels)
 
 
@@ -100,89 +99,92 @@ class NoiseAdaptation(Method):
 
     def phases(self, labels: Tensor, n_classes: int, generator: torch.Generator) -> Phases:  # noqa: D102
         held_out = _held_out(labels, self.holdout, generator)
-        outcome = yield Phase(BestEpoch(held_out))
+        outcome = yield Phase(BestEpoch(CrossEntropy(), held_out))
         network = AdaptedNetwork(outcome.network, log_confusion(outcome.logits, labels, self.soft))
-        outcome = yield Phase(AdaptedCrossEntropy(held_out, network), network=network)
+        outcome = yield Phase(BestEpoch(AdaptedCrossEntropy(), held_out), network=network)
         return _read(outcome, network.log_matrix().detach(), labels)
 
 
-class BestEpoch(CrossEntropy):
-    """Cross-entropy that leaves the network as it was at the end of the epoch with the least loss on other samples.
+class BestEpoch(Objective):
+    """Another objective, trained on some of the samples; the others choose the epoch.
 
-    These samples pass through the network with weight 0, and their losses are taken along the way: those of an epoch
-    are of its course and not of its end.
+    Samples held out pass through the network with weight 0, and an epoch's loss on them is the sum of the losses that
+    they had when they passed, not of losses at the epoch's end. After the last epoch the network is given back as it
+    was at the end of the epoch with the least.
 
     Parameters
     ----------
+    objective : Objective
+        Without weights of its own, and without ``mix``.
     held_out : Tensor of bool, shape (N,)
-        The samples not to learn from; with none of them the last epoch is the one.
-    network : nn.Module, optional
-        The one to be trained, where it is not made by :meth:`make_network`.
+        Samples not to learn from. With none, the last epoch is the best.
     """
 
-    def __init__(self, held_out: Tensor, network: nn.Module | None = None) -> None:
-        self.held_out, self.network = held_out, network
+    state = ("objective", "best", "_kept")
 
-    def make_network(self, make: Callable[[int], nn.Module], n_classes: int) -> nn.Module:
-        """Make it as usual, and remember it."""
-        self.network = super().make_network(make, n_classes)
-        return self.network
+    def __init__(self, objective: Objective, held_out: Tensor) -> None:
+        self.objective, self.held_out = objective, held_out
+        self.head = objective.head
 
-    def bind(self, labels: Tensor, n_classes: int, **kwargs: Any) -> None:
+    def start(self, training: Training) -> None:
         """Begin without a best epoch."""
-        super().bind(labels, n_classes, **kwargs)
-        self.learned = (~self.held_out).to(kwargs.get("dtype", torch.float32)) if self.held_out.any() else None
-        self.total, self.best = 0.0, math.inf
-        self.state: dict[str, Any] = {}
+        super().start(training)
+        self.objective.start(training)
+        self._learned = (~self.held_out).to(training.dtype) if self.held_out.any() else None
+        self._total, self.best = 0.0, math.inf
+        self._kept: dict[str, Any] = {}
 
-    def weight(self, index: Tensor) -> Tensor | None:
-        """Nothing for the samples held out."""
-        return None if self.learned is None else self.learned[index]
+    def begin_block(self, block: Block) -> Tensor | None:
+        """No weight for the samples held out."""
+        self.objective.begin_block(block)
+        return None if self._learned is None else self._learned[block.index]
 
-    def observe(self, index: Tensor, logits: Tensor) -> None:
+    def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """The objective's."""
+        return self.objective.gradient(logits, step)
+
+    def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
         """Add up the losses of the samples held out."""
-        at = self.held_out[index]
-        held, labels = index[at], self.labels[index[at]]
-        loss = self.losses(self.grad(logits[at], labels, held)[1], labels).double()
-        self.total += float((loss if self.sample_weight is None else loss * self.sample_weight[held]).sum())
+        losses = self.objective.end_block(block, outputs, records, grads)
+        held, weight = self.held_out[block.index], self.training.sample_weight
+        held_losses = losses[held].double()
+        if weight is not None:
+            held_losses = held_losses * weight[block.index[held]]
+        self._total += float(held_losses.sum())
+        return losses
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
         """Keep the network's state where it is the best so far; give it back at the end."""
-        if self.learned is None or self.network is None:
-            return {}
-        if self.total < self.best:
-            self.best, self.state = self.total, copy.deepcopy(self.network.state_dict())
-        self.total = 0.0
-        if epoch == self.max_epochs - 1:
-            self.network.load_state_dict(self.state)
-        return {}
+        record = self.objective.end_epoch(epoch)
+        if self._learned is None:
+            return record
+        network = self.training.network
+        if self._total < self.best:
+            self.best, self._kept = self._total, copy.deepcopy(network.state_dict())
+        self._total = 0.0
+        if epoch == self.training.max_epochs - 1:
+            network.load_state_dict(self._kept)
+        return record
 
 
-class ForwardLoss(BestEpoch):
+class ForwardLoss(Objective):
     """Cross-entropy of the observed label's probability under a fixed matrix.
 
     Parameters
     ----------
-    held_out : Tensor of bool, shape (N,)
-        See :class:`BestEpoch`.
     log_matrix : Tensor, shape (K, K)
         Logarithm of T.
     """
 
-    def __init__(self, held_out: Tensor, log_matrix: Tensor) -> None:
-        super().__init__(held_out)
+    def __init__(self, log_matrix: Tensor) -> None:
         self.log_matrix = log_matrix
 
-    def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Prediction minus posterior: ``p - p T[:, y] / (p T)_y``; and the loss."""
         log_p = torch.log_softmax(logits, dim=1)
-        joint = log_p + self.log_matrix.T[labels]  # (B, K)
+        joint = log_p + self.log_matrix.T[step.labels]  # (B, K)
         log_observed = joint.logsumexp(dim=1)
         return log_p.exp() - (joint - log_observed[:, None]).exp(), -log_observed
-
-    def losses(self, records: Tensor, labels: Tensor) -> Tensor:
-        """They are the records."""
-        return records
 
 
 class AdaptedNetwork(nn.Module):
@@ -210,13 +212,18 @@ class AdaptedNetwork(nn.Module):
         return torch.logsumexp(log_p[:, :, None] + self.log_matrix(), dim=1)
 
 
-class AdaptedCrossEntropy(BestEpoch):
-    """Cross-entropy of an :class:`AdaptedNetwork`: its outputs are their own log-softmax."""
+class BelowTheLayer(Head):
+    """The head of an :class:`AdaptedNetwork`, which is made beforehand."""
 
     def predictor(self, network: nn.Module) -> nn.Module:
         """Network below the layer."""
-        assert isinstance(network, AdaptedNetwork)
-        return network.network
+        return network.get_submodule("network")
+
+
+class AdaptedCrossEntropy(CrossEntropy):
+    """Cross-entropy of an :class:`AdaptedNetwork`: its outputs are their own log-softmax."""
+
+    head = BelowTheLayer()
 
 
 def estimate_log_matrix(logits: Tensor, percentile: float | None) -> Tensor:

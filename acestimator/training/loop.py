@@ -1,6 +1,6 @@
 """Algorithm 1: one training loop, over any network and any objective.
 
-Legend: N samples, B batch, C outputs of the network, M samples of a block.
+Legend: N samples, K classes, C outputs of the network, B samples of a step, M samples of a block of steps.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from acestimator.inputs.samples import Samples, TensorSamples, Views
-from acestimator.objectives import Objective
-from acestimator.training.blocks import epoch_order, loss_scale, split_blocks
+from acestimator.objectives import Block, Objective, Training
+from acestimator.training.blocks import Batches
 from acestimator.training.checkpoint import PhaseCheckpoint
-from acestimator.training.meter import Meter, diverged
+from acestimator.training.meter import Meter
 from acestimator.training.optimizers import FusedOptimizer
-from acestimator.training.plan import TrainingPlan, batch_sizes
+from acestimator.training.plan import TrainingPlan
 
 
 @torch.enable_grad()
@@ -30,25 +30,28 @@ def train(
     labels: Tensor,
     plan: TrainingPlan,
     *,
+    n_classes: int,
     generator: torch.Generator,
     sample_weight: Tensor | None = None,
     shuffle: bool = True,
     checkpoint: PhaseCheckpoint | None = None,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Train ``network`` and the bound ``objective`` together.
+    """Train ``network`` and the state of ``objective`` together.
 
     Parameters
     ----------
     network : nn.Module
         Trained in place, on the device of ``labels``.
     objective : Objective
-        Bound to the same N samples.
+        It is started here.
     features : Tensor, shape (N, ...), or Samples
         A tensor lies on the device of ``labels``, or pinned on the host.
     labels : Tensor of int64, shape (N,)
         Observed labels.
     plan : TrainingPlan
+    n_classes : int
+        K.
     generator : torch.Generator
         CPU generator of the batch order.
     sample_weight : Tensor of float64, shape (N,), optional
@@ -72,71 +75,38 @@ def train(
         If a loss is NaN or infinite, naming the epoch, the step and the learning rate.
     """
     samples = features if isinstance(features, Samples) else TensorSamples(features, Views(labels.device))
-    n_samples = len(labels)
-    sizes = batch_sizes(n_samples, plan.batch_size)
-    n_steps = plan.max_epochs * len(sizes)
+    steps_per_epoch = plan.steps_per_epoch(len(labels))
+    training = Training(
+        network, labels, n_classes, steps_per_epoch, plan.max_epochs, sample_weight=sample_weight, dtype=samples.dtype
+    )
+    batches = Batches(plan, training, max(math.prod(samples.shape), n_classes))
     optimizer = plan.make_optimizer(p for p in network.parameters() if p.requires_grad)
-    network.train()
     forward = _forward(network, plan, labels.device)
-    # One over the size of its batch, for every place in an epoch
-    counts = torch.tensor(sizes, device=labels.device)
-    evens = (1.0 / counts.to(samples.dtype)).repeat_interleave(counts)  # (N,)
-    numel = max(math.prod(samples.shape), objective.n_classes)
-    history: list[dict[str, Any]] = []
-    if checkpoint is not None:
-        history = checkpoint.load(network, objective, optimizer, generator)
-        if on_epoch is not None:
-            for record in history:
-                on_epoch(record)
+    network.train()
+    objective.start(training)
+    history = [] if checkpoint is None else checkpoint.load(objective, optimizer, generator)
+    report = on_epoch or (lambda record: None)
+    for record in history:
+        report(record)
     for epoch in range(len(history), plan.max_epochs):
-        began = time.perf_counter()
-        meter = Meter(sample_weight)
-        step = epoch * len(sizes)
-        order = epoch_order(plan, epoch, n_samples, generator, shuffle).to(labels.device)
-        blocks = list(split_blocks(order, evens, sizes, numel))
-        taken = samples.training(epoch, plan.max_epochs, (block for _, block, _ in blocks))
-        for (block_sizes, block, even), x in zip(blocks, taken, strict=True):
-            # What a block's steps need of the samples is gathered at one go; each step gets views of it.
-            lr_scales = [plan.lr_scale(step + i, n_steps) for i in range(len(block_sizes))]
-            objective.open(block, block_sizes, lr_scales)
-            block_labels = labels.index_select(0, block)
-            parts = (
-                block,
-                block_labels,
-                x,
-                loss_scale(even, block_sizes, block, sample_weight, objective.weight(block)),
-            )
-            outputs, records, grads = _take_steps(
-                network,
-                forward,
-                objective,
-                optimizer,
-                plan.learning_rate,
-                lr_scales,
-                [torch.split(p, block_sizes) for p in parts],
-            )
-            objective.close(block, grads, outputs)
-            # One look at a block's losses, not at each step's: a look makes a GPU wait for the host.
-            bad_step = meter.add(
-                block,
-                block_labels,
-                objective.losses(records, block_labels),
-                objective.class_logits(outputs),
-                block_sizes,
-            )
+        began, meter = time.perf_counter(), Meter(sample_weight)
+        blocks = batches.blocks(epoch, generator, shuffle)
+        # What a block's steps need of the samples is gathered at one go; each step gets views of it.
+        gathered = samples.training(epoch, plan.max_epochs, (block.index for block in blocks))
+        for block, x in zip(blocks, gathered, strict=True):
+            scale = batches.gradient_scale(block, objective.begin_block(block))
+            rates = [plan.learning_rate * lr_scale for lr_scale in block.lr_scales]
+            outputs, records, grads = _take_steps(objective, forward, optimizer, block, x, scale, rates)
+            losses = objective.end_block(block, outputs, records, grads)
+            bad_step = meter.add(block, losses, objective.head.class_logits(outputs))
             if bad_step is not None:
-                raise diverged(epoch, step + bad_step, plan, n_steps)
-            objective.observe(block, outputs)
-            step += len(block_sizes)
-        record = {"epoch": epoch + 1, **meter.record(), "lr": plan.learning_rate * lr_scales[-1]}
-        record |= objective.end_epoch(epoch)
+                raise _diverged(block, bad_step, rates[bad_step], batches)
+        record = {"epoch": epoch + 1, **meter.record(), "lr": rates[-1], **objective.end_epoch(epoch)}
         record["seconds"] = time.perf_counter() - began
         history.append(record)
-        if on_epoch is not None:
-            on_epoch(record)
+        report(record)
         if checkpoint is not None:
-            last = epoch + 1 == plan.max_epochs
-            checkpoint.save(network, objective, optimizer, generator, history, at_once=last)
+            checkpoint.save(objective, optimizer, generator, history, at_once=epoch + 1 == plan.max_epochs)
     return history
 
 
@@ -156,29 +126,39 @@ def _forward(network: nn.Module, plan: TrainingPlan, device: torch.device) -> Ca
 
 
 def _take_steps(
-    network: nn.Module,
-    forward: Callable[[Tensor], Tensor],
     objective: Objective,
+    forward: Callable[[Tensor], Tensor],
     optimizer: FusedOptimizer,
-    learning_rate: float,
-    lr_scales: list[float],
-    parts: list[tuple[Tensor, ...]],
-) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """Steps over one block, whose indices, labels, features and loss scales come in parts by step.
+    block: Block,
+    x: Tensor,
+    scale: Tensor,
+    rates: list[float],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Take the steps of a block of samples (M, ...), with factors (M, 1) of their gradients, at these rates.
 
-    Returns the logits (M, C), the objective's records (M, ...), and its gradients, (B, C) a step.
+    Returns the network's outputs (M, C), and the objective's records (M, ...) and gradients (M, C).
     """
     outputs: list[Tensor] = []
     records: list[Tensor] = []
     grads: list[Tensor] = []
-    mix = objective.mix
-    for lr_scale, index, labels, x, scale in zip(lr_scales, *parts, strict=True):
-        logits = forward(x if mix is None else mix(network, x, index))  # (B, C)
+    mix, network = objective.mix, objective.training.network
+    parts = torch.split(x, block.sizes), torch.split(scale, block.sizes), rates
+    for step, inputs, factor, rate in zip(block.steps(), *parts, strict=True):
+        logits = forward(inputs if mix is None else mix(network, inputs, step))  # (B, C)
         output = logits.detach()
-        grad, record = objective.grad(output, labels, index)
+        grad, record = objective.gradient(output, step)
         if logits.requires_grad:  # not where all of the network is frozen
-            optimizer.descend(logits, grad * scale, learning_rate * lr_scale)
+            optimizer.descend(logits, grad * factor, rate)
         outputs.append(output)
         records.append(record)
         grads.append(grad)
-    return torch.cat(outputs), torch.cat(records), grads
+    return torch.cat(outputs), torch.cat(records), torch.cat(grads)
+
+
+def _diverged(block: Block, step: int, rate: float, batches: Batches) -> FloatingPointError:
+    number = block.epoch * len(batches.sizes) + block.first_step + step + 1
+    return FloatingPointError(
+        f"the loss became NaN or infinite in epoch {block.epoch + 1}, at step {number} of {batches.n_steps}, with "
+        f"learning rate {rate:.3g}: lower learning_rate, standardise the inputs, or look for what overflows in the "
+        "backbone."
+    )

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from by_hand import a_block, started, take
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, softmax
@@ -274,25 +275,18 @@ def test_in_the_second_stage_the_network_sees_no_constants_and_the_table_still_m
     torch.manual_seed(0)
     labels = torch.randint(3, (8,))
     objective = AutoCleansing(variant="AC1", lr=0.3)
-    objective.bind(labels, 3, steps_per_epoch=2, max_epochs=10, dtype=torch.float64)
+    started(objective, labels, 3, steps_per_epoch=2, max_epochs=10)
     index, logits = torch.randperm(8), torch.randn(8, 3, dtype=torch.float64)
     for epoch, proba in ((4, None), (5, torch.zeros(8, dtype=torch.float64))):
-        objective._epoch, objective.posterior.proba = epoch, proba
+        objective.posterior.proba = proba
         before = objective.table.dense().clone()
         with_constants = torch.softmax(logits + before[index], dim=1) - torch.eye(3)[labels[index]]
-        objective.open(index, [4, 4], [1.0, 0.5])
-        parts = [objective.grad(logits[at], labels[index[at]], part) for at, part in _parts(index)]
-        grads, records = zip(*parts, strict=True)
+        grads, losses = take(objective, logits, a_block(labels, index, [4, 4], epoch=epoch, lr_scales=[1.0, 0.5]))
         alone = torch.softmax(logits, dim=1) - torch.eye(3)[labels[index]]
-        torch.testing.assert_close(torch.cat(grads), alone if epoch == 5 else with_constants)
-        objective.close(index, list(grads), logits)
+        torch.testing.assert_close(grads, alone if epoch == 5 else with_constants)
         # The table moves by its own gradient, at each step's rate, in both stages.
         rates = torch.tensor([0.3] * 4 + [0.15] * 4)[:, None]
         torch.testing.assert_close(objective.table.dense()[index], before[index] - rates * with_constants)
         # and so does the loss that is recorded
         expected = -torch.log_softmax(logits + before[index], dim=1).gather(1, labels[index][:, None]).squeeze(1)
-        torch.testing.assert_close(objective.losses(torch.cat(records), labels[index]), expected)
-
-
-def _parts(index):
-    return zip((slice(0, 4), slice(4, 8)), torch.split(index, 4), strict=True)
+        torch.testing.assert_close(losses, expected)

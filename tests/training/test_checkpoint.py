@@ -8,9 +8,11 @@ from sklearn.datasets import make_blobs
 from torch import nn
 
 from acestimator import AutoCleansingClassifier, BaselineClassifier, augment
+from acestimator.estimators.network import NetworkClassifier
 from acestimator.inputs.samples import TensorSamples
-from acestimator.peers import METHODS
-from acestimator.training.checkpoint import Checkpoint
+from acestimator.objectives import CrossEntropy
+from acestimator.peers import METHODS, Method
+from acestimator.training.checkpoint import Checkpoint, plain
 from acestimator.training.fingerprint import describe
 
 X, Y = make_blobs(90, centers=3, n_features=5, random_state=0, cluster_std=2.0)
@@ -33,7 +35,7 @@ def fit_in_two(monkeypatch, make, n_epochs, data=X):
         return training(self, epoch, n_all, blocks)
 
     with monkeypatch.context() as patches:
-        patches.setattr("acestimator.training.checkpoint._SECONDS", 0.0)
+        patches.setattr(NetworkClassifier, "_checkpoint_seconds", 0.0)
         patches.setattr(TensorSamples, "training", training_and_count)
         with monkeypatch.context() as stopping:
             stopping.setattr(Checkpoint, "save", save_and_stop)
@@ -133,6 +135,83 @@ def test_a_file_that_is_no_checkpoint_is_refused_and_kept(tmp_path):
     assert path.read_bytes() == b"a thesis"
 
 
+class Kept:
+    """What older versions pickled."""
+
+
+@pytest.mark.parametrize("state", [None, {"objective": {"table": Kept()}}], ids=["empty", "pickled"])
+def test_a_file_of_version_1_is_refused_and_kept(tmp_path, state):
+    path = tmp_path / "fit.pt"
+    torch.save({"version": 1, "configuration": {"version": "3"}, "state": state}, path)
+    content = path.read_bytes()
+    with pytest.raises(ValueError, match="is a checkpoint of version 1, expected 2: take another path"):
+        AutoCleansingClassifier(**SETTINGS, checkpoint=path).fit(X, Y)
+    assert path.read_bytes() == content
+
+
+def test_a_file_that_holds_code_is_not_executed(tmp_path):
+    class Harmful:
+        def __reduce__(self):
+            return (tmp_path / "harm").touch, ()
+
+    path = tmp_path / "fit.pt"
+    torch.save({"version": 2, "configuration": {}, "state": Harmful()}, path)
+    with pytest.raises(ValueError, match="is no checkpoint, or a damaged one"):
+        AutoCleansingClassifier(**SETTINGS, checkpoint=path).fit(X, Y)
+    assert not (tmp_path / "harm").exists()
+
+
+def test_numbers_of_numpy_are_written_as_pythons():
+    written = plain({"a": np.float64(0.5), "b": (np.int32(3), np.bool_(True), [np.float32(0.25)]), 1: None})
+    assert written == {"a": 0.5, "b": (3, True, [0.25]), 1: None}
+    kinds = (type(written["a"]), *map(type, written["b"]), type(written["b"][2][0]))
+    assert kinds == (float, int, bool, list, float)
+
+
+def test_the_versions_in_a_modules_state_are_written(tmp_path):
+    written = plain(nn.BatchNorm1d(2).state_dict())
+    torch.save(written, tmp_path / "state")
+    assert torch.load(tmp_path / "state", weights_only=True)._metadata == {"": {"version": 2}}
+
+
+def use(monkeypatch, objective):
+    """Have BaselineClassifier train by it."""
+    monkeypatch.setitem(METHODS, "own", type("Own", (Method,), {"objective": lambda self, generator: objective}))
+
+
+def test_a_state_that_cannot_be_written_fails_before_the_training(tmp_path, monkeypatch):
+    class Listing(CrossEntropy):
+        state = ("seen",)
+
+        def start(self, training):
+            super().start(training)
+            self.seen = {"a": [set()]}
+
+    use(monkeypatch, Listing())
+    monkeypatch.delattr(TensorSamples, "training")
+    with pytest.raises(TypeError, match=r"state\['objective'\]\['seen'\]\['a'\]\[0\] is set, and a checkpoint holds"):
+        BaselineClassifier("own", **SETTINGS, checkpoint=tmp_path / "fit.pt").fit(X, Y)
+
+
+def test_an_objective_that_does_not_name_its_state_is_refused(tmp_path, monkeypatch):
+    """The first epoch shows it: before, a fit that went on had silently lost it."""
+
+    class Forgetful(CrossEntropy):
+        def start(self, training):
+            super().start(training)
+            self.visits = torch.zeros(len(training.labels))
+
+        def end_block(self, block, outputs, records, grads):
+            self.visits[block.index] += 1
+            return super().end_block(block, outputs, records, grads)
+
+    use(monkeypatch, Forgetful())
+    clf = BaselineClassifier("own", **SETTINGS)
+    clone(clf).fit(X, Y)
+    with pytest.raises(TypeError, match=r"Forgetful\.visits changes while the network is trained, and is not in"):
+        clf.set_params(checkpoint=tmp_path / "fit.pt").fit(X, Y)
+
+
 @pytest.mark.parametrize("random_state", [None, np.random.RandomState(0)])
 def test_a_checkpoint_needs_a_seed(tmp_path, random_state):
     clf = AutoCleansingClassifier(random_state=random_state, checkpoint=tmp_path / "fit.pt")
@@ -170,7 +249,7 @@ def test_the_device_is_the_one_that_is_used(tmp_path, monkeypatch):
     """A training of "auto" on a GPU does not go on without one."""
     path = tmp_path / "fit.pt"
     AutoCleansingClassifier(**(SETTINGS | {"device": "cpu"}), checkpoint=path).fit(X, Y)
-    content = torch.load(path, weights_only=False)
+    content = torch.load(path, weights_only=True)
     torch.save(content | {"configuration": content["configuration"] | {"device": "'cuda'"}}, path)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="device is 'cpu' here and 'cuda' there"):

@@ -1,19 +1,21 @@
 """The loop and the objectives: plain training, the paper's regime, AC2, failures; against references written out."""
 
 import copy
+import functools
 import math
 
 import numpy as np
 import pytest
 import torch
+from by_hand import a_block, started, take
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from acestimator.objectives import AutoCleansing, CrossEntropy, Objective, softmax_gradient
+from acestimator.objectives import AutoCleansing, CrossEntropy, Objective, Training, softmax_gradient
 from acestimator.training import TrainingPlan, batch_sizes, train
-from acestimator.training.blocks import loss_scale
+from acestimator.training.blocks import Batches
 from acestimator.training.optimizers import FusedAdamW, FusedSGD, parameter_gradients
 
 K = 4
@@ -29,15 +31,8 @@ def problem(n_samples=29, seed=0, dtype=torch.float32):
 
 
 def run(objective, network, features, labels, plan=PLAN, **kwargs):
-    objective.bind(
-        labels,
-        K,
-        sample_weight=kwargs.get("sample_weight"),
-        steps_per_epoch=plan.steps_per_epoch(len(labels)),
-        max_epochs=plan.max_epochs,
-        dtype=features.dtype,
-    )
-    return train(network, objective, features, labels, plan, generator=torch.Generator().manual_seed(0), **kwargs)
+    generator = torch.Generator().manual_seed(0)
+    return train(network, objective, features, labels, plan, n_classes=K, generator=generator, **kwargs)
 
 
 def epochs_of_batches(n_samples, plan=PLAN):
@@ -134,9 +129,8 @@ def test_the_papers_regime_equals_dense_sgd_on_the_mean_loss(n_samples, seed, va
 
 def test_ac2_equals_ac1_with_its_gradient_masked_to_the_observed_label():
     class Masked(AutoCleansing):
-        def close(self, index, grads, logits):
-            masks = F.one_hot(self.labels[index], K).split([len(grad) for grad in grads])
-            super().close(index, [grad * mask for grad, mask in zip(grads, masks, strict=True)], logits)
+        def end_block(self, block, outputs, records, grads):
+            return super().end_block(block, outputs, records, grads * F.one_hot(block.labels, K))
 
     tables, networks = [], []
     settings = {"lr": 0.3, "posterior_weights": False}
@@ -188,11 +182,10 @@ def test_the_closed_form_gradient_is_autograds(n_rows, n_classes, seed, scale):
         def loss(self, logits, labels, index):
             return F.cross_entropy(logits, labels, reduction="none")
 
-    closed, by_autograd = CrossEntropy(), ByAutograd()
-    grad, record = closed.grad(logits, labels, None)
-    expected_grad, expected_record = by_autograd.grad(logits, labels, None)
+    grad, losses = take(CrossEntropy(), logits, a_block(labels))
+    expected_grad, expected_losses = take(ByAutograd(), logits, a_block(labels))
     torch.testing.assert_close(grad, expected_grad, rtol=0, atol=1e-14)
-    torch.testing.assert_close(closed.losses(record, labels), by_autograd.losses(expected_record, labels))
+    torch.testing.assert_close(losses, expected_losses)
     torch.testing.assert_close(grad.sum(dim=1), torch.zeros(n_rows, dtype=torch.float64), rtol=0, atol=1e-13)
 
 
@@ -208,7 +201,7 @@ def test_batches_cover_the_samples_and_none_is_alone(n_samples, batch_size):
 def test_blocks_do_not_change_the_result(monkeypatch, early_learning):
     results = []
     for steps in (1, 64):
-        monkeypatch.setattr("acestimator.training.blocks._BLOCK_STEPS", steps)
+        monkeypatch.setattr("acestimator.training.loop.Batches", functools.partial(Batches, block_steps=steps))
         features, labels, network = problem()
         objective = AutoCleansing(variant="AC1", lr=0.3, early_learning=early_learning)
         history = run(objective, network, features, labels)
@@ -294,11 +287,14 @@ def test_gradients_of_any_layout(module, optimizer):
 @pytest.mark.parametrize("sample_weight", [None, torch.tensor([1.0, 2, 3, 4, 5, 6, 7])])
 @pytest.mark.parametrize("weight", [None, torch.linspace(0, 1, 7)])
 def test_a_batchs_scales_are_its_weights_over_its_sum_of_sample_weights(sample_weight, weight):
-    index, sizes = torch.tensor([6, 0, 2, 5, 1, 3, 4]), [3, 4]
-    even = torch.tensor([1 / 3] * 3 + [1 / 4] * 4)
-    scale = loss_scale(even, sizes, index, sample_weight, None if weight is None else weight[index]).squeeze(1)
+    index, labels = torch.tensor([6, 0, 2, 5, 1, 3, 4]), torch.zeros(7, dtype=torch.int64)
+    plan = TrainingPlan(1, 4, 0.1, "sgd", 0.0, 0.0, batch_order=lambda epoch, generator: index)
+    batches = Batches(plan, Training(nn.Identity(), labels, K, 2, 1, sample_weight=sample_weight), K)
+    (block,) = batches.blocks(0, torch.Generator(), shuffle=True)
+    scale = batches.gradient_scale(block, None if weight is None else weight[index]).squeeze(1)
     w = torch.ones(7) if sample_weight is None else sample_weight
-    for part, batch in zip(scale.split(sizes), index.split(sizes), strict=True):
+    assert block.sizes == [4, 3]
+    for part, batch in zip(scale.split(block.sizes), index.split(block.sizes), strict=True):
         expected = w[batch] / w[batch].sum() * (1 if weight is None else weight[batch])
         torch.testing.assert_close(part, expected)
 
@@ -309,12 +305,11 @@ def test_decay_and_penalty_act_once_a_visit_whatever_the_batch_size(parameters):
         labels = torch.randint(K, (29,))
         objective = AutoCleansing(variant="AC1", lr=0.3, **parameters)
         steps = len(batch_sizes(29, batch_size))
-        objective.bind(labels, K, steps_per_epoch=steps, max_epochs=1, dtype=torch.float64)
+        started(objective, labels, K, steps_per_epoch=steps)
         objective.table._rows.alpha += 1.0
-        index, sizes = torch.arange(29), batch_sizes(29, batch_size)
-        objective.open(index, sizes, [1.0] * steps)
-        still = torch.zeros(29, K, dtype=torch.float64)
-        objective.close(index, list(torch.split(still, sizes)), still)
+        block, still = a_block(labels, sizes=batch_sizes(29, batch_size)), torch.zeros(29, K, dtype=torch.float64)
+        objective.begin_block(block)
+        objective.end_block(block, still, still, still)
         torch.testing.assert_close(objective.table.dense().mean().item(), math.exp(-0.3 * 0.1), rtol=1e-3, atol=0)
 
 
@@ -397,9 +392,9 @@ def test_an_objective_may_mix_the_inputs_of_each_step():
     class Halved(CrossEntropy):
         seen = 0
 
-        def mix(self, network, x, index):
+        def mix(self, network, x, step):
             assert network.training
-            assert torch.equal(x, features[index])
+            assert torch.equal(x, features[step.index])
             self.seen += len(x)
             return 0.5 * x
 
