@@ -1,6 +1,5 @@
 """The loop and the objectives: plain training, the paper's regime, AC2, failures; against references written out."""
 
-import copy
 import functools
 import math
 
@@ -16,7 +15,6 @@ from torch.nn import functional as F
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective, Training, softmax_gradient
 from acestimator.training import TrainingPlan, batch_sizes, train
 from acestimator.training.blocks import Batches
-from acestimator.training.optimizers import FusedAdamW, FusedSGD, parameter_gradients
 
 K = 4
 PLAN = TrainingPlan(max_epochs=3, batch_size=8, learning_rate=0.05, optimizer="sgd", momentum=0.9, weight_decay=1e-3)
@@ -242,48 +240,6 @@ def test_parameters_that_the_loss_does_not_reach_stand_still():
     assert not torch.equal(network.used.weight, before[1])
 
 
-class Einsum(nn.Module):
-    """Its weight's gradient is laid out the other way round."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(K, 5, generator=torch.Generator().manual_seed(0)))
-
-    def forward(self, x):
-        return torch.einsum("bi,oi->bo", x, self.weight)
-
-
-class Summed(nn.Module):
-    """The gradient of the gain is one number, expanded."""
-
-    def __init__(self):
-        super().__init__()
-        self.linear, self.gain = nn.Linear(5, K), nn.Parameter(torch.full((100,), 0.01))
-
-    def forward(self, x):
-        return self.linear(x) * self.gain.sum()
-
-
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-@pytest.mark.parametrize("module", [Einsum, Summed])
-def test_gradients_of_any_layout(module, optimizer):
-    features, labels, _ = problem()
-    torch.manual_seed(0)
-    network = module()
-    reference = copy.deepcopy(network)
-    plan = TrainingPlan(3, 8, 0.05, optimizer, 0.9, 1e-2)
-    run(CrossEntropy(), network, features, labels, plan)
-    torch_class = torch.optim.SGD if optimizer == "sgd" else torch.optim.AdamW
-    settings_ = {"momentum": 0.9, "nesterov": True} if optimizer == "sgd" else {}
-    torch_optimizer = torch_class(reference.parameters(), lr=1.0, weight_decay=1e-2, **settings_)
-    for index, lr in epochs_of_batches(len(labels), plan):
-        torch_optimizer.param_groups[0]["lr"] = lr
-        torch_optimizer.zero_grad()
-        F.cross_entropy(reference(features[index]), labels[index]).backward()
-        torch_optimizer.step()
-    torch.testing.assert_close(parameters_of(network), parameters_of(reference), rtol=0, atol=1e-5)
-
-
 @pytest.mark.parametrize("sample_weight", [None, torch.tensor([1.0, 2, 3, 4, 5, 6, 7])])
 @pytest.mark.parametrize("weight", [None, torch.linspace(0, 1, 7)])
 def test_a_batchs_scales_are_its_weights_over_its_sum_of_sample_weights(sample_weight, weight):
@@ -311,60 +267,6 @@ def test_decay_and_penalty_act_once_a_visit_whatever_the_batch_size(parameters):
         objective.begin_block(block)
         objective.end_block(block, still, still, still)
         torch.testing.assert_close(objective.table.dense().mean().item(), math.exp(-0.3 * 0.1), rtol=1e-3, atol=0)
-
-
-@pytest.mark.parametrize("private", [True, False])
-def test_parameter_gradients_are_autograds(monkeypatch, private):
-    if not private:
-        monkeypatch.setattr("acestimator.training.optimizers._ENGINE", None)
-    features, _, network = problem()
-    parameters = (*network.parameters(), nn.Parameter(torch.ones(2)))
-    grad = torch.randn(29, K, generator=torch.Generator().manual_seed(0))
-    ours = parameter_gradients(network(features), grad, parameters)
-    theirs = torch.autograd.grad(network(features), parameters, grad, allow_unused=True)
-    assert ours[-1] is theirs[-1] is None
-    assert all(torch.equal(a, b) for a, b in zip(ours[:-1], theirs[:-1], strict=True))
-    assert all(p.grad is None for p in parameters)
-
-
-def test_adamw_counts_each_parameters_own_steps():
-    """A parameter that some steps do not reach, as under stochastic depth, is corrected for those that do."""
-    ours, theirs = ([nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(3))] for _ in range(2))
-    fused = FusedAdamW(ours, beta1=0.9, weight_decay=0.0)
-    optimizer = torch.optim.AdamW(theirs, lr=0.1, weight_decay=0.0)
-    for reached in (True, False, False, True, True):
-        grads = [torch.ones(2), torch.ones(3) if reached else None]
-        fused.step(grads, 0.1)
-        for p, grad in zip(theirs, grads, strict=True):
-            p.grad = grad
-        optimizer.step()
-    for a, b in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(a, b)
-
-
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_fused_optimizers_equal_torchs_bit_for_bit(momentum):
-    generator = torch.Generator().manual_seed(0)
-    shapes = [(7, 5), (7,), (3, 7)]
-    start = [torch.randn(shape, generator=generator) for shape in shapes]
-    for ours_class, theirs_class, settings_ in (
-        (FusedSGD, torch.optim.SGD, {"momentum": momentum, "nesterov": momentum > 0}),
-        (FusedAdamW, torch.optim.AdamW, {"betas": (momentum, 0.999)}),
-    ):
-        ours = [nn.Parameter(p.clone()) for p in start]
-        theirs = [nn.Parameter(p.clone()) for p in start]
-        name = "momentum" if ours_class is FusedSGD else "beta1"
-        fused = ours_class(ours, **{name: momentum}, weight_decay=0.1)
-        optimizer = theirs_class(theirs, lr=0.01, weight_decay=0.1, fused=True, **settings_)
-        for lr in (0.01, 0.02, 0.005):
-            grads = [torch.randn(shape, generator=generator) for shape in shapes]
-            fused.step(grads, lr)
-            optimizer.param_groups[0]["lr"] = lr
-            for p, grad in zip(theirs, grads, strict=True):
-                p.grad = grad.clone()
-            optimizer.step()
-        for a, b in zip(ours, theirs, strict=True):
-            assert torch.equal(a, b)
 
 
 def test_training_works_inside_no_grad():
