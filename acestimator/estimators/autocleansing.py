@@ -260,6 +260,10 @@ class AutoCleansingClassifier(NetworkClassifier):
 
     # ------------------------------------------------------------------ fitting
 
+    def _resolved(self, settings: Preset) -> dict[str, Any]:
+        resolved = super()._resolved(settings)
+        return resolved | {name: getattr(settings, name) for name in ("posterior_weights", "early_learning")}
+
     def _train(self, trainer: Trainer, settings: Preset, samples: TrainingSamples) -> nn.Module:
         """Algorithm 1: train the network and the constants, drop the constants, and read them."""
         check_penalty(self.penalty)

@@ -98,6 +98,10 @@ class BaselineClassifier(NetworkClassifier):
         self.verbose = verbose
         self.random_state = random_state
 
+    def _resolved(self, settings: Preset) -> dict[str, Any]:
+        method = make(self.method, self.params)
+        return super()._resolved(settings) | {"method": type(method), "params": vars(method)}
+
     def _train(self, trainer: Trainer, settings: Preset, samples: TrainingSamples) -> nn.Module:
         phases = make(self.method, self.params).phases(
             trainer.labels, trainer.n_classes, torch.Generator().manual_seed(trainer.seed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import os
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -36,6 +36,8 @@ from acestimator.recipes import RecipeNetwork
 from acestimator.training import BatchOrder, TrainingPlan, check_schedule, predict_logits
 from acestimator.training.checkpoint import Checkpoint
 from acestimator.training.fingerprint import describe
+
+_OF_NO_MATTER = ("checkpoint", "verbose", "preset")  # to a training: what a preset stands for is in the settings
 
 
 class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
@@ -163,7 +165,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
                 shuffle=not whole,
                 # Where nothing is drawn, torch's one global generator is left to other threads.
                 draws=backbones.draws_in_training(self.backbone),
-                checkpoint=self._open_checkpoint(X, samples, device),
+                checkpoint=self._open_checkpoint(X, samples, device, settings),
                 on_epoch=on_epoch,
             )
             network = self._train(trainer, settings, samples)
@@ -224,7 +226,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             return augment.filled(self.scaler_.mean_.round().astype(int).tolist())
         return augment
 
-    def _open_checkpoint(self, X: np.ndarray, samples: TrainingSamples, device: torch.device) -> Checkpoint | None:
+    def _open_checkpoint(
+        self, X: np.ndarray, samples: TrainingSamples, device: torch.device, settings: Preset
+    ) -> Checkpoint | None:
+        """Find or begin the file, which is known by the parameters as they were resolved, and by the data."""
         if self.checkpoint is None:
             return None
         if not isinstance(self.random_state, Integral):
@@ -232,11 +237,17 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
                 f"checkpoint was given with random_state={self.random_state!r}: a fit can only go on to the same "
                 "result from a seed, so give random_state an integer."
             )
-        parameters = self.get_params(deep=False) | {"device": str(device)}  # "auto" may be another one next time
-        described = {name: describe(parameters[name]) for name in parameters.keys() - {"checkpoint", "verbose"}}
-        data = {"X": describe(X), "y": describe(samples.labels), "sample_weight": describe(samples.weight)}
-        configuration = {"estimator": type(self).__name__, **described, **data}
+        # Of the device "auto", too, may stand for another one next time.
+        parts = self._resolved(settings) | {"estimator": type(self).__name__, "device": str(device)}
+        parts |= {"X": X, "y": samples.labels, "sample_weight": samples.weight}
+        configuration = {name: describe(part, name) for name, part in parts.items()}
         return Checkpoint(self.checkpoint, configuration, seconds=self._checkpoint_seconds)
+
+    def _resolved(self, settings: Preset) -> dict[str, Any]:
+        """Parameters that a training depends on, with what stands for those left at None."""
+        own = {name: value for name, value in self.get_params(deep=False).items() if name not in _OF_NO_MATTER}
+        plan = {field.name for field in fields(TrainingPlan)}
+        return own | {name: value for name, value in vars(settings).items() if name in own.keys() | plan}
 
     def _plan(self, settings: Preset, autocast: bool) -> TrainingPlan:
         return TrainingPlan(

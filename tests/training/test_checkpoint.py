@@ -13,7 +13,6 @@ from acestimator.inputs.samples import TensorSamples
 from acestimator.objectives import CrossEntropy
 from acestimator.peers import METHODS, Method
 from acestimator.training.checkpoint import Checkpoint, plain
-from acestimator.training.fingerprint import describe
 
 X, Y = make_blobs(90, centers=3, n_features=5, random_state=0, cluster_std=2.0)
 SETTINGS = {"max_epochs": 7, "batch_size": 16, "random_state": 0, "device": "cpu"}
@@ -104,7 +103,7 @@ def test_a_finished_checkpoint_gives_the_fit_again(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"learning_rate": 0.5}, "learning_rate is 0.5 here and None there"),
+        ({"learning_rate": 0.5}, "learning_rate is 0.5 here and 0.001 there"),
         ({"random_state": 1}, "random_state is 1 here and 0 there"),
         ({"backbone": Noisy(1)}, "backbone is Noisy, digest .* here and 'auto' there"),
     ],
@@ -117,6 +116,89 @@ def test_a_checkpoint_of_another_configuration_is_refused_and_kept(tmp_path, cha
         clf.set_params(**changed).fit(X, Y)
     assert path.read_bytes() == content
     np.testing.assert_array_equal(clf.decision_function(X), before)
+
+
+def made_of(width, rate=0.0, act=torch.relu):
+    """Backbone as a function, whose code is always the same."""
+
+    def make(shape, n):
+        return nn.Sequential(nn.Linear(shape[0], width), Acting(act, rate), nn.Linear(width, n))
+
+    return make
+
+
+class Acting(nn.Module):
+    def __init__(self, act, rate):
+        super().__init__()
+        self.act, self.rate = act, rate
+
+    def forward(self, x):
+        return self.act(x) * (1.0 - self.rate)
+
+
+def a_module(rate):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 3), Acting(torch.relu, rate))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "other"),
+    [
+        (lambda shape, n: nn.Linear(shape[0], n), lambda shape, n: nn.Linear(shape[0], n, bias=False)),
+        (made_of(8, 0.1), made_of(8, 0.2)),
+        (made_of(8, act=lambda x: x), made_of(8, act=lambda x: -x)),
+        (a_module(0.1), a_module(0.2)),
+    ],
+    ids=["lambda", "closure", "function in a closure", "attribute of a module"],
+)
+def test_another_backbone_of_the_same_name_is_refused(tmp_path, backbone, other):
+    """Weights of one would fit into the other."""
+    clf = AutoCleansingClassifier(backbone, **SETTINGS, checkpoint=tmp_path / "fit.pt").fit(X, Y)
+    clf.fit(X, Y)
+    with pytest.raises(ValueError, match=r"another training: backbone is .* here and .* there"):
+        clf.set_params(backbone=other).fit(X, Y)
+
+
+def test_another_augmentation_of_the_same_name_is_refused(tmp_path):
+    images = np.random.RandomState(0).randint(0, 256, size=(90, 3, 8, 8)).astype(np.uint8)
+    settings = SETTINGS | {"max_epochs": 1, "checkpoint": tmp_path / "fit.pt"}
+    clf = AutoCleansingClassifier(lambda s, n: nn.Sequential(nn.Flatten(), nn.Linear(192, n)), **settings)
+    clf.set_params(augment=lambda images: images).fit(images, Y)
+    with pytest.raises(ValueError, match="another training: augment is function"):
+        clf.set_params(augment=lambda images: images.flip(3)).fit(images, Y)
+
+
+def test_what_cannot_be_told_apart_is_refused_before_a_file_is_written(tmp_path):
+    rng = np.random.default_rng(0)
+    clf = AutoCleansingClassifier(lambda shape, n: nn.Linear(5, int(rng.integers(3, 4))), **SETTINGS)
+    clf.fit(X, Y)
+    with pytest.raises(ValueError, match=r"backbone\.rng is Generator\(PCG64\) at .*, which cannot be told"):
+        clf.set_params(checkpoint=tmp_path / "new" / "fit.pt").fit(X, Y)
+    assert not list(tmp_path.iterdir())
+
+
+def test_settings_are_compared_as_they_were_resolved(tmp_path):
+    """What the preset stands for may be given, too; and another preset is another training."""
+    clf = AutoCleansingClassifier(**SETTINGS, checkpoint=tmp_path / "fit.pt").fit(X, Y)
+    given = clone(clf).set_params(learning_rate=1e-3, alpha_momentum=0.0, optimizer="adamw", schedule="cosine")
+    np.testing.assert_array_equal(given.fit(X, Y).decision_function(X), clf.decision_function(X))
+    with pytest.raises(ValueError, match=r"alpha_lr is 'paper' here and .* there; .*optimizer is 'sgd' here"):
+        clone(clf).set_params(preset="paper").fit(X, Y)
+    likened = {"alpha_lr": 0.3 * 6 / 8, "learning_rate": 1e-3, "weight_decay": 1e-2, "optimizer": "adamw"}
+    with pytest.raises(
+        ValueError, match=r": early_learning is 0.0 here and 2.0 there; posterior_weights is False here"
+    ):
+        clone(clf).set_params(preset="paper", alpha_momentum=0.0, alpha_weight_decay=0.0, **likened).fit(X, Y)
+
+
+def test_a_peers_parameters_are_compared_as_they_were_resolved(tmp_path, monkeypatch):
+    clf = BaselineClassifier("elr", **SETTINGS, checkpoint=tmp_path / "fit.pt").fit(X, Y)
+    clone(clf).set_params(params={"lam": 3.0}).fit(X, Y)
+    with pytest.raises(ValueError, match=r"params is {'beta': 0.7, 'lam': 2.0} here and {'beta': 0.7, 'lam': 3.0}"):
+        clone(clf).set_params(params={"lam": 2.0}).fit(X, Y)
+    monkeypatch.setitem(METHODS, "elr", type("ELR", (METHODS["elr"],), {}))
+    with pytest.raises(ValueError, match=r"method is class ELR, digest .* here and acestimator"):
+        clf.fit(X, Y)
 
 
 def test_a_checkpoint_of_other_data_is_refused(tmp_path):
@@ -263,14 +345,6 @@ def test_the_global_generator_is_left_alone(tmp_path):
     torch.manual_seed(5)
     clf.fit(X, Y)
     assert torch.rand(1) == expected
-
-
-def test_descriptions_depend_on_the_content_alone():
-    assert describe(np.arange(3)) == describe(np.arange(3))
-    assert describe(np.arange(3)) != describe(np.arange(3.0))
-    assert describe(describe) == "<function describe>"
-    assert describe(Noisy()) == describe(Noisy())
-    assert describe(Noisy()) != describe(Noisy(1))
 
 
 def test_augmented_images_are_the_same_after_a_stop(monkeypatch, tmp_path):
