@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from acestimator.alpha.hyperparameters import Penalty
+from acestimator.checks import check_count
 from acestimator.training import Schedule, batch_sizes
 
 
@@ -141,9 +142,15 @@ def resolve(preset: str, given: dict[str, Any], n_samples: int) -> Preset:
     Returns
     -------
     Preset
+
+    Raises
+    ------
+    ValueError
+        If ``max_epochs`` or ``batch_size`` is no integer of at least 1.
     """
     names = {field.name for field in dataclasses.fields(Preset)}
     given = {name: value for name, value in given.items() if name in names and value is not None}
+    given |= {name: check_count(name, given[name], 1) for name in ("max_epochs", "batch_size") if name in given}
     if given.get("optimizer", PRESETS[preset].optimizer) != PRESETS[preset].optimizer:
         given = {**OPTIMIZERS[given["optimizer"]], **given}
     settings = dataclasses.replace(PRESETS[preset], **given)

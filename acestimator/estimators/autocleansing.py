@@ -134,7 +134,8 @@ class AutoCleansingClassifier(NetworkClassifier):
     Sample weights scale a sample's part in the network's loss, in the input statistics and in the noise rate; its
     own constants always move at full rate. Weight 2 is the sample twice and weight 0 its absence: to rounding, for
     "mlp" and where both the samples and their weights sum up to no more than one batch; in expectation over the
-    batches beyond that.
+    batches beyond that. With ``alpha_lr="paper"`` weight 2 is not the sample twice: a row's gradient is divided by the
+    number of samples in its batch, whatever their weights.
 
     Labels may be in any form that scikit-learn takes. Predictions never see the constants.
 

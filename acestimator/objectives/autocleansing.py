@@ -5,6 +5,8 @@ Legend: N samples, K classes, B batch, M samples of a block.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -32,8 +34,8 @@ class AutoCleansing(CrossEntropy):
         units: a row moves by ``lr * g`` a visit, and decay and penalty act once between two visits, whatever
         the batch size.
     mean_gradient : bool
-        The paper's regime: the row's gradient is that of the batch's mean loss, ``g / (sum of the batch's
-        weights)``, and decay acts at every step, as in dense SGD.
+        The paper's regime: the row's gradient is that of the batch's mean loss, ``g / B`` in a batch of B samples,
+        whatever their weights, and decay acts at every step, as in dense SGD.
     posterior_weights : bool
         From 30 % of the epochs on, weight each sample of the network's loss by one minus the probability, refitted
         along the way, that its label is wrong.
@@ -124,9 +126,8 @@ class AutoCleansing(CrossEntropy):
             # The steps' gradients are not the rows', which were not needed there: one operation for all.
             grads, records = softmax_gradient(outputs + self._announced.constants, block.labels)
         if self.mean_gradient:
-            sizes = block.sizes
-            for part, index in zip(torch.split(grads, sizes), torch.split(block.index, sizes), strict=True):
-                part /= self._total_weight(index)
+            for part, size in zip(torch.split(grads, block.sizes), block.sizes, strict=True):
+                part /= size
         self._announced.finish(grads)
         self._announced = None
         self._observe(block, outputs)
@@ -136,6 +137,11 @@ class AutoCleansing(CrossEntropy):
         """Refit the posterior where that is due."""
         # What momentum would have made of the rows since takes three times as long, and no curve would show it.
         record = {"alpha_norm": self.table._rows.norm(as_of_now=False)}
+        if not math.isfinite(record["alpha_norm"]):
+            raise FloatingPointError(
+                f"the constants became NaN or infinite in epoch {epoch + 1}, with rate {self.lr:.3g}: lower alpha_lr, "
+                'or learning_rate where alpha_lr is "paper".'
+            )
         if self.posterior is not None:
             self.posterior.end_epoch(epoch)
             if self.posterior.mixture is not None:
@@ -160,11 +166,6 @@ class AutoCleansing(CrossEntropy):
             training.labels, training.n_classes, 0, training.sample_weight, constant_scores.dtype
         )
         return posterior.finish(constant_scores, self.trained_epochs)
-
-    def _total_weight(self, index: Tensor) -> float | Tensor:
-        """Of a batch."""
-        weight = self.training.sample_weight
-        return len(index) if weight is None else weight[index].sum()
 
     def _alone(self, epoch: int) -> bool:
         """Whether the network is trained without its constants: once the posterior's second stage has begun."""

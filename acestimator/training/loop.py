@@ -55,7 +55,7 @@ def train(
     generator : torch.Generator
         CPU generator of the batch order.
     sample_weight : Tensor of float64, shape (N,), optional
-        Positive weights.
+        Positive weights, of which only the ratios count.
     shuffle : bool, default=True
         Without it the batches are taken in the given order, and nothing is drawn.
     checkpoint : PhaseCheckpoint, optional
@@ -74,6 +74,8 @@ def train(
     FloatingPointError
         If a loss is NaN or infinite, naming the epoch, the step and the learning rate.
     """
+    if sample_weight is not None and bool((sample_weight == sample_weight[0]).all()):
+        sample_weight = None  # so that the numbers are the same whatever all weights are
     samples = features if isinstance(features, Samples) else TensorSamples(features, Views(labels.device))
     steps_per_epoch = plan.steps_per_epoch(len(labels))
     training = Training(

@@ -125,6 +125,47 @@ def test_the_papers_regime_equals_dense_sgd_on_the_mean_loss(n_samples, seed, va
     torch.testing.assert_close(parameters_of(network), parameters_of(reference), rtol=0, atol=1e-12)
 
 
+def equal_weights(n_samples, weight):
+    return torch.full((n_samples,), weight, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("weight", [1.0, 1 / 29, 3.0, 1e-50, 1e50])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_equal_weights_of_any_scale_are_none_bit_for_bit(weight, dtype):
+    results = []
+    for sample_weight in (None, equal_weights(29, weight)):
+        features, labels, network = problem(dtype=dtype)
+        objective = AutoCleansing(variant="AC1", lr=PLAN.learning_rate, momentum=0.9, nesterov=True, mean_gradient=True)
+        history = run(objective, network, features, labels, sample_weight=sample_weight)
+        results.append((objective.table.dense(), parameters_of(network), [record["loss"] for record in history]))
+    assert torch.equal(results[0][0], results[1][0])
+    assert torch.equal(results[0][1], results[1][1])
+    assert results[0][2] == results[1][2]
+
+
+def test_in_the_papers_regime_a_row_moves_by_the_mean_loss_whatever_the_weights():
+    """At a frozen network: the same table as without weights, which sum up to anything."""
+    tables = []
+    for sample_weight in (None, torch.linspace(1e-50, 1e3, 29, dtype=torch.float64)):
+        features, labels, network = problem()
+        network.requires_grad_(False)
+        objective = AutoCleansing(variant="AC1", lr=0.1, momentum=0.9, mean_gradient=True, posterior_weights=False)
+        run(objective, network, features, labels, sample_weight=sample_weight)
+        tables.append(objective.table.dense())
+    assert torch.equal(*tables)
+    assert tables[0].abs().min() > 0
+
+
+def test_constants_that_are_not_finite_are_an_error():
+    """In the last epoch, too, after which no loss shows it."""
+    features, labels, network = problem()
+    plan = TrainingPlan(**{**vars(PLAN), "max_epochs": 1})
+    with pytest.raises(
+        FloatingPointError, match=r"constants became NaN or infinite in epoch 1, with rate 1e\+39: lower"
+    ):
+        run(AutoCleansing(variant="AC1", lr=1e39), network, features, labels, plan)
+
+
 def test_ac2_equals_ac1_with_its_gradient_masked_to_the_observed_label():
     class Masked(AutoCleansing):
         def end_block(self, block, outputs, records, grads):
