@@ -25,7 +25,8 @@ class Preset:
         Of its rate: see :class:`acestimator.training.TrainingPlan`.
     max_epochs, batch_size : int
     alpha_lr : float or "paper"
-        Rate of the constants, in per-sample units.
+        Rate of the constants, in per-sample units. "paper": that of the network, on the mean loss of a batch, which
+        sample weights do not enter.
     alpha_momentum, alpha_weight_decay : float
     penalty : tuple (name, strength) or None
     posterior_weights : bool
@@ -55,7 +56,7 @@ class Preset:
     full_rate_steps: int
 
     def alpha_rate(self, steps_per_epoch: int) -> float:
-        """Rate of the constants in epochs of as many steps; not for the paper's, which is the network's."""
+        """Rate of the constants where an epoch has so many steps; not for "paper", where it is the network's."""
         rate = float(self.alpha_lr)
         if steps_per_epoch < self.full_rate_steps:
             return rate * steps_per_epoch / self.full_rate_steps

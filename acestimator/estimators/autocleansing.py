@@ -86,7 +86,7 @@ class AutoCleansingClassifier(NetworkClassifier):
     checkpoint : str or path, default=None
         File to write the training's state to at the ends of epochs, twice a minute at most. A fit that was stopped goes
         on from there when the same call is made again, to the same result; the file of another training is refused and
-        left alone. Needs an integer ``random_state``. It is a pickle: open none but your own.
+        left alone. Needs an integer ``random_state``. Reading it executes nothing.
     device : str or torch.device, default="auto"
         "auto" is CUDA where there is one, else the CPU.
     verbose : int, default=0

@@ -112,7 +112,7 @@ class AutoCleansing(CrossEntropy):
             assert self._announced is not None
             grad, log_proba = self._announced.gradient(step.number, logits, step.labels)
         if self.averages is not None:
-            # In the second stage rarely; the epoch is added so that no place in it is left out for good.
+            # In the second stage rarely. The epoch is added so that no step of an epoch is left out for good.
             every = EVERY if alone else 1
             if (step.block.first_step + step.number + step.block.epoch) % every == 0:
                 proba = softmax(logits)

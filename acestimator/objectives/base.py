@@ -151,8 +151,9 @@ class Objective(Stateful):
         network in training mode, and may keep what :meth:`gradient` of the same step needs. The logits of
         :meth:`gradient` and :meth:`end_block` are then those of the mixed inputs.
     state : tuple of str
-        Names of the attributes that change in the course of a training, for checkpoints: see
-        :class:`acestimator.objectives.state.Stateful`.
+        Names of the attributes that change while the network is trained, so that a checkpoint keeps them. Each holds a
+        tensor, a number, a string, None, a list, tuple or dictionary of these, a torch or numpy generator, or an object
+        that has ``state_dict`` and ``load_state_dict`` itself. The names of the bases are added to a subclass's own.
     training : Training
         What :meth:`start` was given.
     """

@@ -1,9 +1,9 @@
 r"""A pull of each prediction towards the average of its sample's own past ones.
 
-A network learns what most labels agree on before it learns the wrong ones, and its predictions of then outlive it in
-their average :math:`t`. The regulariser :math:`\lambda \ln(1 - \langle t, p \rangle)`, by Liu, Niles-Weed, Razavian and
-Fernandez-Granda (NeurIPS 2020), holds the network to them: of a sample that it has learnt it strengthens the gradient,
-and of one whose label it has contradicted it cancels it.
+A network learns what most labels agree on before it learns the wrong ones. The average :math:`t` of a sample's past
+predictions remembers that time. The regulariser :math:`\lambda \ln(1 - \langle t, p \rangle)`, by Liu, Niles-Weed,
+Razavian and Fernandez-Granda (NeurIPS 2020), holds the network to the average: it strengthens the gradient of a sample
+that the network has learnt, and cancels that of a sample whose label the network has contradicted.
 
 Legend: N samples, K classes, B batch.
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 from acestimator.objectives.state import Stateful
 
 DECAY = 0.7  # share that an average keeps at a visit, the authors'
-EVERY = 4  # steps, on the first of which a rare pull acts with the strength of all
+EVERY = 4  # a rare pull acts at one step of so many, and so many times as strongly
 _LARGEST = 1.0 - 1e-4  # entry of an average: the regulariser has no bound where a prediction equals a certain one
 
 

@@ -1,25 +1,25 @@
 r"""The probability that each label is wrong, kept up to date while the network is trained.
 
-It has two stages, for early and late networks know different things.
+It has two stages, because early and late networks know different things.
 
-**First stage.** The score of a sample is its constant, the observed label's in the partition gauge: a memory of how
-often the network disagreed. A mixture of two normal distributions tells right labels from wrong ones. It flags too many
-rather than too few, and a network that is spared them stays a network of the right labels.
+**First stage.** The score of a sample is the constant of its observed label in the partition gauge. It remembers how
+often the network disagreed with the label. A mixture of two normal distributions tells right labels from wrong ones. It
+flags too many samples rather than too few, and a network that is spared these learns from right labels.
 
-**Second stage.** Such a network says which category a wrong label stands for, and wrong labels have a pattern: a
-category is mistaken for some others and not for the rest. The score becomes the log-odds
+**Second stage.** Such a network knows the category behind a wrong label, and wrong labels have a pattern: a category is
+mistaken for some others and not for the rest. The score becomes the log-odds
 
 .. math:: s_n = \ln \frac{\sum_{k \ne y} R_{ky} p_k}{p_y} ,
     \qquad p = \mathrm{softmax}(m(x_n)), \quad R_{ky} = c \, \frac{\pi_{ky}}{\bar\pi},
 
 Bayes' rule for a transition matrix :math:`\pi` whose off-diagonal entries, of mean :math:`\bar\pi`, are estimated from
-the flagged samples, averaged over the visits. The scale c is not that of :math:`\pi` itself: with a matrix that is
-learned from the flagged, whoever is flagged less is flagged less still, until nobody is. The mixture, on
-:math:`1 / (1 + e^{-s})`, sets the level.
+the flagged samples, averaged over the visits. The scale c is not that of :math:`\pi` itself, because the matrix is
+learned from the flagged samples: with its own scale, fewer flags would make a smaller matrix, which makes fewer flags,
+until there are none. The mixture, on :math:`1 / (1 + e^{-s})`, sets the level.
 
-**After training** the same rule is read once more, with what all visits of the training say of the label: a network
-that has begun to learn a wrong label knew better before. Here nothing feeds back, and Bayes' rule sets the level
-itself: see :func:`acestimator.detection.mislabel_log_odds` and :func:`acestimator.detection.wrong_probability`.
+**After training** the same rule is applied once more, to the means over all visits: a network that has begun to learn a
+wrong label knew better before. Nothing feeds back into training now, and Bayes' rule sets the level itself: see
+:func:`acestimator.detection.mislabel_log_odds` and :func:`acestimator.detection.wrong_probability`.
 
 Legend: N samples, K categories, M samples of a block.
 """
@@ -120,19 +120,19 @@ class MislabelPosterior(Stateful):
         labels = self.labels.index_select(0, index)
         at = labels[:, None]
         right = proba.gather(1, at).squeeze(1)
-        _average(self._right, index, right, _before(epoch))
+        _average(self._right, index, right, _share_of_past(epoch))
         if self.proba is None:
             return
         relative = self.confusion.relative
         if relative is not None or self.in_second(epoch):
             wrong = mistaken(proba, labels, relative)
-            share = _before(epoch - self._learned)
+            share = _share_of_past(epoch - self._learned)
             _average(self._others, index, 1.0 - right, share)
             _average(self._mistaken, index, wrong, share)
             if self.in_second(epoch):
                 tiny = torch.finfo(wrong.dtype).tiny
                 log_odds = (self._scale * wrong).clamp_(min=tiny).log_() - log_proba.gather(1, at).squeeze(1)
-                _average(self.scores, index, log_odds, min(DECAY, _before(epoch - self.switch)))
+                _average(self.scores, index, log_odds, min(DECAY, _share_of_past(epoch - self.switch)))
         if epoch in self._refits or epoch == self.switch - 1:
             weight = None if self.sample_weight is None else self.sample_weight.index_select(0, index)
             self.confusion.count(labels, proba, self.proba.index_select(0, index), weight)
@@ -200,11 +200,11 @@ class MislabelPosterior(Stateful):
             self.proba = self.mixture.posterior(seen).to(self.scores.dtype)
 
 
-def _before(n_visits: int) -> float:
-    """Share of those visits, none of them yet included, in the plain mean with one more."""
+def _share_of_past(n_visits: int) -> float:
+    """Share of so many visits in the plain mean over them and one more."""
     return n_visits / (n_visits + 1)
 
 
 def _average(means: Tensor, index: Tensor, seen: Tensor, share: float) -> None:
-    """Move the means (N,) of the samples (M,) to what is seen of them (M,), but for a share."""
+    """Average what is seen of some samples (M,) into their means (N,), of which a share stays."""
     means.index_copy_(0, index, torch.lerp(seen, means.index_select(0, index), share))

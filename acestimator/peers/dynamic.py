@@ -129,8 +129,8 @@ class DynamicBootstrapping(Method):
 
     Notes
     -----
-    Departs from the paper in the optimiser, schedule, batches and network, which all methods share, and in that there
-    is no augmentation. The mixture is fitted to the losses that the unmixed samples had when they were visited, in
+    Departures from the paper: optimiser, schedule, batches and network are those of all methods here, and images are
+    not augmented. The mixture is fitted to the losses that the unmixed samples had when they were visited, in
     evaluation mode, and not in one more pass at the epoch's end; z is of evaluation mode too, so that only the mixed
     inputs move the statistics of a batch normalisation; the posterior is computed, not read from a table of 100
     entries, nor clamped to [1e-4, 1 - 1e-4]. With sample weights, the mixture's moments and :math:`\bar p` are
@@ -157,7 +157,7 @@ class DynamicBootstrapping(Method):
 
 
 class DynamicMixup(Objective):
-    """Loss of :class:`DynamicBootstrapping`, which has the parameters.
+    """Loss of :class:`DynamicBootstrapping`, which explains the parameters.
 
     Attributes
     ----------
@@ -213,7 +213,7 @@ class DynamicMixup(Objective):
         return torch.lerp(x[partner], x, delta)
 
     def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """Closed form. The record is the sample's own loss: without the regulariser, which is the batch's."""
+        """Closed form. The record is the sample's own loss, without the regulariser, which is of the batch."""
         assert self._target is not None
         log_probability = torch.log_softmax(logits, dim=1)
         probability = log_probability.exp()

@@ -51,10 +51,10 @@ class JointOptimization(Method):
 
     Notes
     -----
-    The prior is uniform, as in the authors' code. Departs from the paper in the optimiser, schedule, batches and
-    network, which all methods share, and in that there is no augmentation. The authors hold a high rate through the
-    first phase, so that the network does not memorise the labels before they are updated; here its rate decays over
-    each phase as for every other method. With sample weights, all means over a batch are weighted.
+    The prior is uniform, as in the authors' code. Departures from the paper: optimiser, schedule, batches and network
+    are those of all methods here, and images are not augmented. The authors hold a high rate through the first phase,
+    so that the network does not memorise the labels before they are updated. Here the rate decays over each phase, as
+    for every other method. With sample weights, all means over a batch are weighted.
     """
 
     def __init__(self, alpha: float = 1.2, beta: float = 0.8, start: float = 0.35, window: int = 10) -> None:
@@ -95,7 +95,7 @@ class SoftLabels(Objective):
 
 
 class JointLabels(Objective):
-    """Loss of the first phase of :class:`JointOptimization`, which has the parameters; ``first_update`` is its start.
+    """Loss of the first phase of :class:`JointOptimization`, which explains the parameters.
 
     Attributes
     ----------
@@ -105,8 +105,8 @@ class JointLabels(Objective):
 
     state = ("soft", "_predictions")
 
-    def __init__(self, alpha: float, beta: float, first_update: float, window: int) -> None:
-        self.alpha, self.beta, self.first_update, self.window = alpha, beta, first_update, window
+    def __init__(self, alpha: float, beta: float, start: float, window: int) -> None:
+        self.alpha, self.beta, self.first_update, self.window = alpha, beta, start, window
 
     def start(self, training: Training) -> None:
         """Make the labels one-hot, and allocate the predictions of a window of epochs."""
@@ -116,7 +116,7 @@ class JointLabels(Objective):
         self._predictions = torch.zeros(shape, dtype=training.dtype, device=self.soft.device)
 
     def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """Closed form. The record is the sample's own loss: without the prior's, which is the batch's."""
+        """Closed form. The record is the sample's own loss, without the prior's, which is of the batch."""
         log_probability = torch.log_softmax(logits, dim=1)
         probability = log_probability.exp()
         soft = self.soft.index_select(0, step.index)
@@ -134,7 +134,7 @@ class JointLabels(Objective):
         return records
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
-        """Update the labels, from the epoch on in which that starts."""
+        """Update the labels, once it is time."""
         if epoch + 1 >= math.ceil(self.first_update * self.training.max_epochs):
             self.soft = self._predictions[: epoch + 1].mean(dim=0)
         changed = self.soft.argmax(dim=1) != self.training.labels

@@ -41,8 +41,8 @@ class ELR(Method):
 
     Notes
     -----
-    Departs from the paper in the optimiser, schedule, batches and network, which all methods share, and in that there
-    is no augmentation. One target is kept over a whole training: there is no warm restart of the rate.
+    Departures from the paper: optimiser, schedule, batches and network are those of all methods here, and images are
+    not augmented. One target is kept over a whole training: there is no warm restart of the rate.
     """
 
     def __init__(self, lam: float = 3.0, beta: float = 0.7) -> None:
@@ -61,7 +61,7 @@ class ELR(Method):
 
 
 class EarlyLearning(Objective):
-    """Cross-entropy with the regulariser of :class:`ELR`, which has the parameters.
+    """Cross-entropy with the regulariser of :class:`ELR`, which explains the parameters.
 
     Attributes
     ----------
@@ -135,8 +135,8 @@ class SOP(Method):
 
     Notes
     -----
-    Departs from the paper in the optimiser, schedule, batches and network, which all methods share, and in that there
-    is no augmentation. It is SOP, not SOP+: without the losses of consistency and class balance. The gradient of u is
+    Departures from the paper: optimiser, schedule, batches and network are those of all methods here, and images are
+    not augmented. It is SOP, not SOP+: without the losses of consistency and class balance. The gradient of u is
     that of the authors' released code; an earlier one took it from the cross-entropy alone. Sample weights weigh the
     network's loss, and leave u and v alone: a sample twice has them twice.
 

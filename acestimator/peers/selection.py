@@ -58,8 +58,8 @@ class AreaUnderMargin(Method):
 
     Notes
     -----
-    Departures: optimiser, schedule and backbone are the package's; the rate falls along the cosine before ``until``,
-    where the authors' is constant; both first trainings go on to their end, which changes no area and costs time.
+    Departures: optimiser, schedule and backbone are the package's. Before ``until`` the rate falls along the cosine,
+    where the authors' is constant. Both first trainings go on to their end, which costs time and changes no area.
     Scores are minus the mean area over the trainings that judge a sample.
 
     Where a network learns the threshold samples by heart before ``until``, as fast optimisers do without augmentation,
@@ -108,7 +108,7 @@ class Trimmed(Method):
     Notes
     -----
     Departures: optimiser, schedule, backbone and the rate of the constants are the package's; no augmentation. Scores
-    are places in Algorithm 2's list, 1 for the first and 1 / N for the last.
+    follow the order of Algorithm 2's list: 1 for the first sample, 1 / N for the last.
     """
 
     def __init__(self, percent: float | None = 0.2) -> None:

@@ -1,7 +1,7 @@
 r"""Methods with a matrix from true to observed labels: forward correction, and the noise adaptation layer.
 
-Legend: N samples, B batch, K classes; T (K, K) with ``T[k, i]`` the probability that true category k is labelled i;
-p = softmax of the logits, y the observed label.
+Legend: N samples, B samples of a step, M samples of a block, K classes; T (K, K) a matrix, ``T[k, i]`` the probability
+that category k is labelled i; p = softmax of the logits, y the observed label.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Forward(Method):
     r"""Loss correction by an estimated transition matrix, forward.
 
     G. Patrini, A. Rozza, A. Menon, R. Nock, L. Qu, "Making deep neural networks robust to label noise: a loss
-    correction approach", CVPR 2017. A first network learns the observed labels. For each category k the sample that
-    it finds most typical of k, :math:`\bar x^k = \arg\max_x p_k(x)`, shows how that category is labelled,
+    correction approach", CVPR 2017. A first network learns the observed labels. For each category k, the sample that
+    this network finds most typical, :math:`\bar x^k = \arg\max_x p_k(x)`, shows how the category is labelled,
 
     .. math:: \hat T_{ki} = p_i(\bar x^k), \qquad L = -\ln \sum_k \hat T_{ky}\, p_k,
 
@@ -32,22 +32,23 @@ class Forward(Method):
     Parameters
     ----------
     percentile : float or None, default=97
-        Samples whose :math:`p_k` is at or above this percentile are no candidates for :math:`\bar x^k`. The authors'
-        for all data sets but CIFAR-100, where they take the maximum itself: None.
+        Samples whose :math:`p_k` is at or above this percentile are no candidates for :math:`\bar x^k`. It is the
+        authors' value for all data sets but CIFAR-100. There they take the maximum itself, which is None here.
     holdout : float, default=0.1
-        Share of the samples that the networks do not learn from: of the epochs of either, the one with the least loss
-        on them, by their observed labels, is kept, as the authors do. 0 keeps the last epochs, and with them what has
-        been learned by heart: on digits with 40 % wrong labels it finds next to none of them.
+        Share of the samples that neither network learns from. Each network is kept as it was after the epoch with the
+        least loss on these samples, by their observed labels; the authors do the same. With 0 each is kept as it was
+        after its last epoch, when it has learned wrong labels by heart: on digits with 40 % wrong labels, next to none
+        of them is found then.
 
     Notes
     -----
     A label's probability of being wrong is that of the model, :math:`1 - \hat T_{yy} p_y / \sum_k \hat T_{ky} p_k`,
     and its score the logarithm of the odds.
 
-    Departures: optimiser, schedule and backbone are the package's, and images are not augmented. The losses by which
-    epochs are chosen are taken in the course of an epoch, at the price of no further pass. Losses are exact where the
-    authors cut probabilities off at 1e-7. What the authors set aside as outliers of one category is still there for the
-    next; their program, perhaps not on purpose, sets its probability to 0.
+    Departures: optimiser, schedule and backbone are the package's, and images are not augmented. An epoch is chosen by
+    losses that are added up while it runs, so that no further pass is needed. The authors cut probabilities off at
+    1e-7; here losses are exact. An outlier of one category stays a candidate for the others. In the authors' program it
+    does not, perhaps by mistake.
     """
 
     def __init__(self, percentile: float | None = 97.0, holdout: float = 0.1) -> None:
@@ -67,31 +68,32 @@ class NoiseAdaptation(Method):
     r"""Noise adaptation layer that does not depend on the sample (s-model).
 
     J. Goldberger, E. Ben-Reuven, "Training deep neural-networks using a noise adaptation layer", ICLR 2017. On top of
-    the network a second softmax, with parameters b (K, K), turns true into observed labels,
+    the network a second softmax, with parameters b (K, K), turns true into observed labels. Both are trained under
 
-    .. math:: L = -\ln \sum_k \theta_{ky}\, p_k, \qquad \theta_{ki} = \frac{\exp b_{ki}}{\sum_j \exp b_{kj}},
+    .. math:: L = -\ln \sum_k \theta_{ky}\, p_k, \qquad \theta_{ki} = \frac{\exp b_{ki}}{\sum_j \exp b_{kj}}.
 
-    and is trained with it. A first phase trains the network alone; b starts at the logarithm of its confusion matrix,
+    Before, a first phase trains the network alone. In the second phase the network goes on from there, and b starts at
+    the logarithm of its confusion matrix,
 
-    .. math:: \theta_{ki} = \frac{\sum_n 1[y_n = i]\, p_k(x_n)}{\sum_n p_k(x_n)},
+    .. math:: \theta_{ki} = \frac{\sum_n 1[y_n = i]\, p_k(x_n)}{\sum_n p_k(x_n)}.
 
-    and the network where the first phase ends. Without the layer the network predicts.
+    The network predicts without the layer.
 
     Parameters
     ----------
     soft : bool, default=False
-        Confusion of the probabilities, as in the formula; else of the predicted categories, as the authors' programs
-        do by default.
+        Whether the confusion matrix adds up probabilities, as in the formula. By default it counts predicted
+        categories, as the authors' programs do.
     holdout : float, default=0.1
-        Share of the samples that neither phase learns from: of its epochs, the one with the least loss on them is
-        kept. The authors stop early by as many. 0 keeps the last epochs.
+        Share of the samples that neither phase learns from. A phase ends with the network as it was after the epoch
+        with the least loss on these samples. The authors stop early by as many. With 0 it ends with the last epoch.
 
     Notes
     -----
-    Score and probability of a label are read off as for :class:`Forward`, with :math:`\theta` for T.
+    Score and probability of a label are those of :class:`Forward`, with :math:`\theta` in place of T.
 
     Departures: optimiser, schedule and backbone are the package's, without the authors' dropout. The authors stop
-    once 4 epochs in a row are no better; here all are trained, and the best is kept.
+    after 4 epochs in a row that are no better. Here all epochs are trained, and the best is kept.
     """
 
     def __init__(self, soft: bool = False, holdout: float = 0.1) -> None:
@@ -108,16 +110,15 @@ class NoiseAdaptation(Method):
 class BestEpoch(Objective):
     """Another objective, trained on some of the samples; the others choose the epoch.
 
-    Samples held out pass through the network with weight 0, and an epoch's loss on them is the sum of the losses that
-    they had when they passed, not of losses at the epoch's end. After the last epoch the network is given back as it
-    was at the end of the epoch with the least.
+    Samples that are held out pass through the network with weight 0. An epoch's loss on them is the sum of the losses
+    that they had when they passed. After the last epoch, the network is put back to the epoch with the least loss.
 
     Parameters
     ----------
     objective : Objective
         Without weights of its own, and without ``mix``.
     held_out : Tensor of bool, shape (N,)
-        Samples not to learn from. With none, the last epoch is the best.
+        Samples not to learn from. If there are none, the network stays as it is after the last epoch.
     """
 
     state = ("objective", "best", "_kept")
@@ -213,7 +214,7 @@ class AdaptedNetwork(nn.Module):
 
 
 class BelowTheLayer(Head):
-    """The head of an :class:`AdaptedNetwork`, which is made beforehand."""
+    """The head of an :class:`AdaptedNetwork`: the network below the layer predicts."""
 
     def predictor(self, network: nn.Module) -> nn.Module:
         """Network below the layer."""
@@ -221,7 +222,7 @@ class BelowTheLayer(Head):
 
 
 class AdaptedCrossEntropy(CrossEntropy):
-    """Cross-entropy of an :class:`AdaptedNetwork`: its outputs are their own log-softmax."""
+    """Cross-entropy of an :class:`AdaptedNetwork`, whose outputs are log-probabilities already."""
 
     head = BelowTheLayer()
 
@@ -243,14 +244,14 @@ def log_confusion(logits: Tensor, labels: Tensor, soft: bool) -> Tensor:
     if not soft:
         predicted = nn.functional.one_hot(predicted.argmax(dim=1), n_classes).to(logits.dtype)
     counts = predicted.T @ nn.functional.one_hot(labels, n_classes).to(logits.dtype)
-    # A category that is never predicted has no row, and is given an even one.
+    # A category that is never predicted has no shares, and is given even ones.
     totals = counts.sum(dim=1, keepdim=True)
     shares = torch.where(totals > 0, counts / totals.clamp_min(1e-30), 1.0 / n_classes)
     return torch.log(shares + 1e-8)  # the authors' offset
 
 
 def _read(outcome: Outcome, log_matrix: Tensor, labels: Tensor) -> Reading:
-    """Logarithm of the odds that the true category is not y, and their probability."""
+    """Log-odds that the true category is not y, as the score, and the probability."""
     joint = (torch.log_softmax(outcome.logits, dim=1) + log_matrix.to(outcome.logits.dtype).T[labels]).double()
     right = joint.gather(1, labels[:, None])
     wrong = joint.scatter(1, labels[:, None], -torch.inf).logsumexp(dim=1)
