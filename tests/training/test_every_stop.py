@@ -76,6 +76,17 @@ def assert_same_fit(resumed, whole, when):
     assert timeless[0] == timeless[1], when
 
 
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", FITS)
+def test_a_fit_on_a_gpu_goes_on_there(stops, name):
+    """To rounding: not all of a GPU's operations add up in one order."""
+    clf = clone(FITS[name]).set_params(device="cuda")
+    whole, folders = stops(clf)
+    for folder in folders:
+        resumed = clone(clf).set_params(checkpoint=folder / "fit.pt").fit(X, Y)
+        np.testing.assert_allclose(resumed.decision_function(X), whole.decision_function(X), atol=1e-3)
+
+
 @pytest.mark.parametrize("name", ["forward", "s_model"])
 def test_the_best_epoch_of_these_fits_is_not_the_last(stops, name):
     """So that there is a network to go back to, which the file has to hold."""

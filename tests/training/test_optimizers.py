@@ -82,8 +82,9 @@ MODULES = [Perceptron, Einsum, Summed, Partial]
 def trained(network, kind, privates=None, n_steps=6):
     """Parameters after some steps of ours."""
     optimizer = make(kind, network.parameters(), privates)
+    device = next(network.parameters()).device
     for step in range(n_steps):
-        x, labels = batch(step)
+        x, labels = (part.to(device) for part in batch(step))
         output = network(x)
         grad = torch.softmax(output.detach(), dim=1) - F.one_hot(labels, K)
         optimizer.descend(output, grad / len(x), 0.05 / (1 + step))
@@ -145,6 +146,17 @@ def test_without_privates_it_is_the_same_bit_for_bit_by_public_functions(monkeyp
     monkeypatch.setattr(optimizers, name, watched)
     assert all(torch.equal(a, b) for a, b in zip(trained(networks[1], kind, PUBLIC), private, strict=True))
     assert calls == [True] * 7  # a trial, and six steps
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("module", MODULES)
+def test_on_a_gpu_public_functions_are_the_same_bit_for_bit(module, kind):
+    torch.manual_seed(0)
+    networks = [module() for _ in range(2)]
+    networks[1].load_state_dict(networks[0].state_dict())
+    results = [trained(net.cuda(), kind, privates) for net, privates in zip(networks, (None, PUBLIC), strict=True)]
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
 @pytest.fixture
