@@ -86,7 +86,7 @@ class Trainer:
     on_epoch: Callable[[dict[str, Any]], None] | None = None
 
     def run(self, phase: Phase, number: int = 0) -> tuple[nn.Module, list[dict[str, Any]]]:
-        """Bind the phase's objective and train its network.
+        """Train the phase's network for its objective.
 
         Parameters
         ----------
@@ -97,7 +97,7 @@ class Trainer:
         Returns
         -------
         network : torch.nn.Module
-            As trained, with whatever outputs the objective has; ``objective.predictor(network)`` has K.
+            As trained, with whatever outputs the objective has; ``objective.head.predictor(network)`` has K.
         history : list of dict
             See :func:`acestimator.training.train`.
         """
@@ -107,20 +107,7 @@ class Trainer:
         if phase.keep is not None:
             labels, samples = labels[phase.keep], samples.subset(phase.keep)
             weight = None if weight is None else weight[phase.keep]
-        network = phase.network
-        if network is None:
-            with _INITIALISATION, seeded(seed, device):
-                network = objective.make_network(self.make, self.n_classes).to(device, self.dtype)
-            if samples.views.channels_last:
-                network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        objective.bind(
-            labels,
-            self.n_classes,
-            sample_weight=weight,
-            steps_per_epoch=self.plan.steps_per_epoch(len(labels)),
-            max_epochs=self.plan.max_epochs,
-            dtype=self.dtype,
-        )
+        network = phase.network if phase.network is not None else self._make_network(objective, seed)
         with seeded(seed, device) if self.draws else nullcontext():
             history = train(
                 network,
@@ -128,6 +115,7 @@ class Trainer:
                 samples,
                 labels,
                 self.plan,
+                n_classes=self.n_classes,
                 generator=torch.Generator().manual_seed(seed),
                 sample_weight=weight,
                 shuffle=self.shuffle,
@@ -135,6 +123,15 @@ class Trainer:
                 on_epoch=self.on_epoch,
             )
         return network, history
+
+    def _make_network(self, objective: Objective, seed: int) -> nn.Module:
+        """Fresh network, where and as it will be trained."""
+        device = self.labels.device
+        with _INITIALISATION, seeded(seed, device):
+            network = objective.head.make_network(self.make, self.n_classes).to(device, self.dtype)
+        if self.samples.views.channels_last:
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
 
     def logits(self, network: nn.Module) -> Iterator[Tensor]:
         """Logits of all N samples in evaluation mode, a bounded number at a time.

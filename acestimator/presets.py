@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from acestimator.alpha.hyperparameters import Penalty
+from acestimator.checks import check_count
 from acestimator.training import Schedule, batch_sizes
 
 
@@ -24,7 +25,8 @@ class Preset:
         Of its rate: see :class:`acestimator.training.TrainingPlan`.
     max_epochs, batch_size : int
     alpha_lr : float or "paper"
-        Rate of the constants, in per-sample units.
+        Rate of the constants, in per-sample units. "paper": that of the network, on the mean loss of a batch, which
+        sample weights do not enter.
     alpha_momentum, alpha_weight_decay : float
     penalty : tuple (name, strength) or None
     posterior_weights : bool
@@ -54,7 +56,7 @@ class Preset:
     full_rate_steps: int
 
     def alpha_rate(self, steps_per_epoch: int) -> float:
-        """Rate of the constants in epochs of as many steps; not for the paper's, which is the network's."""
+        """Rate of the constants where an epoch has so many steps; not for "paper", where it is the network's."""
         rate = float(self.alpha_lr)
         if steps_per_epoch < self.full_rate_steps:
             return rate * steps_per_epoch / self.full_rate_steps
@@ -141,9 +143,15 @@ def resolve(preset: str, given: dict[str, Any], n_samples: int) -> Preset:
     Returns
     -------
     Preset
+
+    Raises
+    ------
+    ValueError
+        If ``max_epochs`` or ``batch_size`` is no integer of at least 1.
     """
     names = {field.name for field in dataclasses.fields(Preset)}
     given = {name: value for name, value in given.items() if name in names and value is not None}
+    given |= {name: check_count(name, given[name], 1) for name in ("max_epochs", "batch_size") if name in given}
     if given.get("optimizer", PRESETS[preset].optimizer) != PRESETS[preset].optimizer:
         given = {**OPTIMIZERS[given["optimizer"]], **given}
     settings = dataclasses.replace(PRESETS[preset], **given)

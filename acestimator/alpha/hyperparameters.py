@@ -81,17 +81,6 @@ class Hyperparameters:
                 raise ValueError(f"{what} has {name} {theirs!r} and this table {ours!r}: make the table like it.")
 
 
-def check_schedule(schedule: Any) -> None:
-    """Raise ValueError if this is no schedule: neither "cosine", nor None, nor rising numbers of epochs."""
-    if schedule is None or schedule == "cosine":
-        return
-    numbers = all(isinstance(milestone, int | float) and 0 <= milestone < math.inf for milestone in schedule)
-    if not numbers or list(schedule) != sorted(set(schedule)):
-        raise ValueError(
-            f"schedule is {schedule!r}, expected 'cosine' or rising numbers of epochs, such as (150, 225)."
-        )
-
-
 def check_penalty(penalty: Penalty | None) -> None:
     """Raise ValueError if this is no penalty: neither None nor a pair of a known name and a strength."""
     if penalty is None:

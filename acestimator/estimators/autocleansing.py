@@ -86,7 +86,7 @@ class AutoCleansingClassifier(NetworkClassifier):
     checkpoint : str or path, default=None
         File to write the training's state to at the ends of epochs, twice a minute at most. A fit that was stopped goes
         on from there when the same call is made again, to the same result; the file of another training is refused and
-        left alone. Needs an integer ``random_state``. It is a pickle: open none but your own.
+        left alone. Needs an integer ``random_state``. Reading it executes nothing.
     device : str or torch.device, default="auto"
         "auto" is CUDA where there is one, else the CPU.
     verbose : int, default=0
@@ -134,7 +134,8 @@ class AutoCleansingClassifier(NetworkClassifier):
     Sample weights scale a sample's part in the network's loss, in the input statistics and in the noise rate; its
     own constants always move at full rate. Weight 2 is the sample twice and weight 0 its absence: to rounding, for
     "mlp" and where both the samples and their weights sum up to no more than one batch; in expectation over the
-    batches beyond that.
+    batches beyond that. With ``alpha_lr="paper"`` weight 2 is not the sample twice: a row's gradient is divided by the
+    number of samples in its batch, whatever their weights.
 
     Labels may be in any form that scikit-learn takes. Predictions never see the constants.
 
@@ -260,6 +261,10 @@ class AutoCleansingClassifier(NetworkClassifier):
 
     # ------------------------------------------------------------------ fitting
 
+    def _resolved(self, settings: Preset) -> dict[str, Any]:
+        resolved = super()._resolved(settings)
+        return resolved | {name: getattr(settings, name) for name in ("posterior_weights", "early_learning")}
+
     def _train(self, trainer: Trainer, settings: Preset, samples: TrainingSamples) -> nn.Module:
         """Algorithm 1: train the network and the constants, drop the constants, and read them."""
         check_penalty(self.penalty)
@@ -287,7 +292,7 @@ class AutoCleansingClassifier(NetworkClassifier):
             if constants is not None:
                 # In place: the table may be most of the memory, and is not needed any more.
                 constants[rows] = detection.partition_gauge(constants[rows], logits)
-                observed = constants[rows].gather(1, objective.labels[rows][:, None]).squeeze(1)
+                observed = constants[rows].gather(1, objective.training.labels[rows][:, None]).squeeze(1)
                 scores[rows] = observed.cpu().numpy()
             start = rows.stop
         if constants is None:
@@ -296,7 +301,7 @@ class AutoCleansingClassifier(NetworkClassifier):
             alpha = constants.float().cpu().numpy()
         proba = np.zeros(n_samples)
         if isinstance(objective, AutoCleansing):
-            found, probabilities = objective.finish(torch.from_numpy(scores).to(objective.labels.device))
+            found, probabilities = objective.finish(torch.from_numpy(scores).to(objective.training.labels.device))
             scores, proba = found.cpu().numpy(), probabilities.cpu().numpy()
         self._set_suspects(scores, proba, predicted, samples)
         self.alpha_ = scatter(alpha, samples.used, len(samples.y), 0.0)  # samples of weight 0 have no constants

@@ -98,6 +98,10 @@ class BaselineClassifier(NetworkClassifier):
         self.verbose = verbose
         self.random_state = random_state
 
+    def _resolved(self, settings: Preset) -> dict[str, Any]:
+        method = make(self.method, self.params)
+        return super()._resolved(settings) | {"method": type(method), "params": vars(method)}
+
     def _train(self, trainer: Trainer, settings: Preset, samples: TrainingSamples) -> nn.Module:
         phases = make(self.method, self.params).phases(
             trainer.labels, trainer.n_classes, torch.Generator().manual_seed(trainer.seed)
@@ -107,7 +111,7 @@ class BaselineClassifier(NetworkClassifier):
         while True:
             network, history = trainer.run(phase, number)
             self.history_ += [{"phase": number + 1, **record} for record in history]
-            predictor = phase.objective.predictor(network)
+            predictor = phase.objective.head.predictor(network)
             logits = torch.cat(list(trainer.logits(predictor)))  # (N, K)
             try:
                 phase = phases.send(Outcome(network, logits))

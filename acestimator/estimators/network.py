@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import os
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -23,7 +23,6 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from acestimator import backbones, detection
-from acestimator.alpha.hyperparameters import check_schedule
 from acestimator.augment import Augmentation
 from acestimator.estimators.issues import label_issues
 from acestimator.estimators.progress import progress
@@ -34,9 +33,11 @@ from acestimator.inputs.samples import Samples, TensorSamples, Views
 from acestimator.phases import Trainer
 from acestimator.presets import Preset, resolve
 from acestimator.recipes import RecipeNetwork
-from acestimator.training import BatchOrder, TrainingPlan, predict_logits
+from acestimator.training import BatchOrder, TrainingPlan, check_schedule, predict_logits
 from acestimator.training.checkpoint import Checkpoint
 from acestimator.training.fingerprint import describe
+
+_OF_NO_MATTER = ("checkpoint", "verbose", "preset")  # to a training: what a preset stands for is in the settings
 
 
 class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
@@ -70,6 +71,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
     )
 
     _batch_order: BatchOrder | None = None  # tests put the batches into an order of their own
+    _checkpoint_seconds: ClassVar[float] = 30.0  # least time between two writes of a checkpoint
 
     # What a subclass must have as parameters.
     backbone: Any
@@ -163,7 +165,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
                 shuffle=not whole,
                 # Where nothing is drawn, torch's one global generator is left to other threads.
                 draws=backbones.draws_in_training(self.backbone),
-                checkpoint=self._open_checkpoint(X, samples, device),
+                checkpoint=self._open_checkpoint(X, samples, device, settings),
                 on_epoch=on_epoch,
             )
             network = self._train(trainer, settings, samples)
@@ -224,7 +226,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             return augment.filled(self.scaler_.mean_.round().astype(int).tolist())
         return augment
 
-    def _open_checkpoint(self, X: np.ndarray, samples: TrainingSamples, device: torch.device) -> Checkpoint | None:
+    def _open_checkpoint(
+        self, X: np.ndarray, samples: TrainingSamples, device: torch.device, settings: Preset
+    ) -> Checkpoint | None:
+        """Find or begin the file, which is known by the parameters as they were resolved, and by the data."""
         if self.checkpoint is None:
             return None
         if not isinstance(self.random_state, Integral):
@@ -232,10 +237,17 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
                 f"checkpoint was given with random_state={self.random_state!r}: a fit can only go on to the same "
                 "result from a seed, so give random_state an integer."
             )
-        parameters = self.get_params(deep=False) | {"device": str(device)}  # "auto" may be another one next time
-        described = {name: describe(parameters[name]) for name in parameters.keys() - {"checkpoint", "verbose"}}
-        data = {"X": describe(X), "y": describe(samples.labels), "sample_weight": describe(samples.weight)}
-        return Checkpoint(self.checkpoint, {"estimator": type(self).__name__, **described, **data})
+        # Of the device "auto", too, may stand for another one next time.
+        parts = self._resolved(settings) | {"estimator": type(self).__name__, "device": str(device)}
+        parts |= {"X": X, "y": samples.labels, "sample_weight": samples.weight}
+        configuration = {name: describe(part, name) for name, part in parts.items()}
+        return Checkpoint(self.checkpoint, configuration, seconds=self._checkpoint_seconds)
+
+    def _resolved(self, settings: Preset) -> dict[str, Any]:
+        """Parameters that a training depends on, with what stands for those left at None."""
+        own = {name: value for name, value in self.get_params(deep=False).items() if name not in _OF_NO_MATTER}
+        plan = {field.name for field in fields(TrainingPlan)}
+        return own | {name: value for name, value in vars(settings).items() if name in own.keys() | plan}
 
     def _plan(self, settings: Preset, autocast: bool) -> TrainingPlan:
         return TrainingPlan(

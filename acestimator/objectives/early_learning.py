@@ -1,9 +1,9 @@
 r"""A pull of each prediction towards the average of its sample's own past ones.
 
-A network learns what most labels agree on before it learns the wrong ones, and its predictions of then outlive it in
-their average :math:`t`. The regulariser :math:`\lambda \ln(1 - \langle t, p \rangle)`, by Liu, Niles-Weed, Razavian and
-Fernandez-Granda (NeurIPS 2020), holds the network to them: of a sample that it has learnt it strengthens the gradient,
-and of one whose label it has contradicted it cancels it.
+A network learns what most labels agree on before it learns the wrong ones. The average :math:`t` of a sample's past
+predictions remembers that time. The regulariser :math:`\lambda \ln(1 - \langle t, p \rangle)`, by Liu, Niles-Weed,
+Razavian and Fernandez-Granda (NeurIPS 2020), holds the network to the average: it strengthens the gradient of a sample
+that the network has learnt, and cancels that of a sample whose label the network has contradicted.
 
 Legend: N samples, K classes, B batch.
 """
@@ -13,14 +13,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from acestimator.alpha.announced import Steps
+from acestimator.objectives.state import Stateful
 
 DECAY = 0.7  # share that an average keeps at a visit, the authors'
-EVERY = 4  # steps, on the first of which a rare pull acts with the strength of all
+EVERY = 4  # a rare pull acts at one step of so many, and so many times as strongly
 _LARGEST = 1.0 - 1e-4  # entry of an average: the regulariser has no bound where a prediction equals a certain one
 
 
-class PredictionAverages:
+class PredictionAverages(Stateful):
     """Averages over the visits of N samples' probabilities, zero at first.
 
     Parameters
@@ -34,31 +34,27 @@ class PredictionAverages:
     values : Tensor, shape (N, K)
     """
 
+    state = ("values",)
+
     def __init__(self, n_samples: int, n_classes: int, dtype: torch.dtype, device: torch.device) -> None:
         self.values = torch.zeros(n_samples, n_classes, dtype=dtype, device=device)
-        self._open: tuple[Steps, tuple[Tensor, ...]] | None = None
+        self._gathered: tuple[Tensor, ...] = ()  # of the steps of a block
 
-    def open(self, index: Tensor, steps: Steps) -> None:
-        """Gather the averages of the samples (M,) of the coming steps, which ask for them by parts of ``index``."""
+    def gather(self, index: Tensor, sizes: list[int]) -> None:
+        """Gather the averages of the samples (M,) of the coming steps, which have these sizes."""
         past = self.values.index_select(0, index)
-        kept = torch.rsub(past, 1.0, alpha=DECAY)  # (M, K) one minus the part that a visit leaves of an average
-        self._open = steps, torch.split(kept, steps.sizes)
+        # (M, K): one minus the part that a visit leaves of an average
+        self._gathered = torch.split(torch.rsub(past, 1.0, alpha=DECAY), sizes)
 
-    def doubts(self, index: Tensor, probability: Tensor) -> Tensor:
-        """One minus the averages (B, K) of a step's samples after a visit that predicts ``probability`` (B, K)."""
-        assert self._open is not None
-        steps, kept = self._open
-        return torch.sub(kept[steps.number(index)], probability, alpha=1.0 - DECAY)
-
-    def step(self, index: Tensor) -> int:
-        """Which of the coming steps takes the samples (B,), from 0."""
-        assert self._open is not None
-        return self._open[0].number(index)
+    def doubts(self, step: int, probability: Tensor) -> Tensor:
+        """One minus the averages (B, K) of a gathered step's samples, after a visit that predicts ``probability``."""
+        return torch.sub(self._gathered[step], probability, alpha=1.0 - DECAY)
 
     def visit(self, index: Tensor, probability: Tensor) -> None:
         """Move the averages of these samples."""
         past = self.values.index_select(0, index)
         self.values.index_copy_(0, index, torch.lerp(probability.clamp(max=_LARGEST), past, DECAY))
+        self._gathered = ()
 
 
 def add_pull_(grad: Tensor, probability: Tensor, doubts: Tensor, strength: float) -> Tensor:

@@ -1,25 +1,25 @@
 r"""The probability that each label is wrong, kept up to date while the network is trained.
 
-It has two stages, for early and late networks know different things.
+It has two stages, because early and late networks know different things.
 
-**First stage.** The score of a sample is its constant, the observed label's in the partition gauge: a memory of how
-often the network disagreed. A mixture of two normal distributions tells right labels from wrong ones. It flags too many
-rather than too few, and a network that is spared them stays a network of the right labels.
+**First stage.** The score of a sample is the constant of its observed label in the partition gauge. It remembers how
+often the network disagreed with the label. A mixture of two normal distributions tells right labels from wrong ones. It
+flags too many samples rather than too few, and a network that is spared these learns from right labels.
 
-**Second stage.** Such a network says which category a wrong label stands for, and wrong labels have a pattern: a
-category is mistaken for some others and not for the rest. The score becomes the log-odds
+**Second stage.** Such a network knows the category behind a wrong label, and wrong labels have a pattern: a category is
+mistaken for some others and not for the rest. The score becomes the log-odds
 
 .. math:: s_n = \ln \frac{\sum_{k \ne y} R_{ky} p_k}{p_y} ,
     \qquad p = \mathrm{softmax}(m(x_n)), \quad R_{ky} = c \, \frac{\pi_{ky}}{\bar\pi},
 
 Bayes' rule for a transition matrix :math:`\pi` whose off-diagonal entries, of mean :math:`\bar\pi`, are estimated from
-the flagged samples, averaged over the visits. The scale c is not that of :math:`\pi` itself: with a matrix that is
-learned from the flagged, whoever is flagged less is flagged less still, until nobody is. The mixture, on
-:math:`1 / (1 + e^{-s})`, sets the level.
+the flagged samples, averaged over the visits. The scale c is not that of :math:`\pi` itself, because the matrix is
+learned from the flagged samples: with its own scale, fewer flags would make a smaller matrix, which makes fewer flags,
+until there are none. The mixture, on :math:`1 / (1 + e^{-s})`, sets the level.
 
-**After training** the same rule is read once more, with what all visits of the training say of the label: a network
-that has begun to learn a wrong label knew better before. Here nothing feeds back, and Bayes' rule sets the level
-itself: see :func:`acestimator.detection.mislabel_log_odds` and :func:`acestimator.detection.wrong_probability`.
+**After training** the same rule is applied once more, to the means over all visits: a network that has begun to learn a
+wrong label knew better before. Nothing feeds back into training now, and Bayes' rule sets the level itself: see
+:func:`acestimator.detection.mislabel_log_odds` and :func:`acestimator.detection.wrong_probability`.
 
 Legend: N samples, K categories, M samples of a block.
 """
@@ -27,24 +27,25 @@ Legend: N samples, K categories, M samples of a block.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from acestimator.detection import mislabel_log_odds, mistaken, regularity, wrong_probability
 from acestimator.mixture import WARM_STEPS, ScoreMixture
+from acestimator.objectives.confusion import Confusion
+from acestimator.objectives.state import Stateful
 
 FIRST_START, SECOND_START = 0.3, 0.5  # of the epochs
 FIRST_REFITS, SECOND_REFITS = 12, 20  # evenly spread over all epochs
 DECAY = 0.8  # of the log-odds' average, a visit
 ODDS = 3.0  # c is this times the odds of a wrong label, as the first stage sees them, and at most one
-PRIOR = 10.0  # samples of each category that are mistaken evenly, before any is counted
-LARGEST_CONFUSION = 4096  # categories; for more, all mistakes count alike
 _FINAL_STEPS = 12  # of EM, after a training that never came to the second stage
 _DOUBT = 1e-6  # least probability, on average, that a label is wrong, and that it is right
 
 
-class MislabelPosterior:
+class MislabelPosterior(Stateful):
     """Scores, mixture and probabilities of N training samples.
 
     Parameters
@@ -65,7 +66,11 @@ class MislabelPosterior:
         The last one.
     scores : Tensor of shape (N,)
         Constants of the observed labels in the first stage, log-odds in the second.
+    confusion : Confusion
+        Which category is mistaken for which.
     """
+
+    state = ("scores", "proba", "confusion", "_of_second", "_scale", "_learned", "_right", "_others", "_mistaken")
 
     def __init__(
         self, labels: Tensor, n_classes: int, max_epochs: int, sample_weight: Tensor | None, dtype: torch.dtype
@@ -82,8 +87,7 @@ class MislabelPosterior:
         self.mixture: ScoreMixture | None = None
         self._of_second = False  # whether the mixture is one of the second stage's scores
         self._scale = 1.0  # c
-        self._counts: Tensor | None = None  # (K, K), of true category and label, in the epoch that runs
-        self._relative: Tensor | None = None  # R (K, K); None: one everywhere
+        self.confusion = Confusion(n_classes)
         self._learned = 0  # the first epoch with an R
         # (N,) means over the visits: of p_y over all, and of the sums of p_k and R_ky p_k over those with an R
         self._right, self._others, self._mistaken = torch.zeros(3, len(labels), dtype=dtype, device=labels.device)
@@ -116,27 +120,28 @@ class MislabelPosterior:
         labels = self.labels.index_select(0, index)
         at = labels[:, None]
         right = proba.gather(1, at).squeeze(1)
-        _average(self._right, index, right, _before(epoch))
+        _average(self._right, index, right, _share_of_past(epoch))
         if self.proba is None:
             return
-        if self._relative is not None or self.in_second(epoch):
-            wrong = mistaken(proba, labels, self._relative)
-            share = _before(epoch - self._learned)
+        relative = self.confusion.relative
+        if relative is not None or self.in_second(epoch):
+            wrong = mistaken(proba, labels, relative)
+            share = _share_of_past(epoch - self._learned)
             _average(self._others, index, 1.0 - right, share)
             _average(self._mistaken, index, wrong, share)
             if self.in_second(epoch):
                 tiny = torch.finfo(wrong.dtype).tiny
                 log_odds = (self._scale * wrong).clamp_(min=tiny).log_() - log_proba.gather(1, at).squeeze(1)
-                _average(self.scores, index, log_odds, min(DECAY, _before(epoch - self.switch)))
-        learns = epoch in self._refits or epoch == self.switch - 1
-        if learns and self.n_classes <= LARGEST_CONFUSION:
-            self._count(index, labels, proba, self.proba.index_select(0, index))
+                _average(self.scores, index, log_odds, min(DECAY, _share_of_past(epoch - self.switch)))
+        if epoch in self._refits or epoch == self.switch - 1:
+            weight = None if self.sample_weight is None else self.sample_weight.index_select(0, index)
+            self.confusion.count(labels, proba, self.proba.index_select(0, index), weight)
 
     def end_epoch(self, epoch: int) -> None:
         """Refit, where that is due."""
-        if self._relative is None:
+        if self.confusion.relative is None:
             self._learned = epoch + 1
-        self._learn_confusion()
+        self.confusion.learn()
         if epoch in self._refits:
             second = self.in_second(epoch)
             self._refit(second)
@@ -161,13 +166,22 @@ class MislabelPosterior:
         if self.in_second(trained_epochs - 1):
             right, others, wrong = (mean.double() for mean in (self._right, self._others, self._mistaken))
             right, pattern = right.clamp(_DOUBT, 1.0 - _DOUBT), (wrong + _DOUBT) / (others + _DOUBT)
-            if self._relative is not None:  # wrong labels without a pattern may be any
-                pattern = 1.0 + regularity(self._relative) * (pattern - 1.0)
+            if self.confusion.relative is not None:  # wrong labels without a pattern may be any
+                pattern = 1.0 + regularity(self.confusion.relative) * (pattern - 1.0)
             log_odds = mislabel_log_odds(right, pattern, self.n_classes)
             return torch.sigmoid(log_odds), wrong_probability(log_odds, self.sample_weight)
         self.scores = scores = constant_scores.double()
         self._refit(False, _FINAL_STEPS)
         return scores, torch.zeros_like(scores) if self.mixture is None else self.mixture.posterior(scores)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Those of the attributes in ``state``, and the mixture's numbers."""
+        return super().state_dict() | {"mixture": None if self.mixture is None else dict(vars(self.mixture))}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where :meth:`state_dict` was taken."""
+        super().load_state_dict(state)
+        self.mixture = None if state["mixture"] is None else ScoreMixture(**state["mixture"])
 
     def _seen(self, second: bool) -> Tensor:
         """What the mixture is fitted to, (N,): the constants, or the log-odds as numbers from 0 to 1."""
@@ -185,39 +199,12 @@ class MislabelPosterior:
         if self.mixture is not None:
             self.proba = self.mixture.posterior(seen).to(self.scores.dtype)
 
-    # ------------------------------------------------------------------ which category is mistaken for which
 
-    def _count(self, index: Tensor, labels: Tensor, p: Tensor, wrong: Tensor) -> None:
-        """Add a block's wrong labels to the counts, each shared out by p (M, K) over the other categories."""
-        if self._counts is None:
-            self._counts = torch.zeros(self.n_classes, self.n_classes, dtype=p.dtype, device=p.device)
-        # (M, K): the true category, given that it is not the label; and the label, given that it is right
-        share = p.scatter(1, labels[:, None], 0.0)
-        share *= (wrong / share.sum(dim=1).clamp(min=torch.finfo(p.dtype).tiny))[:, None]
-        share.scatter_(1, labels[:, None], (1.0 - wrong)[:, None])
-        if self.sample_weight is not None:
-            share *= self.sample_weight.index_select(0, index).to(share.dtype)[:, None]
-        self._counts.index_add_(1, labels, share.T)
-
-    def _learn_confusion(self) -> None:
-        """Turn the epoch's counts into R, without its scale."""
-        if self._counts is None:
-            return
-        counts, self._counts = self._counts, None
-        total = counts.sum()
-        rate = (total - counts.diagonal().sum()) / total
-        pi = counts + PRIOR * rate / (self.n_classes - 1)
-        pi = pi / pi.sum(dim=1, keepdim=True).clamp(min=1e-12)
-        pi.fill_diagonal_(0.0)
-        mean = pi.sum() / (self.n_classes * (self.n_classes - 1))
-        self._relative = pi / mean if mean > 0 else None
-
-
-def _before(n_visits: int) -> float:
-    """Share of those visits, none of them yet included, in the plain mean with one more."""
+def _share_of_past(n_visits: int) -> float:
+    """Share of so many visits in the plain mean over them and one more."""
     return n_visits / (n_visits + 1)
 
 
 def _average(means: Tensor, index: Tensor, seen: Tensor, share: float) -> None:
-    """Move the means (N,) of the samples (M,) to what is seen of them (M,), but for a share."""
+    """Average what is seen of some samples (M,) into their means (N,), of which a share stays."""
     means.index_copy_(0, index, torch.lerp(seen, means.index_select(0, index), share))

@@ -5,15 +5,13 @@ Legend: N samples, B batch, K classes; output K, from 0, is the abstention.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from acestimator.objectives import CrossEntropy, softmax_gradient
+from acestimator.objectives import Block, CrossEntropy, Objective, Step, Training, softmax_gradient
 from acestimator.peers._method import Method, Phases, Reading
-from acestimator.peers._outputs import OneMoreOutput
+from acestimator.peers.heads import OneMoreOutput
 from acestimator.phases import Phase
 
 
@@ -78,26 +76,27 @@ class Abstention(Method):
         return Reading(cross_entropy(outcome.logits, labels, reduction="none"), removed.double())
 
 
-class AbstentionLoss(OneMoreOutput):
+class AbstentionLoss(Objective):
     """Objective of the first phase of :class:`Abstention`: its parameters are that method's."""
+
+    head = OneMoreOutput()
+    state = ("alpha", "threshold", "counts", "_growth")
 
     def __init__(self, alpha_final: float, rho: float, mu: float, warmup: float) -> None:
         self.alpha_final, self.rho, self.mu, self.warmup = alpha_final, rho, mu, warmup
 
-    def bind(self, labels: Tensor, n_classes: int, **kwargs: Any) -> None:
+    def start(self, training: Training) -> None:
         """Count from nothing."""
-        super().bind(labels, n_classes, **kwargs)
-        self.n_warmup = max(1, round(self.warmup * self.max_epochs))
+        super().start(training)
+        self.n_warmup = max(1, round(self.warmup * training.max_epochs))
         self.alpha: float | None = None  # in the warm-up
+        self._growth = 0.0  # of alpha in an epoch
         self.threshold: float | None = None
-        self.counts = torch.zeros(len(labels), dtype=torch.int64, device=labels.device)
+        self.counts = torch.zeros_like(training.labels)
 
-    def open(self, index: Tensor, sizes: list[int], lr_scales: list[float]) -> None:
-        """Remember where one batch ends and the next begins."""
-        self.sizes = sizes
-
-    def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         r"""With h the cross-entropy of the K classes: :math:`a_K (\alpha - (1 - a_K) h)` for the abstention."""
+        labels = step.labels
         if self.alpha is None:
             grad, log_a = softmax_gradient(logits, labels)
             return grad, -log_a.gather(1, labels[:, None]).squeeze(1)
@@ -109,32 +108,30 @@ class AbstentionLoss(OneMoreOutput):
         up = abstain * (self.alpha - learn * h)
         return torch.cat((learn * grad - log_p.exp() * up, up), dim=1), (learn * h - self.alpha * log_learn).squeeze(1)
 
-    def losses(self, records: Tensor, labels: Tensor) -> Tensor:
-        """They are the records."""
-        return records
-
-    def observe(self, index: Tensor, logits: Tensor) -> None:
+    def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
         """Move the threshold, batch by batch, and count abstentions."""
-        learned = (-(logits[:, -1] - logits[:, :-1].logsumexp(dim=1))).sigmoid()
-        terms = learned * cross_entropy(logits[:, :-1], self.labels[index], reduction="none")
-        weights = torch.ones_like(terms) if self.sample_weight is None else self.sample_weight[index].to(terms.dtype)
-        sums = [torch.stack([part.sum() for part in torch.split(x, self.sizes)]) for x in (terms * weights, weights)]
+        learned = (-(outputs[:, -1] - outputs[:, :-1].logsumexp(dim=1))).sigmoid()
+        terms = learned * cross_entropy(outputs[:, :-1], block.labels, reduction="none")
+        weights = self.training.sample_weight
+        weights = torch.ones_like(terms) if weights is None else weights[block.index].to(terms.dtype)
+        sums = [torch.stack([part.sum() for part in torch.split(x, block.sizes)]) for x in (terms * weights, weights)]
         for mean in (sums[0] / sums[1]).tolist():
             self.threshold = mean if self.threshold is None else (1.0 - self.mu) * self.threshold + self.mu * mean
         if self.alpha is not None:
-            self.counts[index] += logits.argmax(dim=1) == self.n_classes
+            self.counts[block.index] += outputs.argmax(dim=1) == self.training.n_classes
+        return records
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
         """Set alpha for the next one."""
-        n_left = self.max_epochs - 1 - epoch  # epochs
+        n_left = self.training.max_epochs - 1 - epoch  # epochs
         if epoch + 1 == self.n_warmup:
             assert self.threshold is not None
             self.alpha = self.threshold / self.rho
-            self._step = (self.alpha_final - self.alpha) / max(n_left - 1, 1)
+            self._growth = (self.alpha_final - self.alpha) / max(n_left - 1, 1)
         elif self.alpha is not None and n_left:
-            self.alpha += self._step
+            self.alpha += self._growth
         return {}
 
     def abstained(self) -> Tensor:
         """Mask (N,) of the samples abstained on in more than half of the epochs after the warm-up."""
-        return 2 * self.counts > self.max_epochs - self.n_warmup
+        return 2 * self.counts > self.training.max_epochs - self.n_warmup

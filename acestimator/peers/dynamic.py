@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from acestimator.objectives import Objective
+from acestimator.objectives import Block, Objective, Step, Training
 from acestimator.peers._method import Method, Outcome, Reading
 from acestimator.peers.joint import prior_gradient
 
@@ -129,8 +129,8 @@ class DynamicBootstrapping(Method):
 
     Notes
     -----
-    Departs from the paper in the optimiser, schedule, batches and network, which all methods share, and in that there
-    is no augmentation. The mixture is fitted to the losses that the unmixed samples had when they were visited, in
+    Departures from the paper: optimiser, schedule, batches and network are those of all methods here, and images are
+    not augmented. The mixture is fitted to the losses that the unmixed samples had when they were visited, in
     evaluation mode, and not in one more pass at the epoch's end; z is of evaluation mode too, so that only the mixed
     inputs move the statistics of a batch normalisation; the posterior is computed, not read from a table of 100
     entries, nor clamped to [1e-4, 1 - 1e-4]. With sample weights, the mixture's moments and :math:`\bar p` are
@@ -151,13 +151,13 @@ class DynamicBootstrapping(Method):
 
     def reading(self, objective: Objective, outcome: Outcome, labels: Tensor) -> Reading:  # noqa: D102
         losses = cross_entropy(outcome.logits, labels, reduction="none")
-        mixture = BetaMixture.fit(losses, objective.sample_weight)
+        mixture = BetaMixture.fit(losses, objective.training.sample_weight)
         wrong = torch.zeros_like(losses).double() if mixture is None else mixture.posterior(losses)
         return Reading(wrong, wrong)
 
 
 class DynamicMixup(Objective):
-    """Loss of :class:`DynamicBootstrapping`, which has the parameters.
+    """Loss of :class:`DynamicBootstrapping`, which explains the parameters.
 
     Attributes
     ----------
@@ -165,26 +165,37 @@ class DynamicMixup(Objective):
         Of the last epoch; None in the warm-up, and where the losses were equal.
     """
 
+    state = ("generator", "_beta", "_losses")
+
     def __init__(self, alpha: float, eta: float, warmup: float, generator: torch.Generator) -> None:
         self.alpha, self.eta, self.warmup, self.generator = alpha, eta, warmup, generator
 
-    def bind(self, labels: Tensor, n_classes: int, **settings: Any) -> None:
+    def start(self, training: Training) -> None:
         """Allocate the losses."""
-        super().bind(labels, n_classes, **settings)
+        super().start(training)
         # At least one epoch: the first mixture needs losses.
-        self._warmup_epochs = max(1, math.ceil(self.warmup * self.max_epochs))
-        self._losses = torch.zeros(len(labels), dtype=torch.float64, device=labels.device)
+        self._warmup_epochs = max(1, math.ceil(self.warmup * training.max_epochs))
+        self._losses = torch.zeros_like(training.labels, dtype=torch.float64)
         # torch's beta distribution takes no generator.
         self._beta = np.random.default_rng(int(torch.randint(2**62, (), generator=self.generator)))
         self.mixture: BetaMixture | None = None
-        self._epoch = 0
+        self._target: Tensor | None = None  # (B, K), of the step that runs
 
-    def mix(self, network: nn.Module, x: Tensor, index: Tensor) -> Tensor:
-        """Mix the samples in pairs, and their targets for :meth:`grad`."""
-        labels = self.labels.index_select(0, index)
-        target = torch.zeros(len(x), self.n_classes, dtype=x.dtype, device=x.device)
+    def state_dict(self) -> dict[str, Any]:
+        """Those of the attributes in ``state``, and the mixture's numbers."""
+        return super().state_dict() | {"mixture": None if self.mixture is None else dict(vars(self.mixture))}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where :meth:`state_dict` was taken."""
+        super().load_state_dict(state)
+        self.mixture = None if state["mixture"] is None else BetaMixture(**state["mixture"])
+
+    def mix(self, network: nn.Module, x: Tensor, step: Step) -> Tensor:
+        """Mix the samples in pairs, and their targets for :meth:`gradient`."""
+        labels = step.labels
+        target = torch.zeros(len(x), self.training.n_classes, dtype=x.dtype, device=x.device)
         # The warm-up's last epoch is the first whose losses are of use.
-        if self._epoch + 1 < self._warmup_epochs:
+        if step.block.epoch + 1 < self._warmup_epochs:
             target.scatter_(1, labels[:, None], 1.0)
         else:
             network.eval()
@@ -192,7 +203,7 @@ class DynamicMixup(Objective):
                 logits = network(x)
             network.train()
             losses = cross_entropy(logits, labels, reduction="none")
-            self._losses[index] = losses.double()
+            self._losses[step.index] = losses.double()
             wrong = torch.zeros_like(losses) if self.mixture is None else self.mixture.posterior(losses).to(x.dtype)
             target.scatter_(1, labels[:, None], 1.0 - wrong[:, None])
             target.scatter_add_(1, logits.argmax(dim=1, keepdim=True), wrong[:, None])
@@ -201,20 +212,26 @@ class DynamicMixup(Objective):
         self._target = torch.lerp(target[partner], target, delta)
         return torch.lerp(x[partner], x, delta)
 
-    def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Closed form. The record is the sample's own loss: without the regulariser, which is the batch's."""
+    def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """Closed form. The record is the sample's own loss, without the regulariser, which is of the batch."""
+        assert self._target is not None
         log_probability = torch.log_softmax(logits, dim=1)
         probability = log_probability.exp()
         grad = probability - self._target
-        if self._epoch >= self._warmup_epochs:
-            weight = None if self.sample_weight is None else self.sample_weight.index_select(0, index)
+        if step.block.epoch >= self._warmup_epochs:
+            weight = self.training.sample_weight
+            weight = None if weight is None else weight.index_select(0, step.index)
             grad += self.eta * prior_gradient(probability, weight)
         return grad, -(self._target * log_probability).sum(dim=1)
 
+    def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
+        """Forget the last step's targets."""
+        self._target = None
+        return records
+
     def end_epoch(self, epoch: int) -> dict[str, float]:
         """Fit the mixture, from the warm-up's last epoch on."""
-        self._epoch = epoch + 1
-        if self._epoch < self._warmup_epochs:
+        if epoch + 1 < self._warmup_epochs:
             return {}
-        self.mixture = BetaMixture.fit(self._losses, self.sample_weight)
+        self.mixture = BetaMixture.fit(self._losses, self.training.sample_weight)
         return {"noise_rate": 0.0 if self.mixture is None else float(self.mixture.rates[1])}

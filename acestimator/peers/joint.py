@@ -6,13 +6,12 @@ Legend: N samples, K classes, B batch, M samples of a block.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from acestimator.objectives import Objective
+from acestimator.objectives import Block, Objective, Step, Training
 from acestimator.peers._method import Method, Phases, Reading
 from acestimator.phases import Phase
 
@@ -52,10 +51,10 @@ class JointOptimization(Method):
 
     Notes
     -----
-    The prior is uniform, as in the authors' code. Departs from the paper in the optimiser, schedule, batches and
-    network, which all methods share, and in that there is no augmentation. The authors hold a high rate through the
-    first phase, so that the network does not memorise the labels before they are updated; here its rate decays over
-    each phase as for every other method. With sample weights, all means over a batch are weighted.
+    The prior is uniform, as in the authors' code. Departures from the paper: optimiser, schedule, batches and network
+    are those of all methods here, and images are not augmented. The authors hold a high rate through the first phase,
+    so that the network does not memorise the labels before they are updated. Here the rate decays over each phase, as
+    for every other method. With sample weights, all means over a batch are weighted.
     """
 
     def __init__(self, alpha: float = 1.2, beta: float = 0.8, start: float = 0.35, window: int = 10) -> None:
@@ -88,15 +87,15 @@ class SoftLabels(Objective):
     def __init__(self, soft: Tensor) -> None:
         self.soft = soft
 
-    def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Closed form, ``softmax(logits) - soft[index]``."""
         log_probability = torch.log_softmax(logits, dim=1)
-        target = self.soft.index_select(0, index)
+        target = self.soft.index_select(0, step.index)
         return log_probability.exp() - target, -(target * log_probability).sum(dim=1)
 
 
 class JointLabels(Objective):
-    """Loss of the first phase of :class:`JointOptimization`, which has the parameters.
+    """Loss of the first phase of :class:`JointOptimization`, which explains the parameters.
 
     Attributes
     ----------
@@ -104,40 +103,41 @@ class JointLabels(Objective):
         Labels.
     """
 
+    state = ("soft", "_predictions")
+
     def __init__(self, alpha: float, beta: float, start: float, window: int) -> None:
-        self.alpha, self.beta, self.start, self.window = alpha, beta, start, window
+        self.alpha, self.beta, self.first_update, self.window = alpha, beta, start, window
 
-    def bind(self, labels: Tensor, n_classes: int, **settings: Any) -> None:
+    def start(self, training: Training) -> None:
         """Make the labels one-hot, and allocate the predictions of a window of epochs."""
-        super().bind(labels, n_classes, **settings)
-        dtype = settings.get("dtype", torch.float32)
-        self.soft = one_hot(labels, n_classes).to(dtype)
-        window = min(self.window, self.max_epochs)
-        self._predictions = torch.zeros(window, len(labels), n_classes, dtype=dtype, device=labels.device)
-        self._epoch = 0
+        super().start(training)
+        self.soft = one_hot(training.labels, training.n_classes).to(training.dtype)
+        shape = min(self.window, training.max_epochs), *self.soft.shape
+        self._predictions = torch.zeros(shape, dtype=training.dtype, device=self.soft.device)
 
-    def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Closed form. The record is the sample's own loss: without the prior's, which is the batch's."""
+    def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """Closed form. The record is the sample's own loss, without the prior's, which is of the batch."""
         log_probability = torch.log_softmax(logits, dim=1)
         probability = log_probability.exp()
-        soft = self.soft.index_select(0, index)
+        soft = self.soft.index_select(0, step.index)
         entropy = -(probability * log_probability).sum(dim=1, keepdim=True)
-        weight = None if self.sample_weight is None else self.sample_weight.index_select(0, index)
+        weight = self.training.sample_weight
+        weight = None if weight is None else weight.index_select(0, step.index)
         grad = probability - soft
         grad -= self.beta * probability * (log_probability + entropy)
         grad += self.alpha * prior_gradient(probability, weight)
         return grad, -(soft * log_probability).sum(dim=1) + self.beta * entropy.squeeze(1)
 
-    def observe(self, index: Tensor, logits: Tensor) -> None:
+    def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
         """Keep the predictions of the epoch."""
-        self._predictions[self._epoch % len(self._predictions), index] = torch.softmax(logits, dim=1)
+        self._predictions[block.epoch % len(self._predictions), block.index] = torch.softmax(outputs, dim=1)
+        return records
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
-        """Update the labels, from the epoch on in which that starts."""
-        self._epoch = epoch + 1
-        if self._epoch >= math.ceil(self.start * self.max_epochs):
-            self.soft = self._predictions[: self._epoch].mean(dim=0)
-        changed = self.soft.argmax(dim=1) != self.labels
+        """Update the labels, once it is time."""
+        if epoch + 1 >= math.ceil(self.first_update * self.training.max_epochs):
+            self.soft = self._predictions[: epoch + 1].mean(dim=0)
+        changed = self.soft.argmax(dim=1) != self.training.labels
         return {"changed_labels": float(changed.to(self.soft.dtype).mean())}
 
 

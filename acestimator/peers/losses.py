@@ -9,13 +9,14 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import nll_loss
 
 from acestimator.checks import check_share
-from acestimator.objectives import CrossEntropy, softmax_gradient
+from acestimator.objectives import Block, Objective, Step, softmax_gradient
 from acestimator.peers._method import Method
 
 _MAX_STEPS, _OMEGA_STEPS = 40, 4  # of Newton's method; at logits up to the hundreds, 7 of the first were enough
-_NEVER = -1e4  # logarithm of a probability that is none
+_NEVER = -1e4  # stands for the logarithm of 0
 
 
 class SoftBootstrapping(Method):
@@ -26,8 +27,8 @@ class SoftBootstrapping(Method):
 
     .. math:: L = -\sum_k \bigl(\beta t_k + (1 - \beta) p_k\bigr) \ln p_k,
 
-    which is :math:`\beta` times the cross-entropy plus :math:`1 - \beta` times the entropy of the prediction. The
-    gradient goes through both places of p.
+    which is :math:`\beta` times the cross-entropy plus :math:`1 - \beta` times the entropy of the prediction. Both
+    factors that hold p are differentiated.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ class SoftBootstrapping(Method):
 class HardBootstrapping(Method):
     r"""Targets that are partly the predicted category (hard bootstrapping).
 
-    Of the same paper as :class:`SoftBootstrapping`:
+    From the paper of :class:`SoftBootstrapping`:
 
     .. math:: L = -\sum_k \bigl(\beta t_k + (1 - \beta) z_k\bigr) \ln p_k, \qquad z_k = 1[k = \arg\max_i p_i].
 
@@ -85,8 +86,8 @@ class GeneralizedCrossEntropy(Method):
 
     Notes
     -----
-    Departures: optimiser, schedule and backbone are the package's, and images are not augmented. The paper's second
-    loss, truncated and with samples pruned from epoch 40 on, is not here.
+    Departures: optimiser, schedule and backbone are the package's, and images are not augmented. The paper has a second
+    loss, which is truncated and prunes samples from epoch 40 on; it is not here.
     """
 
     def __init__(self, q: float = 0.7) -> None:
@@ -101,8 +102,8 @@ class GeneralizedCrossEntropy(Method):
 class CappedCrossEntropy(Method):
     r"""Cross-entropy whose gradient in the logits is no longer than a cap.
 
-    What AutoCleansing becomes if a group penalty on the constants of a sample is minimised out at every step instead
-    of learned along with the network:
+    AutoCleansing with a group penalty becomes this loss if every step minimises over a sample's constants, in place of
+    learning them:
 
     .. math:: L = \min_\alpha \mathrm{CE}(m + \alpha, y) + \lambda \lVert\alpha\rVert, \qquad
         \nabla L = \mathrm{softmax}(m + \alpha^*) - t, \qquad
@@ -113,12 +114,13 @@ class CappedCrossEntropy(Method):
     Parameters
     ----------
     cap : float, default=0.5
-        :math:`\lambda`, above 0 and at most 1. The plain gradient's norm is below the square root of 2. Smaller caps
-        resist more and learn more slowly: on digits with 40 % wrong labels, 0.02 is better by ten points.
+        :math:`\lambda`, above 0 and at most 1. The norm of the plain gradient is below the square root of 2. Smaller
+        caps resist more and learn more slowly. On digits with 40 % wrong labels, a cap of 0.02 is better by ten points.
 
     Notes
     -----
-    It is this package's own, with no authors' defaults; it is here as the limit of the method that it is compared with.
+    This loss is the package's own, so that there are no authors' defaults. It is here because it is the limit of
+    AutoCleansing.
     """
 
     def __init__(self, cap: float = 0.5) -> None:
@@ -132,88 +134,86 @@ class CappedCrossEntropy(Method):
         return CappedCrossEntropyLoss(self.cap)
 
 
-class SoftBootstrappingLoss(CrossEntropy):
+class SoftBootstrappingLoss(Objective):
     """Objective of :class:`SoftBootstrapping`."""
 
     def __init__(self, beta: float) -> None:
         self.beta = beta
 
-    def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """The entropy H has the gradient ``-p (ln p + H)``."""
-        grad, log_p = softmax_gradient(logits, labels)
+        grad, log_p = softmax_gradient(logits, step.labels)
         p = log_p.exp()
         p_log_p = p * log_p
         entropy_grad = p * p_log_p.sum(dim=1, keepdim=True) - p_log_p
         return torch.lerp(entropy_grad, grad, self.beta), log_p
 
-    def losses(self, records: Tensor, labels: Tensor) -> Tensor:
+    def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
         """From the log-probabilities."""
         entropy = -(records.exp() * records).sum(dim=1)
-        return torch.lerp(entropy, super().losses(records, labels), self.beta)
+        return torch.lerp(entropy, nll_loss(records, block.labels, reduction="none"), self.beta)
 
 
-class HardBootstrappingLoss(CrossEntropy):
+class HardBootstrappingLoss(Objective):
     """Objective of :class:`HardBootstrapping`."""
 
     def __init__(self, beta: float) -> None:
         self.beta = beta
 
-    def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Cross-entropy of the mixed target."""
         log_p = torch.log_softmax(logits, dim=1)
-        grad = log_p.exp().scatter_(1, labels[:, None], -self.beta, reduce="add")
+        grad = log_p.exp().scatter_(1, step.labels[:, None], -self.beta, reduce="add")
         return grad.scatter_(1, log_p.argmax(dim=1, keepdim=True), self.beta - 1.0, reduce="add"), log_p
 
-    def losses(self, records: Tensor, labels: Tensor) -> Tensor:
+    def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
         """From the log-probabilities."""
-        return torch.lerp(-records.amax(dim=1), super().losses(records, labels), self.beta)
+        return torch.lerp(-records.amax(dim=1), nll_loss(records, block.labels, reduction="none"), self.beta)
 
 
-class GeneralizedCrossEntropyLoss(CrossEntropy):
+class GeneralizedCrossEntropyLoss(Objective):
     """Objective of :class:`GeneralizedCrossEntropy`."""
 
     def __init__(self, q: float) -> None:
         self.q = q
 
-    def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Cross-entropy's, times the power of the label's probability."""
-        grad, log_p = softmax_gradient(logits, labels)
-        return grad * (self.q * log_p.gather(1, labels[:, None])).exp(), log_p
+        grad, log_p = softmax_gradient(logits, step.labels)
+        return grad * (self.q * log_p.gather(1, step.labels[:, None])).exp(), log_p
 
-    def losses(self, records: Tensor, labels: Tensor) -> Tensor:
+    def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
         """From the log-probabilities."""
-        return torch.expm1(-self.q * super().losses(records, labels)) / -self.q
+        return torch.expm1(-self.q * nll_loss(records, block.labels, reduction="none")) / -self.q
 
 
-class CappedCrossEntropyLoss(CrossEntropy):
+class CappedCrossEntropyLoss(Objective):
     """Objective of :class:`CappedCrossEntropy`."""
 
     def __init__(self, cap: float) -> None:
         self.cap = cap
 
-    def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Gradient, and the loss at its minimum over the constants."""
-        return capped_gradient(logits, labels, self.cap)
-
-    def losses(self, records: Tensor, labels: Tensor) -> Tensor:
-        """They are the records."""
-        return records
+        return capped_gradient(logits, step.labels, self.cap)
 
 
 def capped_gradient(logits: Tensor, labels: Tensor, cap: float) -> tuple[Tensor, Tensor]:
     r"""Gradient (B, K) and minimum (B,) of the loss of :class:`CappedCrossEntropy`.
 
     At the minimum :math:`\alpha = -\kappa g` with :math:`g = \mathrm{softmax}(m + \alpha) - t`. For the categories
-    other than y let :math:`v_j = \kappa g_j`; with their sum S and that of their squares Q, and one unknown l,
+    other than y, let :math:`v_j = \kappa g_j`, let S be the sum of these, and Q the sum of their squares. With one
+    unknown l,
 
     .. math:: v_j + \ln v_j = \ln p_j + l, \qquad \kappa = \sqrt{S^2 + Q} / \lambda, \qquad
         g = \lambda \frac{v - t S}{\sqrt{S^2 + Q}},
 
-    so that the cap holds whatever l is; l is the root of
+    so that the cap holds whatever l is. It is the root of
 
     .. math:: h(l) = \ln(\kappa - S) - S - \ln p_y - l,
 
-    which falls in l, and is nearly straight in w, the v of the most probable of these categories. Newton's method.
+    which falls in l. Let w be the v of the most probable of these categories: h is nearly straight in w, and Newton's
+    method finds the root.
 
     Parameters
     ----------
@@ -238,15 +238,15 @@ def capped_gradient(logits: Tensor, labels: Tensor, cap: float) -> tuple[Tensor,
 
 
 def _capped_others(log_p: Tensor, log_py: Tensor, cap: float) -> Tensor:
-    """V (M, K), 0 at the observed label, whose ``log_p`` (M, K) is very low and ``log_py`` (M, 1) given apart."""
+    """Return v (M, K), 0 at the observed label, where ``log_p`` (M, K) is very low; ``log_py`` (M, 1) has it right."""
     log_pu = log_p.amax(dim=1, keepdim=True)
-    # To start with, as if the categories kept their ratios
+    # The start is exact if the categories keep their ratios
     share = (log_p - log_pu).exp()
     total = share.sum(dim=1, keepdim=True)
     g_u = cap / (total.square() + share.square().sum(dim=1, keepdim=True)).sqrt()
     odds = (1.0 - g_u * total).clamp_min(1e-3) / g_u
     w = (odds.log() + log_pu - log_py).clamp_min(1e-3) / (1.0 + total)
-    tolerance = math.sqrt(torch.finfo(log_p.dtype).eps)  # of a step: what it leaves is about its square
+    tolerance = math.sqrt(torch.finfo(log_p.dtype).eps)  # of a step: the error after it is about its square
     for _ in range(_MAX_STEPS):
         level = w + w.log() - log_pu
         v = _omega(log_p + level)

@@ -5,12 +5,10 @@ Legend: N samples, K classes, B batch, M samples of a block.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from acestimator.objectives import Objective
+from acestimator.objectives import Block, Objective, Step, Training
 from acestimator.peers._method import Method, Outcome, Reading
 
 _ELR_CLAMP = 1e-4  # of ELR's probabilities, on both sides; as in the authors' code
@@ -43,8 +41,8 @@ class ELR(Method):
 
     Notes
     -----
-    Departs from the paper in the optimiser, schedule, batches and network, which all methods share, and in that there
-    is no augmentation. One target is kept over a whole training: there is no warm restart of the rate.
+    Departures from the paper: optimiser, schedule, batches and network are those of all methods here, and images are
+    not augmented. One target is kept over a whole training: there is no warm restart of the rate.
     """
 
     def __init__(self, lam: float = 3.0, beta: float = 0.7) -> None:
@@ -63,38 +61,41 @@ class ELR(Method):
 
 
 class EarlyLearning(Objective):
-    """Cross-entropy with the regulariser of :class:`ELR`, which has the parameters.
+    """Cross-entropy with the regulariser of :class:`ELR`, which explains the parameters.
 
     Attributes
     ----------
     target : Tensor, shape (N, K)
     """
 
+    state = ("target",)
+
     def __init__(self, lam: float, beta: float) -> None:
         self.lam, self.beta = lam, beta
 
-    def bind(self, labels: Tensor, n_classes: int, **settings: Any) -> None:
+    def start(self, training: Training) -> None:
         """Allocate the targets, all zero."""
-        super().bind(labels, n_classes, **settings)
-        dtype = settings.get("dtype", torch.float32)
-        self.target = torch.zeros(len(labels), n_classes, dtype=dtype, device=labels.device)
+        super().start(training)
+        shape = len(training.labels), training.n_classes
+        self.target = torch.zeros(shape, dtype=training.dtype, device=training.labels.device)
 
-    def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         r"""Closed form: with the clamp's mask c, ``a = -lam * c * t / (1 - <t, p>)``, and ``p * (a - <a, p>)``."""
         log_probability = torch.log_softmax(logits, dim=1)
         probability = log_probability.exp()
         clamped = _clamped(probability)
-        target = self._moved(index, clamped)
+        target = self._moved(step.index, clamped)
         rest = 1.0 - (target * clamped).sum(dim=1, keepdim=True)  # (B, 1)
         slope = target * (clamped == probability) * (-self.lam / rest)
         regulariser = probability * (slope - (slope * probability).sum(dim=1, keepdim=True))
-        observed = labels[:, None]
+        observed = step.labels[:, None]
         loss = self.lam * rest.log() - log_probability.gather(1, observed)
         return regulariser + probability.scatter_add(1, observed, -torch.ones_like(rest)), loss.squeeze(1)
 
-    def observe(self, index: Tensor, logits: Tensor) -> None:
-        """Move the targets of these samples, as :meth:`grad` did for its own use."""
-        self.target[index] = self._moved(index, _clamped(torch.softmax(logits, dim=1)))
+    def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
+        """Move the targets of these samples, as :meth:`gradient` did for its own use."""
+        self.target[block.index] = self._moved(block.index, _clamped(torch.softmax(outputs, dim=1)))
+        return records
 
     def _moved(self, index: Tensor, clamped: Tensor) -> Tensor:
         """Targets of the samples after this visit."""
@@ -134,8 +135,8 @@ class SOP(Method):
 
     Notes
     -----
-    Departs from the paper in the optimiser, schedule, batches and network, which all methods share, and in that there
-    is no augmentation. It is SOP, not SOP+: without the losses of consistency and class balance. The gradient of u is
+    Departures from the paper: optimiser, schedule, batches and network are those of all methods here, and images are
+    not augmented. It is SOP, not SOP+: without the losses of consistency and class balance. The gradient of u is
     that of the authors' released code; an earlier one took it from the cross-entropy alone. Sample weights weigh the
     network's loss, and leave u and v alone: a sample twice has them twice.
 
@@ -178,20 +179,22 @@ class OverParameterized(Objective):
         The entry of the observed label takes no part.
     """
 
+    state = ("u", "v")
+
     def __init__(self, lr_u: float, lr_v: float, generator: torch.Generator) -> None:
         self.lr_u, self.lr_v, self.generator = lr_u, lr_v, generator
 
-    def bind(self, labels: Tensor, n_classes: int, **settings: Any) -> None:
+    def start(self, training: Training) -> None:
         """Draw u and v."""
-        super().bind(labels, n_classes, **settings)
-        dtype = settings.get("dtype", torch.float32)
-        start = 1e-8 * torch.randn(len(labels), 1 + n_classes, dtype=dtype, generator=self.generator)
-        self.u, self.v = torch.split(start.to(labels.device), [1, n_classes], dim=1)
+        super().start(training)
+        shape = len(training.labels), 1 + training.n_classes
+        drawn = 1e-8 * torch.randn(shape, dtype=training.dtype, generator=self.generator)
+        self.u, self.v = torch.split(drawn.to(training.labels.device), [1, training.n_classes], dim=1)
 
-    def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Gradient of the cross-entropy of the corrected prediction; the squared error has none."""
         probability = torch.softmax(logits, dim=1)
-        slope, loss = self._slope(probability, labels, index)
+        slope, loss = self._slope(probability, step.labels, step.index)
         return probability * (slope - (slope * probability).sum(dim=1, keepdim=True)), loss
 
     def _slope(self, probability: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
@@ -209,17 +212,18 @@ class OverParameterized(Objective):
         slope = slope * ((raw >= _SOP_CLAMP) & (share >= _SOP_CLAMP))
         return slope, share.clamp(min=_SOP_CLAMP).log().neg().squeeze(1)
 
-    def observe(self, index: Tensor, logits: Tensor) -> None:
+    def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
         """Take the samples' step of u and v."""
-        observed = self.labels.index_select(0, index)[:, None]
-        slope, _ = self._slope(torch.softmax(logits, dim=1), observed.squeeze(1), index)
+        index, observed = block.index, block.labels[:, None]
+        slope, _ = self._slope(torch.softmax(outputs, dim=1), block.labels, index)
         u, v = self.u.index_select(0, index), self.v.index_select(0, index)
         u_square, v_square = u.square(), v.square()
         # Residual of the squared error: h + u^2 y - v^2 (1 - y) - y
-        hard = torch.zeros_like(v).scatter_(1, logits.argmax(dim=1, keepdim=True), 1.0)
+        hard = torch.zeros_like(v).scatter_(1, outputs.argmax(dim=1, keepdim=True), 1.0)
         wrong = hard.gather(1, observed) + u_square.clamp(max=1.0) - 1.0  # at the observed label
         u_slope = (slope.gather(1, observed) + 2.0 * wrong) * (u_square <= 1.0)
         v_slope = -2.0 * (hard - v_square.clamp(max=1.0)) * (v_square <= 1.0)
         v_slope.scatter_(1, observed, 0.0)
         self.u[index] = u - 2.0 * self.lr_u * u * u_slope
         self.v[index] = v - 2.0 * self.lr_v * v * v_slope
+        return records

@@ -8,16 +8,24 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from acestimator.detection import find_mislabeled
-from acestimator.objectives import AutoCleansing, CrossEntropy, Objective, softmax_gradient
+from acestimator.objectives import (
+    AutoCleansing,
+    Block,
+    CrossEntropy,
+    Head,
+    Objective,
+    Step,
+    Training,
+    softmax_gradient,
+)
 from acestimator.peers._method import Method, Outcome, Phases, Reading
-from acestimator.peers._outputs import OneMoreOutput
+from acestimator.peers.heads import OneMoreOutput
 from acestimator.phases import Phase
 from acestimator.presets import PRESETS
 
@@ -50,8 +58,8 @@ class AreaUnderMargin(Method):
 
     Notes
     -----
-    Departures: optimiser, schedule and backbone are the package's; the rate falls along the cosine before ``until``,
-    where the authors' is constant; both first trainings go on to their end, which changes no area and costs time.
+    Departures: optimiser, schedule and backbone are the package's. Before ``until`` the rate falls along the cosine,
+    where the authors' is constant. Both first trainings go on to their end, which costs time and changes no area.
     Scores are minus the mean area over the trainings that judge a sample.
 
     Where a network learns the threshold samples by heart before ``until``, as fast optimisers do without augmentation,
@@ -100,7 +108,7 @@ class Trimmed(Method):
     Notes
     -----
     Departures: optimiser, schedule, backbone and the rate of the constants are the package's; no augmentation. Scores
-    are places in Algorithm 2's list, 1 for the first and 1 / N for the last.
+    follow the order of Algorithm 2's list: 1 for the first sample, 1 / N for the last.
     """
 
     def __init__(self, percent: float | None = 0.2) -> None:
@@ -169,29 +177,27 @@ class CoTeaching(Method):
         return Reading(objective.mean_losses)
 
 
-class Margins(OneMoreOutput):
+class Margins(CrossEntropy):
     """Objective of the first two trainings of :class:`AreaUnderMargin`; ``areas`` (N,) are the result."""
+
+    head = OneMoreOutput()
+    state = ("areas",)
 
     def __init__(self, until: float) -> None:
         self.until = until
 
-    def bind(self, labels: Tensor, n_classes: int, **settings: Any) -> None:
+    def start(self, training: Training) -> None:
         """Margins are summed in float64."""
-        super().bind(labels, n_classes, **settings)
-        self.areas = torch.zeros(len(labels), dtype=torch.float64, device=labels.device)
-        last = max(1, round(self.until * self.max_epochs))
+        super().start(training)
+        self.areas = torch.zeros_like(training.labels, dtype=torch.float64)
+        last = max(1, round(self.until * training.max_epochs))
         self._counted = range(min(1, last - 1), last)
-        self._epoch = 0
 
-    def observe(self, index: Tensor, logits: Tensor) -> None:
+    def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
         """Add the margins, as they were in training."""
-        if self._epoch in self._counted:
-            self.areas[index] += margins(logits, self.labels[index]).double() / len(self._counted)
-
-    def end_epoch(self, epoch: int) -> dict[str, float]:
-        """Count epochs."""
-        self._epoch = epoch + 1
-        return {}
+        if block.epoch in self._counted:
+            self.areas[block.index] += margins(outputs, block.labels).double() / len(self._counted)
+        return super().end_block(block, outputs, records, grads)
 
 
 class DefaultAutoCleansing(AutoCleansing):
@@ -200,17 +206,14 @@ class DefaultAutoCleansing(AutoCleansing):
     def __init__(self) -> None:
         super().__init__(variant="AC1", **PRESETS["default"].objective())
 
-    def bind(self, labels: Tensor, n_classes: int, *, steps_per_epoch: int, **settings: Any) -> None:
+    def start(self, training: Training) -> None:
         """The rate is in proportion to the steps of an epoch where these are few, as the preset says."""
-        self.lr = PRESETS["default"].alpha_rate(steps_per_epoch)
-        super().bind(labels, n_classes, steps_per_epoch=steps_per_epoch, **settings)
+        self.lr = PRESETS["default"].alpha_rate(training.steps_per_epoch)
+        super().start(training)
 
 
-class SmallLossExchange(Objective):
-    """Objective of :class:`CoTeaching`: logits (B, 2 K), those of the two networks side by side."""
-
-    def __init__(self, noise_rate: float | None, gradual: float) -> None:
-        self.noise_rate, self.gradual = noise_rate, gradual
+class TwoNetworks(Head):
+    """Two networks side by side, of which the first predicts."""
 
     def make_network(self, make: Callable[[int], nn.Module], n_classes: int) -> nn.Module:
         """Two networks of their own initialisations."""
@@ -222,48 +225,57 @@ class SmallLossExchange(Objective):
 
     def class_logits(self, outputs: Tensor) -> Tensor:
         """The first's."""
-        return outputs[:, : self.n_classes]
+        return outputs.chunk(2, dim=1)[0]
 
-    def bind(self, labels: Tensor, n_classes: int, *, sample_weight: Tensor | None = None, **settings: Any) -> None:
+
+class SmallLossExchange(Objective):
+    """Objective of :class:`CoTeaching`: logits (B, 2 K), those of the two networks side by side."""
+
+    head = TwoNetworks()
+    state = ("_missed", "mean_losses", "remember", "_rate")
+
+    def __init__(self, noise_rate: float | None, gradual: float) -> None:
+        self.noise_rate, self.gradual = noise_rate, gradual
+
+    def start(self, training: Training) -> None:
         """Begin with whole batches."""
-        super().bind(labels, n_classes, sample_weight=sample_weight, **settings)
-        even = torch.ones(len(labels), dtype=torch.float64, device=labels.device)
-        self._weights = even if sample_weight is None else sample_weight
+        super().start(training)
+        even = torch.ones_like(training.labels, dtype=torch.float64)
+        self._weights = even if training.sample_weight is None else training.sample_weight
         self._missed, self.mean_losses = torch.zeros_like(even), torch.zeros_like(even)
-        self.remember, self._epoch = 1.0, 0
+        self.remember = 1.0
         self._rate = self.noise_rate or 0.0
-        self._gradual = self.gradual * self.max_epochs  # T_k
+        self._gradual = self.gradual * training.max_epochs  # T_k
 
-    def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Cross-entropy's gradients, zero where the other network's loss is large; and the mean losses."""
-        labels = labels.repeat(2)
+        labels = step.labels.repeat(2)
         grad, log_p = softmax_gradient(torch.cat(logits.chunk(2, dim=1)), labels)  # (2 B, K)
         losses = -log_p.gather(1, labels[:, None]).view(2, -1)
-        weight = self._weights[index]
+        weight = self._weights[step.index]
         picked = torch.cat([self._picked(loss, weight) for loss in losses.flip(0)])  # by the other
         return torch.cat((grad * picked[:, None]).chunk(2), dim=1), losses.mean(dim=0)
 
-    def observe(self, index: Tensor, logits: Tensor) -> None:
+    def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
         """Keep what an estimate needs, and the losses of the last epoch."""
-        labels, logits = self.labels[index].repeat(2), torch.cat(logits.chunk(2, dim=1))
-        if self._estimates:
-            self._missed[index] = (logits.argmax(dim=1) != labels).view(2, -1).double().mean(dim=0)
-        if self._epoch == self.max_epochs - 1:
+        labels, logits = block.labels.repeat(2), torch.cat(outputs.chunk(2, dim=1))
+        if self._estimates(block.epoch):
+            self._missed[block.index] = (logits.argmax(dim=1) != labels).view(2, -1).double().mean(dim=0)
+        if block.epoch == self.training.max_epochs - 1:
             losses = cross_entropy(logits, labels, reduction="none")
-            self.mean_losses[index] = losses.view(2, -1).double().mean(dim=0)
+            self.mean_losses[block.index] = losses.view(2, -1).double().mean(dim=0)
+        return records
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
         """Set the share of the next epoch."""
         record = {"remember": self.remember}
-        if self._estimates:
+        if self._estimates(epoch):
             self._rate = float((self._weights * self._missed).sum() / self._weights.sum())
-        self._epoch = epoch + 1
-        self.remember = 1.0 - self._rate * (min(self._epoch / self._gradual, 1.0) if self._gradual else 1.0)
+        self.remember = 1.0 - self._rate * (min((epoch + 1) / self._gradual, 1.0) if self._gradual else 1.0)
         return record
 
-    @property
-    def _estimates(self) -> bool:
-        return self.noise_rate is None and self._epoch < max(_ESTIMATED * self.max_epochs, 1.0)
+    def _estimates(self, epoch: int) -> bool:
+        return self.noise_rate is None and epoch < max(_ESTIMATED * self.training.max_epochs, 1.0)
 
     def _picked(self, loss: Tensor, weight: Tensor) -> Tensor:
         """What makes of the mean over the batch one over the share of smallest loss, (B,): zero elsewhere."""

@@ -1,20 +1,19 @@
 r"""Methods with a matrix from true to observed labels: forward correction, and the noise adaptation layer.
 
-Legend: N samples, B batch, K classes; T (K, K) with ``T[k, i]`` the probability that true category k is labelled i;
-p = softmax of the logits, y the observed label.
+Legend: N samples, B samples of a step, M samples of a block, K classes; T (K, K) a matrix, ``T[k, i]`` the probability
+that category k is labelled i; p = softmax of the logits, y the observed label.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from acestimator.objectives import CrossEntropy
+from acestimator.objectives import Block, CrossEntropy, Head, Objective, Step, Training
 from acestimator.peers._method import Method, Outcome, Phases, Reading
 from acestimator.phases import Phase
 
@@ -23,8 +22,8 @@ class Forward(Method):
     r"""Loss correction by an estimated transition matrix, forward.
 
     G. Patrini, A. Rozza, A. Menon, R. Nock, L. Qu, "Making deep neural networks robust to label noise: a loss
-    correction approach", CVPR 2017. A first network learns the observed labels. For each category k the sample that
-    it finds most typical of k, :math:`\bar x^k = \arg\max_x p_k(x)`, shows how that category is labelled,
+    correction approach", CVPR 2017. A first network learns the observed labels. For each category k, the sample that
+    this network finds most typical, :math:`\bar x^k = \arg\max_x p_k(x)`, shows how the category is labelled,
 
     .. math:: \hat T_{ki} = p_i(\bar x^k), \qquad L = -\ln \sum_k \hat T_{ky}\, p_k,
 
@@ -33,22 +32,23 @@ class Forward(Method):
     Parameters
     ----------
     percentile : float or None, default=97
-        Samples whose :math:`p_k` is at or above this percentile are no candidates for :math:`\bar x^k`. The authors'
-        for all data sets but CIFAR-100, where they take the maximum itself: None.
+        Samples whose :math:`p_k` is at or above this percentile are no candidates for :math:`\bar x^k`. It is the
+        authors' value for all data sets but CIFAR-100. There they take the maximum itself, which is None here.
     holdout : float, default=0.1
-        Share of the samples that the networks do not learn from: of the epochs of either, the one with the least loss
-        on them, by their observed labels, is kept, as the authors do. 0 keeps the last epochs, and with them what has
-        been learned by heart: on digits with 40 % wrong labels it finds next to none of them.
+        Share of the samples that neither network learns from. Each network is kept as it was after the epoch with the
+        least loss on these samples, by their observed labels; the authors do the same. With 0 each is kept as it was
+        after its last epoch, when it has learned wrong labels by heart: on digits with 40 % wrong labels, next to none
+        of them is found then.
 
     Notes
     -----
     A label's probability of being wrong is that of the model, :math:`1 - \hat T_{yy} p_y / \sum_k \hat T_{ky} p_k`,
     and its score the logarithm of the odds.
 
-    Departures: optimiser, schedule and backbone are the package's, and images are not augmented. The losses by which
-    epochs are chosen are taken in the course of an epoch, at the price of no further pass. Losses are exact where the
-    authors cut probabilities off at 1e-7. What the authors set aside as outliers of one category is still there for the
-    next; their program, perhaps not on purpose, sets its probability to 0.
+    Departures: optimiser, schedule and backbone are the package's, and images are not augmented. An epoch is chosen by
+    losses that are added up while it runs, so that no further pass is needed. The authors cut probabilities off at
+    1e-7; here losses are exact. An outlier of one category stays a candidate for the others. In the authors' program it
+    does not, perhaps by mistake.
     """
 
     def __init__(self, percentile: float | None = 97.0, holdout: float = 0.1) -> None:
@@ -58,9 +58,9 @@ class Forward(Method):
 
     def phases(self, labels: Tensor, n_classes: int, generator: torch.Generator) -> Phases:  # noqa: D102
         held_out = _held_out(labels, self.holdout, generator)
-        outcome = yield Phase(BestEpoch(held_out))
+        outcome = yield Phase(BestEpoch(CrossEntropy(), held_out))
         log_matrix = estimate_log_matrix(outcome.logits, self.percentile)
-        outcome = yield Phase(ForwardLoss(held_out, log_matrix))
+        outcome = yield Phase(BestEpoch(ForwardLoss(log_matrix), held_out))
         return _read(outcome, log_matrix, labels)
 
 
@@ -68,31 +68,32 @@ class NoiseAdaptation(Method):
     r"""Noise adaptation layer that does not depend on the sample (s-model).
 
     J. Goldberger, E. Ben-Reuven, "Training deep neural-networks using a noise adaptation layer", ICLR 2017. On top of
-    the network a second softmax, with parameters b (K, K), turns true into observed labels,
+    the network a second softmax, with parameters b (K, K), turns true into observed labels. Both are trained under
 
-    .. math:: L = -\ln \sum_k \theta_{ky}\, p_k, \qquad \theta_{ki} = \frac{\exp b_{ki}}{\sum_j \exp b_{kj}},
+    .. math:: L = -\ln \sum_k \theta_{ky}\, p_k, \qquad \theta_{ki} = \frac{\exp b_{ki}}{\sum_j \exp b_{kj}}.
 
-    and is trained with it. A first phase trains the network alone; b starts at the logarithm of its confusion matrix,
+    Before, a first phase trains the network alone. In the second phase the network goes on from there, and b starts at
+    the logarithm of its confusion matrix,
 
-    .. math:: \theta_{ki} = \frac{\sum_n 1[y_n = i]\, p_k(x_n)}{\sum_n p_k(x_n)},
+    .. math:: \theta_{ki} = \frac{\sum_n 1[y_n = i]\, p_k(x_n)}{\sum_n p_k(x_n)}.
 
-    and the network where the first phase ends. Without the layer the network predicts.
+    The network predicts without the layer.
 
     Parameters
     ----------
     soft : bool, default=False
-        Confusion of the probabilities, as in the formula; else of the predicted categories, as the authors' programs
-        do by default.
+        Whether the confusion matrix adds up probabilities, as in the formula. By default it counts predicted
+        categories, as the authors' programs do.
     holdout : float, default=0.1
-        Share of the samples that neither phase learns from: of its epochs, the one with the least loss on them is
-        kept. The authors stop early by as many. 0 keeps the last epochs.
+        Share of the samples that neither phase learns from. A phase ends with the network as it was after the epoch
+        with the least loss on these samples. The authors stop early by as many. With 0 it ends with the last epoch.
 
     Notes
     -----
-    Score and probability of a label are read off as for :class:`Forward`, with :math:`\theta` for T.
+    Score and probability of a label are those of :class:`Forward`, with :math:`\theta` in place of T.
 
     Departures: optimiser, schedule and backbone are the package's, without the authors' dropout. The authors stop
-    once 4 epochs in a row are no better; here all are trained, and the best is kept.
+    after 4 epochs in a row that are no better. Here all epochs are trained, and the best is kept.
     """
 
     def __init__(self, soft: bool = False, holdout: float = 0.1) -> None:
@@ -100,89 +101,91 @@ class NoiseAdaptation(Method):
 
     def phases(self, labels: Tensor, n_classes: int, generator: torch.Generator) -> Phases:  # noqa: D102
         held_out = _held_out(labels, self.holdout, generator)
-        outcome = yield Phase(BestEpoch(held_out))
+        outcome = yield Phase(BestEpoch(CrossEntropy(), held_out))
         network = AdaptedNetwork(outcome.network, log_confusion(outcome.logits, labels, self.soft))
-        outcome = yield Phase(AdaptedCrossEntropy(held_out, network), network=network)
+        outcome = yield Phase(BestEpoch(AdaptedCrossEntropy(), held_out), network=network)
         return _read(outcome, network.log_matrix().detach(), labels)
 
 
-class BestEpoch(CrossEntropy):
-    """Cross-entropy that leaves the network as it was at the end of the epoch with the least loss on other samples.
+class BestEpoch(Objective):
+    """Another objective, trained on some of the samples; the others choose the epoch.
 
-    These samples pass through the network with weight 0, and their losses are taken along the way: those of an epoch
-    are of its course and not of its end.
+    Samples that are held out pass through the network with weight 0. An epoch's loss on them is the sum of the losses
+    that they had when they passed. After the last epoch, the network is put back to the epoch with the least loss.
 
     Parameters
     ----------
+    objective : Objective
+        Without weights of its own, and without ``mix``.
     held_out : Tensor of bool, shape (N,)
-        The samples not to learn from; with none of them the last epoch is the one.
-    network : nn.Module, optional
-        The one to be trained, where it is not made by :meth:`make_network`.
+        Samples not to learn from. If there are none, the network stays as it is after the last epoch.
     """
 
-    def __init__(self, held_out: Tensor, network: nn.Module | None = None) -> None:
-        self.held_out, self.network = held_out, network
+    state = ("objective", "best", "_kept")
 
-    def make_network(self, make: Callable[[int], nn.Module], n_classes: int) -> nn.Module:
-        """Make it as usual, and remember it."""
-        self.network = super().make_network(make, n_classes)
-        return self.network
+    def __init__(self, objective: Objective, held_out: Tensor) -> None:
+        self.objective, self.held_out = objective, held_out
+        self.head = objective.head
 
-    def bind(self, labels: Tensor, n_classes: int, **kwargs: Any) -> None:
+    def start(self, training: Training) -> None:
         """Begin without a best epoch."""
-        super().bind(labels, n_classes, **kwargs)
-        self.learned = (~self.held_out).to(kwargs.get("dtype", torch.float32)) if self.held_out.any() else None
-        self.total, self.best = 0.0, math.inf
-        self.state: dict[str, Any] = {}
+        super().start(training)
+        self.objective.start(training)
+        self._learned = (~self.held_out).to(training.dtype) if self.held_out.any() else None
+        self._total, self.best = 0.0, math.inf
+        self._kept: dict[str, Any] = {}
 
-    def weight(self, index: Tensor) -> Tensor | None:
-        """Nothing for the samples held out."""
-        return None if self.learned is None else self.learned[index]
+    def begin_block(self, block: Block) -> Tensor | None:
+        """No weight for the samples held out."""
+        self.objective.begin_block(block)
+        return None if self._learned is None else self._learned[block.index]
 
-    def observe(self, index: Tensor, logits: Tensor) -> None:
+    def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """The objective's."""
+        return self.objective.gradient(logits, step)
+
+    def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
         """Add up the losses of the samples held out."""
-        at = self.held_out[index]
-        held, labels = index[at], self.labels[index[at]]
-        loss = self.losses(self.grad(logits[at], labels, held)[1], labels).double()
-        self.total += float((loss if self.sample_weight is None else loss * self.sample_weight[held]).sum())
+        losses = self.objective.end_block(block, outputs, records, grads)
+        held, weight = self.held_out[block.index], self.training.sample_weight
+        held_losses = losses[held].double()
+        if weight is not None:
+            held_losses = held_losses * weight[block.index[held]]
+        self._total += float(held_losses.sum())
+        return losses
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
         """Keep the network's state where it is the best so far; give it back at the end."""
-        if self.learned is None or self.network is None:
-            return {}
-        if self.total < self.best:
-            self.best, self.state = self.total, copy.deepcopy(self.network.state_dict())
-        self.total = 0.0
-        if epoch == self.max_epochs - 1:
-            self.network.load_state_dict(self.state)
-        return {}
+        record = self.objective.end_epoch(epoch)
+        if self._learned is None:
+            return record
+        network = self.training.network
+        if self._total < self.best:
+            self.best, self._kept = self._total, copy.deepcopy(network.state_dict())
+        self._total = 0.0
+        if epoch == self.training.max_epochs - 1:
+            network.load_state_dict(self._kept)
+        return record
 
 
-class ForwardLoss(BestEpoch):
+class ForwardLoss(Objective):
     """Cross-entropy of the observed label's probability under a fixed matrix.
 
     Parameters
     ----------
-    held_out : Tensor of bool, shape (N,)
-        See :class:`BestEpoch`.
     log_matrix : Tensor, shape (K, K)
         Logarithm of T.
     """
 
-    def __init__(self, held_out: Tensor, log_matrix: Tensor) -> None:
-        super().__init__(held_out)
+    def __init__(self, log_matrix: Tensor) -> None:
         self.log_matrix = log_matrix
 
-    def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Prediction minus posterior: ``p - p T[:, y] / (p T)_y``; and the loss."""
         log_p = torch.log_softmax(logits, dim=1)
-        joint = log_p + self.log_matrix.T[labels]  # (B, K)
+        joint = log_p + self.log_matrix.T[step.labels]  # (B, K)
         log_observed = joint.logsumexp(dim=1)
         return log_p.exp() - (joint - log_observed[:, None]).exp(), -log_observed
-
-    def losses(self, records: Tensor, labels: Tensor) -> Tensor:
-        """They are the records."""
-        return records
 
 
 class AdaptedNetwork(nn.Module):
@@ -210,13 +213,18 @@ class AdaptedNetwork(nn.Module):
         return torch.logsumexp(log_p[:, :, None] + self.log_matrix(), dim=1)
 
 
-class AdaptedCrossEntropy(BestEpoch):
-    """Cross-entropy of an :class:`AdaptedNetwork`: its outputs are their own log-softmax."""
+class BelowTheLayer(Head):
+    """The head of an :class:`AdaptedNetwork`: the network below the layer predicts."""
 
     def predictor(self, network: nn.Module) -> nn.Module:
         """Network below the layer."""
-        assert isinstance(network, AdaptedNetwork)
-        return network.network
+        return network.get_submodule("network")
+
+
+class AdaptedCrossEntropy(CrossEntropy):
+    """Cross-entropy of an :class:`AdaptedNetwork`, whose outputs are log-probabilities already."""
+
+    head = BelowTheLayer()
 
 
 def estimate_log_matrix(logits: Tensor, percentile: float | None) -> Tensor:
@@ -236,14 +244,14 @@ def log_confusion(logits: Tensor, labels: Tensor, soft: bool) -> Tensor:
     if not soft:
         predicted = nn.functional.one_hot(predicted.argmax(dim=1), n_classes).to(logits.dtype)
     counts = predicted.T @ nn.functional.one_hot(labels, n_classes).to(logits.dtype)
-    # A category that is never predicted has no row, and is given an even one.
+    # A category that is never predicted has no shares, and is given even ones.
     totals = counts.sum(dim=1, keepdim=True)
     shares = torch.where(totals > 0, counts / totals.clamp_min(1e-30), 1.0 / n_classes)
     return torch.log(shares + 1e-8)  # the authors' offset
 
 
 def _read(outcome: Outcome, log_matrix: Tensor, labels: Tensor) -> Reading:
-    """Logarithm of the odds that the true category is not y, and their probability."""
+    """Log-odds that the true category is not y, as the score, and the probability."""
     joint = (torch.log_softmax(outcome.logits, dim=1) + log_matrix.to(outcome.logits.dtype).T[labels]).double()
     right = joint.gather(1, labels[:, None])
     wrong = joint.scatter(1, labels[:, None], -torch.inf).logsumexp(dim=1)

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import os
+import pickletools
 import re
 import time
-from dataclasses import dataclass
+import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
 from acestimator.objectives import Objective
+from acestimator.objectives.state import Watch
 from acestimator.training.optimizers import FusedOptimizer
 
-_VERSION = 1
-_SECONDS = 30.0  # least time between two writes: a small network's epoch takes less than writing does
+_VERSION = 2
 
 
 class Checkpoint:
-    """File of a training's whole state at the end of an epoch.
-
-    The file is a pickle: open only what you have written yourself.
+    """File of a training's whole state at the end of an epoch: tensors, numbers and strings, and no code.
 
     A training of several phases has a file for each: the first is ``path``, the others have a number appended.
 
@@ -31,6 +34,8 @@ class Checkpoint:
     path : str or Path
     configuration : dict of str to str
         What the training is of, by field. A file of another configuration is refused and left as it is.
+    seconds : float, default=30.0
+        Least time between two writes: a small network's epoch takes less than writing does.
 
     Raises
     ------
@@ -40,8 +45,8 @@ class Checkpoint:
         If its folder cannot be written to.
     """
 
-    def __init__(self, path: str | os.PathLike[str], configuration: dict[str, str]) -> None:
-        self.path, self.configuration = Path(path), configuration
+    def __init__(self, path: str | os.PathLike[str], configuration: dict[str, str], *, seconds: float = 30.0) -> None:
+        self.path, self.configuration, self.seconds = Path(path), configuration, seconds
         self._written = time.monotonic()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         name = re.compile(re.escape(self.path.name) + r"(\.\d+)?")
@@ -58,7 +63,7 @@ class Checkpoint:
 
     def due(self) -> bool:
         """Whether enough time has gone by since the last write."""
-        return time.monotonic() - self._written >= _SECONDS
+        return time.monotonic() - self._written >= self.seconds
 
     def save(self, phase: int, state: dict[str, Any] | None) -> None:
         """Write the state of a phase, in place of the one before at one go."""
@@ -75,15 +80,20 @@ class Checkpoint:
     def _read(self, path: Path, only_compare: bool = False) -> dict[str, Any] | None:
         """State in a file, its tensors where they were; or on the CPU and not read from the disk, only to compare."""
         try:
-            content = torch.load(path, "cpu" if only_compare else None, weights_only=False, mmap=only_compare)
+            content = torch.load(path, "cpu" if only_compare else None, weights_only=True, mmap=only_compare)
             version, theirs, state = content["version"], content["configuration"], content["state"]
-        except Exception as error:  # whatever unpickling another file raises
-            raise ValueError(
-                f"{path} is no checkpoint, or a damaged one ({type(error).__name__}: {error}): take another path, or "
-                "remove the file."
-            ) from error
+        except Exception as error:  # whatever reading another file raises
+            version = _version_of(path)
+            if version in (None, _VERSION):
+                raise ValueError(
+                    f"{path} is no checkpoint, or a damaged one ({type(error).__name__}: {error}): take another path, "
+                    "or remove the file."
+                ) from error
         if version != _VERSION:
-            raise ValueError(f"{path} is a checkpoint of version {version}, expected {_VERSION}: take another path.")
+            raise ValueError(
+                f"{path} is a checkpoint of version {version}, expected {_VERSION}: take another path, or go on with "
+                "the acestimator that wrote it."
+            )
         ours = self.configuration
         differing = [
             f"{name} is {ours.get(name, 'not set')} here and {theirs.get(name, 'not set')} there"
@@ -98,7 +108,6 @@ class Checkpoint:
         return state
 
 
-@dataclass(frozen=True)
 class PhaseCheckpoint:
     """One phase's place in a checkpoint.
 
@@ -111,31 +120,42 @@ class PhaseCheckpoint:
         Whether the training draws from torch's global generators.
     """
 
-    checkpoint: Checkpoint
-    phase: int
-    draws: bool
+    def __init__(self, checkpoint: Checkpoint, phase: int, draws: bool) -> None:
+        self.checkpoint, self.phase, self.draws = checkpoint, phase, draws
+        self._watch: Watch | None = None
 
-    def load(
-        self, network: nn.Module, objective: Objective, optimizer: FusedOptimizer, generator: torch.Generator
-    ) -> list[dict[str, Any]]:
-        """Take everything to where it was at the last write; returns the records of the epochs until then."""
+    def load(self, objective: Objective, optimizer: FusedOptimizer, generator: torch.Generator) -> list[dict[str, Any]]:
+        """Take a training that has just started to where it was at the last write.
+
+        Returns
+        -------
+        list of dict
+            The records of the epochs until then; none if nothing was written.
+
+        Raises
+        ------
+        TypeError
+            If the state is one that cannot be written.
+        """
         state = self.checkpoint.state(self.phase)
         if state is None:
+            plain(self._state(objective, optimizer, generator, []))  # what cannot be written should fail now
+            self._watch = Watch(objective)
             return []
-        network.load_state_dict(state["network"])
+        objective.training.network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
-        vars(objective).update(state["objective"])
+        objective.load_state_dict(state["objective"])
         generator.set_state(state["generator"])
         if self.draws:
             torch.set_rng_state(state["rng"])
             if state["cuda_rng"] is not None:
-                torch.cuda.set_rng_state(state["cuda_rng"], objective.labels.device)
+                torch.cuda.set_rng_state(state["cuda_rng"], objective.training.labels.device)
+        self._watch = Watch(objective)
         history: list[dict[str, Any]] = state["history"]
         return history
 
     def save(
         self,
-        network: nn.Module,
         objective: Objective,
         optimizer: FusedOptimizer,
         generator: torch.Generator,
@@ -143,17 +163,79 @@ class PhaseCheckpoint:
         *,
         at_once: bool,
     ) -> None:
-        """Write the state after an epoch, if it is time."""
-        if not (at_once or self.checkpoint.due()):
-            return
-        device = objective.labels.device
-        state = {
-            "network": network.state_dict(),
+        """Write the state after an epoch, if it is time.
+
+        Raises
+        ------
+        TypeError
+            If the objective has changed what is not in its state, or has a state that cannot be written.
+        """
+        if self._watch is not None:
+            self._watch.check()
+        if at_once or self.checkpoint.due():
+            self.checkpoint.save(self.phase, plain(self._state(objective, optimizer, generator, history)))
+
+    def _state(
+        self,
+        objective: Objective,
+        optimizer: FusedOptimizer,
+        generator: torch.Generator,
+        history: list[dict[str, Any]],
+    ) -> dict[str, Any]:
+        device = objective.training.labels.device
+        return {
+            "network": objective.training.network.state_dict(),
             "optimizer": optimizer.state_dict(),
-            "objective": vars(objective),  # whatever it keeps, tables included
+            "objective": objective.state_dict(),
             "generator": generator.get_state(),
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
             "history": history,
         }
-        self.checkpoint.save(self.phase, state)
+
+
+def plain(value: Any, name: str = "state") -> Any:
+    """Return a state as tensors, numbers and strings, in dictionaries, lists and tuples of these.
+
+    Numbers of numpy become Python's.
+
+    Raises
+    ------
+    TypeError
+        If there is anything else in it, naming its place.
+    """
+    if value is None or isinstance(value, str | Tensor):
+        return value
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    if isinstance(value, Mapping):
+        parts = {plain(key, f"a key of {name}"): plain(part, f"{name}[{key!r}]") for key, part in value.items()}
+        if not hasattr(value, "_metadata"):
+            return parts
+        ordered = OrderedDict(parts)  # of a module, with the versions of its parts
+        ordered._metadata = plain(value._metadata, f"{name}._metadata")  # type: ignore[attr-defined]
+        return ordered
+    if isinstance(value, list | tuple):
+        listed = [plain(part, f"{name}[{number}]") for number, part in enumerate(value)]
+        return listed if isinstance(value, list) else tuple(listed)
+    raise TypeError(
+        f"{name} is {type(value).__name__}, and a checkpoint holds tensors, numbers and strings only: keep it as "
+        "these, or give its class state_dict and load_state_dict."
+    )
+
+
+def _version_of(path: Path) -> int | None:
+    """Version of a checkpoint that holds more than plain state, None if it is none. Nothing in it is executed."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            pickled = archive.read(next(name for name in archive.namelist() if name.endswith("/data.pkl")))
+        operations = pickletools.genops(pickled)
+        while next(operations)[1] != "version":
+            pass
+        return next(argument for code, argument, _ in operations if code.name.startswith("BININT"))
+    except (OSError, zipfile.BadZipFile, StopIteration, ValueError):
+        return None

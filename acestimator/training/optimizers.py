@@ -3,32 +3,63 @@
 ``torch.optim`` spends longer on collecting its state at every step than its fused kernel takes on a small network
 (54 us against 40 us for an MLP 256-256 on one core). In a plain fit that state never changes shape, so it is collected
 once here. The numbers are torch.optim's, bit for bit.
+
+The engine and the kernels are private functions of torch. One that a torch does not have is replaced by the public
+function that stands before it.
 """
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
 
 ADAM_BETA2, ADAM_EPS = 0.999, 1e-8
-_ENGINE: Any = getattr(torch.autograd.Variable, "_execution_engine", None)  # None, should a torch rename it
+
+Function = Callable[..., Any]
+# Parameters, gradients, moments and counts of steps, and the rate
+Move = Callable[[list[Tensor], list[Tensor], list[list[Tensor]], list[Tensor], float], None]
+
+
+@dataclass(frozen=True)
+class Privates:
+    """The private functions of torch that are used here; None for one that is missing, or not wanted."""
+
+    adamw: Function | None = None
+    sgd: Function | None = None
+    add: Function | None = None
+    run_backward: Function | None = None
+
+    @classmethod
+    def of_torch(cls) -> Privates:
+        """Those that this torch has."""
+        engine = getattr(torch.autograd.Variable, "_execution_engine", None)
+        return cls(
+            adamw=getattr(torch, "_fused_adamw_", None),
+            sgd=getattr(torch, "_fused_sgd_", None),
+            add=getattr(torch, "_foreach_add_", None),
+            run_backward=getattr(engine, "run_backward", None),
+        )
 
 
 def parameter_gradients(
-    output: Tensor, output_gradient: Tensor, parameters: tuple[Tensor, ...]
+    output: Tensor, output_gradient: Tensor, parameters: tuple[Tensor, ...], run_backward: Function | None
 ) -> Sequence[Tensor | None]:
     """``torch.autograd.grad(output, parameters, output_gradient, allow_unused=True)``.
 
-    The engine is called without that function's checks of its arguments, which take 12 us, 2 % of a step of a small
-    network.
+    The engine's ``run_backward``, if it is given, is called without that function's checks of its arguments, which take
+    12 us, 2 % of a step of a small network.
     """
-    if _ENGINE is None:
+    if run_backward is None:
         return torch.autograd.grad(output, parameters, output_gradient, allow_unused=True)
-    gradients: Sequence[Tensor | None] = _ENGINE.run_backward(
+    gradients: Sequence[Tensor | None] = run_backward(
         (output,), (output_gradient,), False, False, parameters, allow_unreachable=True, accumulate_grad=False
     )
     return gradients
@@ -43,9 +74,12 @@ class FusedOptimizer(ABC):
         Leaves of one device and dtype.
     n_moments : int
         Tensors of state that each parameter has, beside its count of steps.
+    privates : Privates, optional
+        By default, those that torch has.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], n_moments: int) -> None:
+    def __init__(self, parameters: Iterable[Tensor], n_moments: int, privates: Privates | None = None) -> None:
+        self._privates = Privates.of_torch() if privates is None else privates
         self._leaves = tuple(parameters)
         # Detached they share memory with the leaves, and may be written to where gradients are recorded.
         self._parameters = [p.detach() for p in self._leaves]
@@ -54,10 +88,14 @@ class FusedOptimizer(ABC):
         self._counts *= len(self._parameters)  # one count for all, until a step leaves some of them out
         self._formats = [_memory_format(p) for p in self._parameters]
         self._all_plain = None not in self._formats
+        self._move: Move = self._by_kernel
+        if not self._has_kernel():
+            fuses = self._runs(functools.partial(self._by_public, fused=True))
+            self._move = functools.partial(self._by_public, fused=fuses)
 
     def descend(self, output: Tensor, output_gradient: Tensor, lr: float) -> None:
         """Step along the gradients that this gradient in the network's output has in the parameters."""
-        self.step(parameter_gradients(output, output_gradient, self._leaves), lr)
+        self.step(parameter_gradients(output, output_gradient, self._leaves, self._privates.run_backward), lr)
 
     def step(self, grads: Sequence[Tensor | None], lr: float) -> None:
         """Move every parameter that has a gradient; the others are left alone, as by torch.optim."""
@@ -77,7 +115,11 @@ class FusedOptimizer(ABC):
         if self._counts[0] is self._counts[-1]:
             self._counts = [self._counts[0].clone() for _ in self._counts]
         counts = [self._counts[i] for i in reached]
-        torch._foreach_add_(counts, 1)
+        if self._privates.add is not None:
+            self._privates.add(counts, 1)
+        else:
+            for count in counts:
+                count.add_(1)
         parameters = [self._parameters[i] for i in reached]
         # The kernels go through memory as it lies; autograd may hand out a gradient that lies otherwise.
         laid = [
@@ -97,8 +139,22 @@ class FusedOptimizer(ABC):
                 moment.copy_(saved)
         self._counts, self._all_plain = state["counts"], state["all_plain"]
 
+    def _runs(self, move: Move) -> bool:
+        """Whether this torch can move such parameters so, tried on a number."""
+        for p in self._parameters[:1]:
+            number, count = p.new_zeros(1), p.new_ones((), dtype=torch.float32)
+            try:
+                move([number], [number.clone()], [[number.clone()] for _ in self._moments], [count], 0.0)
+            except Exception:  # a torch may raise what it likes
+                return False
+        return True
+
     @abstractmethod
-    def _move(
+    def _has_kernel(self) -> bool:
+        """Whether torch has the private kernel."""
+
+    @abstractmethod
+    def _by_kernel(
         self,
         parameters: list[Tensor],
         grads: list[Tensor],
@@ -106,7 +162,20 @@ class FusedOptimizer(ABC):
         counts: list[Tensor],
         lr: float,
     ) -> None:
-        """Run the kernel."""
+        """Run torch's private kernel."""
+
+    @abstractmethod
+    def _by_public(
+        self,
+        parameters: list[Tensor],
+        grads: list[Tensor],
+        moments: list[list[Tensor]],
+        counts: list[Tensor],
+        lr: float,
+        *,
+        fused: bool,
+    ) -> None:
+        """Run torch's public function."""
 
 
 def _memory_format(parameter: Tensor) -> torch.memory_format | None:
@@ -122,11 +191,21 @@ def _lies_in(grad: Tensor | None, way: torch.memory_format | None) -> bool:
 class FusedAdamW(FusedOptimizer):
     """``torch.optim.AdamW(parameters, betas=(beta1, 0.999), weight_decay=weight_decay, fused=True)``."""
 
-    def __init__(self, parameters: Iterable[Tensor], *, beta1: float, weight_decay: float) -> None:
-        super().__init__(parameters, n_moments=2)
-        self.beta1, self.weight_decay = beta1, weight_decay
+    def __init__(
+        self, parameters: Iterable[Tensor], *, beta1: float, weight_decay: float, privates: Privates | None = None
+    ) -> None:
+        self._settings: dict[str, Any] = {
+            "beta1": beta1,
+            "beta2": ADAM_BETA2,
+            "weight_decay": weight_decay,
+            "eps": ADAM_EPS,
+        }
+        super().__init__(parameters, 2, privates)
 
-    def _move(
+    def _has_kernel(self) -> bool:
+        return self._privates.adamw is not None
+
+    def _by_kernel(
         self,
         parameters: list[Tensor],
         grads: list[Tensor],
@@ -134,20 +213,36 @@ class FusedAdamW(FusedOptimizer):
         counts: list[Tensor],
         lr: float,
     ) -> None:
-        torch._fused_adamw_(
+        assert self._privates.adamw is not None
+        first, second = moments
+        self._privates.adamw(
+            parameters, grads, first, second, [], counts, lr=lr, amsgrad=False, maximize=False, **self._settings
+        )
+
+    def _by_public(
+        self,
+        parameters: list[Tensor],
+        grads: list[Tensor],
+        moments: list[list[Tensor]],
+        counts: list[Tensor],
+        lr: float,
+        *,
+        fused: bool,
+    ) -> None:
+        first, second = moments
+        before = [count - 1 for count in counts]  # the public function counts the step itself
+        adamw(
             parameters,
             grads,
-            moments[0],
-            moments[1],
+            first,
+            second,
             [],
-            counts,
+            before,
+            fused=fused,
             lr=lr,
-            beta1=self.beta1,
-            beta2=ADAM_BETA2,
-            weight_decay=self.weight_decay,
-            eps=ADAM_EPS,
             amsgrad=False,
             maximize=False,
+            **self._settings,
         )
 
 
@@ -157,11 +252,17 @@ class FusedSGD(FusedOptimizer):
     Without momentum there is no Nesterov form, and it is plain SGD.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], *, momentum: float, weight_decay: float) -> None:
-        super().__init__(parameters, n_moments=1)
-        self.momentum, self.weight_decay = momentum, weight_decay
+    def __init__(
+        self, parameters: Iterable[Tensor], *, momentum: float, weight_decay: float, privates: Privates | None = None
+    ) -> None:
+        self._settings: dict[str, Any] = {"momentum": momentum, "weight_decay": weight_decay, "dampening": 0.0}
+        self._nesterov = momentum > 0
+        super().__init__(parameters, 1, privates)
 
-    def _move(
+    def _has_kernel(self) -> bool:
+        return self._privates.sgd is not None
+
+    def _by_kernel(
         self,
         parameters: list[Tensor],
         grads: list[Tensor],
@@ -169,16 +270,28 @@ class FusedSGD(FusedOptimizer):
         counts: list[Tensor],
         lr: float,
     ) -> None:
-        torch._fused_sgd_(
+        assert self._privates.sgd is not None
+        self._privates.sgd(
             parameters,
             grads,
-            moments[0] if self.momentum else [],
-            weight_decay=self.weight_decay,
-            momentum=self.momentum,
+            moments[0] if self._nesterov else [],
             lr=lr,
-            dampening=0.0,
-            nesterov=self.momentum > 0,
+            nesterov=self._nesterov,
             maximize=False,
             # The buffers start at zero, from where the first step is that of any other.
             is_first_step=False,
+            **self._settings,
         )
+
+    def _by_public(
+        self,
+        parameters: list[Tensor],
+        grads: list[Tensor],
+        moments: list[list[Tensor]],
+        counts: list[Tensor],
+        lr: float,
+        *,
+        fused: bool,
+    ) -> None:
+        buffers: list[Tensor | None] = list(moments[0])
+        sgd(parameters, grads, buffers, fused=fused, lr=lr, nesterov=self._nesterov, maximize=False, **self._settings)

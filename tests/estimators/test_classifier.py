@@ -167,6 +167,14 @@ def test_only_the_ratios_of_weights_matter(small, scale):
     np.testing.assert_allclose(*(clf.decision_function(X) for clf in fits), atol=1e-5)
 
 
+@pytest.mark.parametrize("weight", [1.0, 1 / 150, 1e-50])
+def test_in_the_papers_regime_equal_weights_move_the_constants_as_none_do(small, weight):
+    X, y = small
+    clf = AutoCleansingClassifier(preset="paper", max_epochs=3, batch_size=32, standardize=False, random_state=0)
+    plain = clf.fit(X, y).alpha_
+    np.testing.assert_array_equal(clf.fit(X, y, np.full(150, weight)).alpha_, plain)
+
+
 def test_samples_of_weight_zero_are_not_listed_as_suspects(small):
     X, y = small
     weight = (np.arange(150) % 2).astype(float)
@@ -188,7 +196,7 @@ def test_image_statistics_count_a_sample_by_its_weight():
 
 @pytest.mark.parametrize("variant", ["AC1", "AC2"])
 def test_the_papers_regime_through_the_estimator(small, variant):
-    """Against network and dense alpha under one torch.optim.SGD on the weighted mean loss, ragged batch included."""
+    """Against network and dense alpha under one torch.optim.SGD on the mean loss, ragged batch included."""
     X, y = small
     weight = np.random.RandomState(0).randint(1, 4, size=150).astype(float)
     orders = [torch.from_numpy(np.random.RandomState(i).permutation(150)) for i in range(4)]
@@ -209,8 +217,8 @@ def test_the_papers_regime_through_the_estimator(small, variant):
             group["lr"] = 0.1 * 0.5 * (1 + np.cos(np.pi * step / 16))
         loss = F.cross_entropy(network(x[index]) + (alpha * mask)[index], labels[index], reduction="none")
         optimizer.zero_grad()
-        # The network sees the weights; a sample's own row moves at full rate, over the batch's sum of weights.
-        network_loss, row_loss = (loss * w[index]).sum() / w[index].sum(), loss.sum() / w[index].sum()
+        # The network sees the weights; a sample's own row moves at full rate, over the batch's number of samples.
+        network_loss, row_loss = (loss * w[index]).sum() / w[index].sum(), loss.mean()
         parameters = list(network.parameters())
         grads = torch.autograd.grad(network_loss, parameters, retain_graph=True)
         alpha.grad = torch.autograd.grad(row_loss, alpha)[0]

@@ -38,20 +38,19 @@ def test_autocast_rounds_the_network_and_nothing_else():
             return out
 
     class Watching(CrossEntropy):
-        def grad(self, logits, labels, index):
+        def gradient(self, logits, step):
             dtypes.append(logits.dtype)
-            return super().grad(logits, labels, index)
+            return super().gradient(logits, step)
 
     features, labels = torch.tensor(X, dtype=torch.float32), torch.tensor(Y)
     histories = []
     for autocast in (False, True):
         torch.manual_seed(0)
         network, objective = Watched(5, 3), Watching()
-        objective.bind(labels, 3, steps_per_epoch=6, max_epochs=5)
         plan = TrainingPlan(5, 16, 0.1, "sgd", 0.9, 0.0, autocast=autocast)
-        histories.append(
-            train(network, objective, features, labels, plan, generator=torch.Generator().manual_seed(0))[-1]
-        )
+        generator = torch.Generator().manual_seed(0)
+        history = train(network, objective, features, labels, plan, n_classes=3, generator=generator)
+        histories.append(history[-1])
         assert network.weight.dtype == torch.float32
     assert dtypes[-2:] == [torch.bfloat16, torch.float32]
     assert histories[1]["loss"] != histories[0]["loss"]

@@ -187,7 +187,7 @@ def test_a_stopped_training_goes_on_to_the_same_record(data, monkeypatch):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patches:
-        patches.setattr("acestimator.training.checkpoint._SECONDS", 0.0)
+        patches.setattr("acestimator.estimators.network.NetworkClassifier._checkpoint_seconds", 0.0)
         patches.setattr(Checkpoint, "save", save_and_stop)
         assert run(data, *arguments) == 130
     assert records(data) == []

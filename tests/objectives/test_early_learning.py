@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from by_hand import a_block, started, take
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from acestimator.alpha.announced import Steps
 from acestimator.objectives import AutoCleansing
 from acestimator.objectives.early_learning import DECAY, EVERY, PredictionAverages, add_pull_
 from acestimator.peers.memory import EarlyLearning
@@ -66,17 +66,15 @@ def test_predictions_that_are_even_or_without_a_past_are_not_pulled():
 def test_where_nothing_is_clamped_it_is_the_term_of_elr(seed):
     """After a first visit; ELR normalises its target again, which is then one already."""
     logits, _ = problem(seed, spread=0.7)  # far from the clamps, 1e-4 and 1 - 1e-4
-    labels, index = torch.arange(N) % K, torch.arange(N)
+    labels = torch.arange(N) % K
     ours, theirs = AutoCleansing(variant="AC1", lr=0.3, early_learning=2.0), EarlyLearning(2.0, DECAY)
     for objective in (ours, theirs):
-        objective.bind(labels, K, steps_per_epoch=1, max_epochs=10, dtype=torch.float64)
-        objective.open(index, [N], [0.0])
-        objective.grad(logits, labels, index)
-        objective.close(index, [torch.zeros_like(logits)], logits)
-        objective.observe(index, logits)
-        objective.open(index, [N], [0.0])
+        started(objective, labels, K, max_epochs=10)
+    block = a_block(labels, lr_scales=[0.0])
+    for objective in (ours, theirs):
+        take(objective, logits, block)
     assert_close(ours.averages.values, theirs.target)
-    assert_close(ours.grad(logits.flip(1), labels, index)[0], theirs.grad(logits.flip(1), labels, index)[0])
+    assert_close(take(ours, logits.flip(1), block)[0], take(theirs, logits.flip(1), block)[0])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -88,8 +86,8 @@ def test_certain_predictions_leave_it_finite(dtype):
     certain[:, 1] = 1.0
 
     def gradient(probability):
-        averages.open(index, Steps(index, [N]))
-        return add_pull_(torch.zeros_like(probability), probability, averages.doubts(index, probability), 2.0)
+        averages.gather(index, [N])
+        return add_pull_(torch.zeros_like(probability), probability, averages.doubts(0, probability), 2.0)
 
     for _ in range(200):
         assert_close(gradient(certain), torch.zeros_like(certain), rtol=0, atol=1e-3)
@@ -103,8 +101,8 @@ def test_averages_are_of_the_samples_visited_and_forget_at_the_stated_rate():
     probability = torch.softmax(problem(3)[0], dim=1)
     index = torch.tensor([7, 2, 5])
     for _ in range(3):
-        averages.open(index, Steps(index, [2, 1]))
-        doubts = [averages.doubts(part, probability[part]) for part in torch.split(index, [2, 1])]
+        averages.gather(index, [2, 1])
+        doubts = [averages.doubts(step, probability[part]) for step, part in enumerate(torch.split(index, [2, 1]))]
         averages.visit(index, probability[index])
         assert_close(torch.cat(doubts), 1.0 - averages.values[index])  # a step sees them as its visit will leave them
     expected = torch.zeros(N, K, dtype=torch.float64)
@@ -115,22 +113,18 @@ def test_averages_are_of_the_samples_visited_and_forget_at_the_stated_rate():
 def test_in_the_second_stage_the_pull_is_rare_and_as_strong():
     """One step in EVERY has EVERY times the pull; over as many epochs, each place in the epoch once."""
     sizes = [2] * (N // 2)
-    index, labels = torch.arange(N), torch.arange(N) % K
+    labels, logits = torch.arange(N) % K, problem(0)[0]
     tables = []
     for strength in (0.0, 2.0):
         objective = AutoCleansing(variant="AC1", lr=0.3, early_learning=strength)
-        objective.bind(labels, K, steps_per_epoch=len(sizes), max_epochs=20, dtype=torch.float64)
+        started(objective, labels, K, steps_per_epoch=len(sizes), max_epochs=20)
         objective.posterior.proba = torch.zeros(N, dtype=torch.float64)  # as if there had been a mixture
         grads = []
         for epoch in range(objective.posterior.switch, objective.posterior.switch + EVERY):
-            objective._epoch, objective._steps_before = epoch, 0
             if objective.averages is not None:
                 objective.averages.values[:] = problem(1)[1]
-            objective.open(index, sizes, [0.0] * len(sizes))
-            logits = problem(0)[0]
-            steps = [objective.grad(logits[part], labels[part], part)[0] for part in torch.split(index, sizes)]
-            objective.close(index, steps, logits)
-            grads.append(torch.cat(steps))
+            block = a_block(labels, sizes=sizes, epoch=epoch, lr_scales=[0.0] * len(sizes))
+            grads.append(take(objective, logits, block)[0])
         tables.append(torch.stack(grads))  # (EVERY, N, K)
     added = tables[1] - tables[0]
     acted = added.abs().amax(dim=2) > 1e-9  # (EVERY, N)
@@ -143,17 +137,13 @@ def test_in_the_second_stage_the_pull_is_rare_and_as_strong():
 @pytest.mark.parametrize("mean_gradient", [False, True])
 def test_the_constants_move_by_their_own_gradient_alone(mean_gradient):
     """A pulled network and one that is not, at the same logits, leave the same table."""
-    labels, index = torch.arange(N) % K, torch.arange(N)
+    labels = torch.arange(N) % K
     tables = []
     for strength in (0.0, 5.0):
         objective = AutoCleansing(variant="AC1", lr=0.3, mean_gradient=mean_gradient, early_learning=strength)
-        objective.bind(labels, K, steps_per_epoch=1, max_epochs=10, dtype=torch.float64)
+        started(objective, labels, K, max_epochs=10)
         for seed in range(3):
-            logits = problem(seed)[0]
-            objective.open(index, [N], [1.0])
-            gradient, _ = objective.grad(logits, labels, index)
-            objective.close(index, [gradient], logits)
-            objective.observe(index, logits)
+            take(objective, problem(seed)[0], a_block(labels))
         tables.append(objective.table.dense())
     assert_close(*tables)
     assert tables[0].abs().min() > 0

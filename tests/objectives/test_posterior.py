@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from by_hand import a_block, started, take
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, softmax
@@ -13,9 +14,9 @@ from acestimator.comparison.runs import calibration_error
 from acestimator.detection import mislabel_log_odds, mistaken, regularity, wrong_probability
 from acestimator.mixture import ScoreMixture
 from acestimator.noise import corrupt, pair_flip, symmetric
-from acestimator.objectives import AutoCleansing
-from acestimator.objectives import posterior as module
-from acestimator.objectives.posterior import DECAY, ODDS, PRIOR, MislabelPosterior
+from acestimator.objectives import AutoCleansing, confusion
+from acestimator.objectives.confusion import PRIOR
+from acestimator.objectives.posterior import DECAY, ODDS, MislabelPosterior
 
 
 @given(st.integers(0, 2**31 - 1), st.integers(2, 12), st.floats(0.05, 0.6))
@@ -205,14 +206,14 @@ def test_the_pattern_of_the_mistakes_is_learned():
     labels = corrupt(true, pair_flip(4, 0.3), rng)
     logits = 8 * np.eye(4)[true] + 0.5 * rng.normal(size=(2000, 4))
     ours = seen(labels, logits, (labels != true) + 0.1 * rng.normal(size=2000))
-    relative = ours._relative.numpy()
+    relative = ours.confusion.relative.numpy()
     nexts = relative[np.arange(4), (np.arange(4) + 1) % 4]
     assert nexts.min() > 2.5  # of a mean of one; all would be 3
     assert relative.sum() - nexts.sum() < 1  # the eight others together
     p = torch.softmax(torch.tensor([[2.0, 1.9, 0.0, 0.0], [2.0, 0.0, 0.0, 1.9]]).double(), dim=1)
-    wrong = mistaken(p, torch.tensor([0, 0]), ours._relative).log()
+    wrong = mistaken(p, torch.tensor([0, 0]), ours.confusion.relative).log()
     assert wrong[1] > wrong[0] + 1.5  # 3 is labelled 0, 1 is not
-    assert regularity(ours._relative) > 0.7
+    assert regularity(ours.confusion.relative) > 0.7
 
 
 def test_even_mistakes_have_no_pattern():
@@ -221,10 +222,10 @@ def test_even_mistakes_have_no_pattern():
     labels = corrupt(true, symmetric(4, 0.3), rng)
     logits = 6 * np.eye(4)[true] + 0.1 * rng.normal(size=(8000, 4))
     ours = seen(labels, logits, (labels != true) + 0.1 * rng.normal(size=8000))
-    off = ours._relative[~torch.eye(4, dtype=torch.bool)]
+    off = ours.confusion.relative[~torch.eye(4, dtype=torch.bool)]
     # 2,400 wrong labels, 200 of each kind: off by a fifth would be three standard errors
     np.testing.assert_allclose(off.numpy(), 1.0, atol=0.2)
-    assert regularity(ours._relative) < 0.02
+    assert regularity(ours.confusion.relative) < 0.02
 
 
 def test_stages():
@@ -264,9 +265,9 @@ def test_more_categories_than_a_matrix_is_kept_for(monkeypatch):
     true = rng.randint(4, size=500)
     labels = corrupt(true, pair_flip(4, 0.3), rng)
     logits = 4 * np.eye(4)[true] + 0.5 * rng.normal(size=(500, 4))
-    monkeypatch.setattr(module, "LARGEST_CONFUSION", 3)
+    monkeypatch.setattr(confusion, "LARGEST_CONFUSION", 3)
     ours = seen(labels, logits, (labels != true) + 0.1 * rng.normal(size=500))
-    assert ours._relative is None
+    assert ours.confusion.relative is None
     assert ((ours.proba > 0.5).numpy() == (labels != true)).mean() > 0.98
 
 
@@ -274,25 +275,18 @@ def test_in_the_second_stage_the_network_sees_no_constants_and_the_table_still_m
     torch.manual_seed(0)
     labels = torch.randint(3, (8,))
     objective = AutoCleansing(variant="AC1", lr=0.3)
-    objective.bind(labels, 3, steps_per_epoch=2, max_epochs=10, dtype=torch.float64)
+    started(objective, labels, 3, steps_per_epoch=2, max_epochs=10)
     index, logits = torch.randperm(8), torch.randn(8, 3, dtype=torch.float64)
     for epoch, proba in ((4, None), (5, torch.zeros(8, dtype=torch.float64))):
-        objective._epoch, objective.posterior.proba = epoch, proba
+        objective.posterior.proba = proba
         before = objective.table.dense().clone()
         with_constants = torch.softmax(logits + before[index], dim=1) - torch.eye(3)[labels[index]]
-        objective.open(index, [4, 4], [1.0, 0.5])
-        parts = [objective.grad(logits[at], labels[index[at]], part) for at, part in _parts(index)]
-        grads, records = zip(*parts, strict=True)
+        grads, losses = take(objective, logits, a_block(labels, index, [4, 4], epoch=epoch, lr_scales=[1.0, 0.5]))
         alone = torch.softmax(logits, dim=1) - torch.eye(3)[labels[index]]
-        torch.testing.assert_close(torch.cat(grads), alone if epoch == 5 else with_constants)
-        objective.close(index, list(grads), logits)
+        torch.testing.assert_close(grads, alone if epoch == 5 else with_constants)
         # The table moves by its own gradient, at each step's rate, in both stages.
         rates = torch.tensor([0.3] * 4 + [0.15] * 4)[:, None]
         torch.testing.assert_close(objective.table.dense()[index], before[index] - rates * with_constants)
         # and so does the loss that is recorded
         expected = -torch.log_softmax(logits + before[index], dim=1).gather(1, labels[index][:, None]).squeeze(1)
-        torch.testing.assert_close(objective.losses(torch.cat(records), labels[index]), expected)
-
-
-def _parts(index):
-    return zip((slice(0, 4), slice(4, 8)), torch.split(index, 4), strict=True)
+        torch.testing.assert_close(losses, expected)

@@ -1,8 +1,9 @@
-"""The abstaining classifier: the loss, alpha's course, what is removed, and fits."""
+"""The abstaining classifier: its loss, how alpha moves, what is removed, and fits."""
 
 import numpy as np
 import pytest
 import torch
+from by_hand import a_block, started, take
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from torch.nn import functional as F
@@ -13,11 +14,10 @@ from acestimator.peers.abstention import AbstentionLoss
 K, N = 4, 40
 
 
-def bound(max_epochs=10, warmup=0.3, sample_weight=None, **parameters):
+def at_start(max_epochs=10, warmup=0.3, sample_weight=None, **parameters):
     objective = AbstentionLoss(**{"alpha_final": 1.0, "rho": 64.0, "mu": 0.05, "warmup": warmup, **parameters})
     labels = torch.randint(K, (N,), generator=torch.Generator().manual_seed(0))
-    objective.bind(labels, K, sample_weight=sample_weight, steps_per_epoch=3, max_epochs=max_epochs)
-    return objective, labels
+    return started(objective, labels, K, max_epochs=max_epochs, sample_weight=sample_weight), labels
 
 
 def outputs(scale=2.0, seed=0):
@@ -34,43 +34,43 @@ def terms(logits, labels):
 
 @pytest.mark.parametrize("alpha", [0.01, 0.5, 2.0])
 def test_gradient_and_loss_are_those_of_the_published_formula(alpha):
-    objective, labels = bound()
+    objective, labels = at_start()
     objective.alpha = alpha
     logits = outputs().requires_grad_()
     learn, h = terms(logits, labels)
     expected = learn * h - alpha * learn.log()
-    grad, records = objective.grad(logits.detach(), labels, torch.arange(N))
-    torch.testing.assert_close(objective.losses(records, labels), expected.detach(), rtol=1e-11, atol=1e-12)
+    grad, losses = take(objective, logits.detach(), a_block(labels))
+    torch.testing.assert_close(losses, expected.detach(), rtol=1e-11, atol=1e-12)
     torch.testing.assert_close(grad, torch.autograd.grad(expected.sum(), logits)[0], rtol=1e-11, atol=1e-12)
 
 
 def test_the_warm_up_is_cross_entropy_of_all_outputs():
-    objective, labels = bound()
+    objective, labels = at_start()
     logits = outputs().requires_grad_()
     expected = F.cross_entropy(logits, labels, reduction="none")
-    grad, records = objective.grad(logits.detach(), labels, torch.arange(N))
-    torch.testing.assert_close(objective.losses(records, labels), expected.detach())
+    grad, losses = take(objective, logits.detach(), a_block(labels))
+    torch.testing.assert_close(losses, expected.detach())
     torch.testing.assert_close(grad, torch.autograd.grad(expected.sum(), logits)[0])
 
 
 def test_where_it_never_abstains_it_is_cross_entropy_of_the_classes():
-    objective, labels = bound()
+    objective, labels = at_start()
     objective.alpha = 1.0
     logits = outputs()
     logits[:, -1] = -800.0
-    grad, records = objective.grad(logits, labels, torch.arange(N))
-    torch.testing.assert_close(records, F.cross_entropy(logits[:, :-1], labels, reduction="none"))
+    grad, losses = take(objective, logits, a_block(labels))
+    torch.testing.assert_close(losses, F.cross_entropy(logits[:, :-1], labels, reduction="none"))
     expected = logits[:, :-1].softmax(dim=1) - F.one_hot(labels, K)
     torch.testing.assert_close(grad, F.pad(expected, (0, 1)), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [1e3, 1e4])
 def test_gradients_are_finite_at_extreme_logits_in_single_precision(scale):
-    objective, labels = bound()
+    objective, labels = at_start()
     objective.alpha = 0.5
-    grad, records = objective.grad(outputs(scale).float(), labels, torch.arange(N))
+    grad, losses = take(objective, outputs(scale).float(), a_block(labels))
     assert torch.isfinite(grad).all()
-    assert torch.isfinite(records).all()
+    assert torch.isfinite(losses).all()
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -78,7 +78,7 @@ def test_alpha_and_the_samples_removed_follow_the_algorithm(weighted):
     """Against the algorithm in plain python: batches of a block, the moving average, the ramp, the count."""
     weight = torch.arange(1.0, N + 1.0, dtype=torch.float64) if weighted else None
     max_epochs, n_warmup, rho, mu, alpha_final = 10, 3, 16.0, 0.2, 0.8
-    objective, labels = bound(max_epochs, 0.3, weight, rho=rho, mu=mu, alpha_final=alpha_final)
+    objective, labels = at_start(max_epochs, 0.3, weight, rho=rho, mu=mu, alpha_final=alpha_final)
     threshold, alpha, alphas, counts = None, None, [], [0] * N
     for epoch in range(max_epochs):
         logits = outputs(1.0, seed=epoch)
@@ -86,8 +86,7 @@ def test_alpha_and_the_samples_removed_follow_the_algorithm(weighted):
         assert (objective.alpha is None) == (epoch < n_warmup)
         for first in (0, 30):  # two blocks
             index, sizes = torch.arange(first, min(first + 30, N)), [15, 15] if first == 0 else [10]
-            objective.open(index, sizes, [1.0] * len(sizes))
-            objective.observe(index, logits[index])
+            take(objective, logits[index], a_block(labels, index, sizes, epoch=epoch))
         for start, stop in ((0, 15), (15, 30), (30, 40)):
             learn, h = terms(logits[start:stop], labels[start:stop])
             w = np.ones(stop - start) if weight is None else weight[start:stop].numpy()
@@ -134,7 +133,9 @@ def test_weights_and_one_large_batch(small):
 
 
 def test_where_everything_is_abstained_on_nothing_is_removed(small, monkeypatch):
-    monkeypatch.setattr(AbstentionLoss, "abstained", lambda self: torch.ones(len(self.labels), dtype=torch.bool))
+    monkeypatch.setattr(
+        AbstentionLoss, "abstained", lambda self: torch.ones(len(self.training.labels), dtype=torch.bool)
+    )
     X, y = small
     clf = BaselineClassifier("abstention", max_epochs=60, batch_size=50, random_state=0).fit(X, y)
     assert clf.score(X, y) > 0.9

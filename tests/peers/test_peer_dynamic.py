@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from by_hand import a_block, started
 from peer_problems import assert_refused, draw_problem
 from scipy import stats
 from sklearn.base import clone
@@ -94,8 +95,7 @@ def test_the_training_is_the_papers_written_out(batch_size):
     features, labels, network = problem()
     sizes = batch_sizes(N, batch_size)
     objective = DynamicMixup(32.0, 1.0, 0.35, torch.Generator().manual_seed(7))
-    objective.bind(labels, K, steps_per_epoch=len(sizes), max_epochs=5, dtype=torch.float64)
-    train(network, objective, features, labels, plan, generator=torch.Generator().manual_seed(0))
+    train(network, objective, features, labels, plan, n_classes=K, generator=torch.Generator().manual_seed(0))
 
     reference, draws, order = problem()[2], torch.Generator().manual_seed(7), torch.Generator().manual_seed(0)
     beta = np.random.default_rng(int(torch.randint(2**62, (), generator=draws)))
@@ -134,9 +134,10 @@ def test_the_look_at_unmixed_samples_leaves_the_network_as_it_was():
     network = nn.Sequential(nn.Linear(5, 6), nn.BatchNorm1d(6), nn.Linear(6, K)).double()
     features, labels, _ = problem()
     objective = DynamicMixup(32.0, 1.0, 0.35, torch.Generator().manual_seed(0))
-    objective.bind(labels, K, steps_per_epoch=1, max_epochs=1, dtype=torch.float64)
+    started(objective, labels, K)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    mixed = objective.mix(network, features, torch.arange(N))
+    (step,) = a_block(labels).steps()
+    mixed = objective.mix(network, features, step)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert network.training
     assert all(module.training for module in network)

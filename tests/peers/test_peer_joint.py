@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from by_hand import a_block, started, take
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peer_problems import assert_refused, draw_problem
@@ -40,14 +41,14 @@ def test_the_gradient_is_autograds_of_the_batchs_loss(seed, scale, weighted):
     labels = torch.randint(K, (N,), generator=generator)
     weight = 0.1 + torch.rand(N, dtype=torch.float64, generator=generator) if weighted else None
     objective = JointLabels(1.2, 0.8, 0.35, 10)
-    objective.bind(labels, K, sample_weight=weight, steps_per_epoch=1, max_epochs=3, dtype=torch.float64)
+    started(objective, labels, K, max_epochs=3, sample_weight=weight)
     objective.soft = torch.softmax(torch.randn(N, K, dtype=torch.float64, generator=generator), dim=1)
     logits = (scale * torch.randn(N, K, dtype=torch.float64, generator=generator)).requires_grad_()
     weight = torch.ones(N, dtype=torch.float64) if weight is None else weight
     (expected,) = torch.autograd.grad(batch_loss(logits, objective.soft, weight, 1.2, 0.8), logits)
-    grad, record = objective.grad(logits.detach(), labels, torch.arange(N))
+    grad, losses = take(objective, logits.detach(), a_block(labels))
     torch.testing.assert_close(grad * (weight / weight.sum())[:, None], expected, rtol=1e-9, atol=1e-12)
-    assert record.shape == (N,)
+    assert losses.shape == (N,)
 
 
 def test_the_priors_gradient_is_nothing_where_the_mean_prediction_is_uniform():
@@ -70,8 +71,8 @@ def test_network_and_labels_are_those_of_a_training_written_out(batch_size, wind
     features, labels, network = problem()
     sizes = batch_sizes(N, batch_size)
     objective = JointLabels(1.2, 0.8, 0.5, window)
-    objective.bind(labels, K, steps_per_epoch=len(sizes), max_epochs=6, dtype=torch.float64)
-    history = train(network, objective, features, labels, plan, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    history = train(network, objective, features, labels, plan, n_classes=K, generator=generator)
 
     reference = problem()[2]
     soft, predictions, step = F.one_hot(labels, K).double(), [], 0
@@ -99,22 +100,18 @@ def test_network_and_labels_are_those_of_a_training_written_out(batch_size, wind
 def test_without_regularisers_and_before_an_update_it_is_cross_entropy():
     _, labels, _ = problem()
     logits = 5 * torch.randn(N, K, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    joint = JointLabels(0.0, 0.0, 0.35, 10)
-    joint.bind(labels, K, steps_per_epoch=1, max_epochs=3, dtype=torch.float64)
-    soft, plain, index = SoftLabels(F.one_hot(labels, K).double()), CrossEntropy(), torch.arange(N)
-    grad, record = plain.grad(logits, labels, index)
-    for objective in (joint, soft):
-        ours, ours_record = objective.grad(logits, labels, index)
-        torch.testing.assert_close(ours, grad)
-        torch.testing.assert_close(objective.losses(ours_record, labels), plain.losses(record, labels))
+    joint = started(JointLabels(0.0, 0.0, 0.35, 10), labels, K, max_epochs=3)
+    expected = take(CrossEntropy(), logits, a_block(labels))
+    for objective in (joint, SoftLabels(F.one_hot(labels, K).double())):
+        torch.testing.assert_close(take(objective, logits, a_block(labels)), expected)
 
 
 def test_the_second_phase_learns_the_final_labels_from_scratch():
     _, labels, network = problem()
     phases = make("joint_optimization").phases(labels, K, torch.Generator())
     first = next(phases)
-    first.objective.bind(labels, K, steps_per_epoch=1, max_epochs=1, dtype=torch.float64)
-    first.objective.observe(torch.arange(N), torch.zeros(N, K, dtype=torch.float64))
+    started(first.objective, labels, K)
+    take(first.objective, torch.zeros(N, K, dtype=torch.float64), a_block(labels))
     first.objective.end_epoch(0)
     second = phases.send(Outcome(network, torch.zeros(N, K)))
     assert second.network is None

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from by_hand import a_block, started, take
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peer_problems import assert_refused, draw_problem
@@ -29,12 +30,6 @@ def problem():
     return draw_problem(N, K)
 
 
-def bind(objective, labels, batch_size):
-    steps = len(batch_sizes(N, batch_size))
-    objective.bind(labels, K, steps_per_epoch=steps, max_epochs=EPOCHS, dtype=torch.float64)
-    return objective
-
-
 def reference(batch_size, loss, groups=()):
     """The same training by autograd of ``loss(logits, labels, index)``, the batch's mean, and torch.optim."""
     features, labels, network = problem()
@@ -57,7 +52,8 @@ def reference(batch_size, loss, groups=()):
 
 def trained(objective, batch_size):
     features, labels, network = problem()
-    train(network, objective, features, labels, plan(batch_size), generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    train(network, objective, features, labels, plan(batch_size), n_classes=K, generator=generator)
     return torch.cat([p.detach().flatten() for p in network.parameters()])
 
 
@@ -76,7 +72,7 @@ def test_elr_is_the_papers_loss_and_target_step_by_step(batch_size):
         target[index] = beta * target[index] + (1 - beta) * past
         return F.cross_entropy(logits, labels) + lam * torch.log(1 - (target[index] * p).sum(dim=1)).mean()
 
-    objective = bind(EarlyLearning(lam, beta), problem()[1], batch_size)
+    objective = EarlyLearning(lam, beta)
     parameters = trained(objective, batch_size)
     torch.testing.assert_close(parameters, reference(batch_size, loss), rtol=0, atol=1e-12)
     torch.testing.assert_close(objective.target, target, rtol=0, atol=1e-12)
@@ -86,28 +82,28 @@ def test_elr_is_the_papers_loss_and_target_step_by_step(batch_size):
 @settings(max_examples=20)
 def test_elrs_closed_form_is_autograds_also_where_the_clamp_acts(seed, scale):
     generator = torch.Generator().manual_seed(seed)
-    objective = bind(EarlyLearning(3.0, 0.7), problem()[1], 64)
+    objective = started(EarlyLearning(3.0, 0.7), problem()[1], K)
     objective.target = torch.softmax(torch.randn(N, K, dtype=torch.float64, generator=generator), dim=1)
     logits = (scale * torch.randn(N, K, dtype=torch.float64, generator=generator)).requires_grad_()
     p = torch.softmax(logits, dim=1).clamp(1e-4, 1 - 1e-4)
     target = 0.7 * objective.target + 0.3 * (p / p.sum(dim=1, keepdim=True)).detach()
-    loss = F.cross_entropy(logits, objective.labels, reduction="none") + 3 * torch.log(1 - (target * p).sum(dim=1))
+    labels = objective.training.labels
+    loss = F.cross_entropy(logits, labels, reduction="none") + 3 * torch.log(1 - (target * p).sum(dim=1))
     (expected,) = torch.autograd.grad(loss.sum(), logits)
-    grad, record = objective.grad(logits.detach(), objective.labels, torch.arange(N))
+    grad, losses = take(objective, logits.detach(), a_block(labels))
     torch.testing.assert_close(grad, expected, rtol=1e-9, atol=1e-10)  # 1 / (1 - <t, p>) is at most 1e4
-    torch.testing.assert_close(objective.losses(record, objective.labels), loss.detach())
+    torch.testing.assert_close(losses, loss.detach())
 
 
 def test_elr_without_its_regulariser_is_cross_entropy():
-    objective, plain = (bind(o, problem()[1], 8) for o in (EarlyLearning(0.0, 0.7), CrossEntropy()))
-    torch.testing.assert_close(trained(objective, 8), trained(plain, 8), rtol=0, atol=1e-12)
+    torch.testing.assert_close(trained(EarlyLearning(0.0, 0.7), 8), trained(CrossEntropy(), 8), rtol=0, atol=1e-12)
 
 
 def test_elrs_target_tends_to_the_prediction_at_a_standing_network():
-    objective = bind(EarlyLearning(3.0, 0.7), problem()[1], 64)
+    objective = started(EarlyLearning(3.0, 0.7), problem()[1], K)
     logits = torch.randn(N, K, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     for visit in range(1, 4):
-        objective.observe(torch.arange(N), logits)
+        take(objective, logits, a_block(objective.training.labels))
         torch.testing.assert_close(objective.target, (1 - 0.7**visit) * torch.softmax(logits, dim=1), rtol=1e-9, atol=0)
 
 
@@ -126,20 +122,22 @@ def corrected(logits, u, v, y):
 @pytest.mark.parametrize("batch_size", [8, 64])
 def test_sop_is_the_authors_descent_step_by_step(batch_size, spread):
     """u and v under torch.optim.SGD on the batch's mean loss, at rates that undo the difference from their batch."""
-    labels = problem()[1]
-    objective = bind(make("sop").objective(torch.Generator().manual_seed(0)), labels, batch_size)
     generator = torch.Generator().manual_seed(1)
-    objective.u = spread * torch.randn(N, 1, dtype=torch.float64, generator=generator)
-    objective.v = spread * torch.randn(N, K, dtype=torch.float64, generator=generator)
-    u, v = nn.Parameter(objective.u.clone()), nn.Parameter(objective.v.clone())
+    u, v = (nn.Parameter(spread * torch.randn(N, n, dtype=torch.float64, generator=generator)) for n in (1, K))
+
+    class Spread(OverParameterized):
+        def start(self, training):
+            super().start(training)
+            self.u, self.v = u.detach().clone(), v.detach().clone()
 
     def loss(logits, labels, index):
         cross_entropy, squared = corrected(logits, u[index], v[index], F.one_hot(labels, K))
         return (cross_entropy + squared).mean()
 
+    objective = Spread(10.0 / 128, 10.0 / 128, generator)
+    parameters = trained(objective, batch_size)
     groups = [{"params": [p], "lr": 1.0, "authors": 10.0} for p in (u, v)]
-    expected = reference(batch_size, loss, groups)
-    torch.testing.assert_close(trained(objective, batch_size), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(parameters, reference(batch_size, loss, groups), rtol=0, atol=1e-12)
     torch.testing.assert_close(objective.u, u.detach(), rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(objective.v, v.detach(), rtol=1e-9, atol=1e-12)
 
@@ -148,23 +146,23 @@ def test_sop_is_the_authors_descent_step_by_step(batch_size, spread):
 @settings(max_examples=30)
 def test_sops_closed_form_is_autograds_also_where_the_clamps_act(seed, scale, spread):
     generator = torch.Generator().manual_seed(seed)
-    objective = bind(OverParameterized(0.1, 0.1, generator), problem()[1], 64)
+    objective = started(OverParameterized(0.1, 0.1, generator), problem()[1], K)
     objective.u, objective.v = (spread * torch.randn(N, n, dtype=torch.float64, generator=generator) for n in (1, K))
     logits = (scale * torch.randn(N, K, dtype=torch.float64, generator=generator)).requires_grad_()
-    loss, _ = corrected(logits, objective.u, objective.v, F.one_hot(objective.labels, K))
+    loss, _ = corrected(logits, objective.u, objective.v, F.one_hot(objective.training.labels, K))
     (expected,) = torch.autograd.grad(loss.sum(), logits)
-    grad, record = objective.grad(logits.detach(), objective.labels, torch.arange(N))
+    grad, losses = take(objective, logits.detach(), a_block(objective.training.labels))
     torch.testing.assert_close(grad, expected, rtol=1e-9, atol=1e-12)
-    torch.testing.assert_close(record, loss.detach())
+    torch.testing.assert_close(losses, loss.detach())
 
 
 def test_sop_starts_as_cross_entropy():
     """At its start, u^2 and v^2 are some 1e-16; logits of order one leave every clamp alone."""
     labels = problem()[1]
-    objective, plain = bind(make("sop").objective(torch.Generator().manual_seed(0)), labels, 8), CrossEntropy()
+    objective, plain = started(make("sop").objective(torch.Generator().manual_seed(0)), labels, K), CrossEntropy()
     logits = torch.randn(N, K, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    grad, _ = objective.grad(logits, labels, torch.arange(N))
-    torch.testing.assert_close(grad, plain.grad(logits, labels, torch.arange(N))[0], rtol=0, atol=1e-12)
+    (grad, _), (expected, _) = (take(o, logits, a_block(labels)) for o in (objective, plain))
+    torch.testing.assert_close(grad, expected, rtol=0, atol=1e-12)
     assert 0 < objective.u.abs().max() < 1e-7
 
 
@@ -174,13 +172,13 @@ def test_a_zero_stays_zero_and_a_label_that_is_explained_moves_u_by_nothing():
     But for the clamp of the other entries: these are K - 1 of 1e-4, in a gradient of which u moves by 2 * 10 / 128.
     """
     labels = problem()[1]
-    objective = bind(make("sop").objective(torch.Generator().manual_seed(0)), labels, 8)
+    objective = started(make("sop").objective(torch.Generator().manual_seed(0)), labels, K)
     objective.u[:3], objective.v[:3] = 0.0, 0.0
     before = objective.u.clone()
     agree = 60.0 * F.one_hot(labels, K).double()
-    objective.observe(torch.arange(N), agree)
+    take(objective, agree, a_block(labels))
     torch.testing.assert_close(objective.u, before, rtol=(K - 1) * 1e-4 * 2 * 10 / 128, atol=0)
-    objective.observe(torch.arange(N), -agree)
+    take(objective, -agree, a_block(labels))
     assert (objective.u[:3] == 0).all()
     assert (objective.v[:3] == 0).all()
     assert (objective.u[3:].abs() > 1.1 * before[3:].abs()).all()

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from by_hand import a_block, started, take
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from torch import nn
@@ -33,16 +34,10 @@ def networks(n, seed=0):
 
 
 def run(objective, network, features, labels, sample_weight=None):
-    objective.bind(
-        labels,
-        K,
-        sample_weight=sample_weight,
-        steps_per_epoch=PLAN.steps_per_epoch(len(labels)),
-        max_epochs=PLAN.max_epochs,
-        dtype=features.dtype,
-    )
     generator = torch.Generator().manual_seed(0)
-    return train(network, objective, features, labels, PLAN, generator=generator, sample_weight=sample_weight)
+    return train(
+        network, objective, features, labels, PLAN, n_classes=K, generator=generator, sample_weight=sample_weight
+    )
 
 
 def parameters_of(network):
@@ -67,24 +62,22 @@ def test_areas_are_mean_margins_of_the_counted_epochs(until, max_epochs, counted
     """All but the first, up to the share; the first where there is no other."""
     rng = np.random.RandomState(0)
     labels, seen = torch.from_numpy(rng.randint(K + 1, size=10)), rng.normal(size=(max_epochs, 10, K + 1))
-    objective = Margins(until)
-    objective.bind(labels, K, steps_per_epoch=2, max_epochs=max_epochs)
+    objective = started(Margins(until), labels, K, max_epochs=max_epochs)
     for epoch in range(max_epochs):
         for index in torch.from_numpy(rng.permutation(10)).split(6):
-            objective.observe(index, torch.from_numpy(seen[epoch])[index])
+            take(objective, torch.from_numpy(seen[epoch])[index], a_block(labels, index, epoch=epoch))
         objective.end_epoch(epoch)
     expected = [np.mean([margins(torch.from_numpy(seen[e]), labels)[n] for e in counted]) for n in range(10)]
     np.testing.assert_allclose(objective.areas.numpy(), expected)
 
 
 def test_a_network_with_one_more_output_predicts_the_k():
-    objective = Margins(0.5)
-    objective.bind(torch.tensor([0, K]), K, steps_per_epoch=1, max_epochs=1)
-    network = objective.make_network(lambda n: nn.Linear(5, n), K)
+    head = Margins.head
+    network = head.make_network(lambda n: nn.Linear(5, n), K)
     x = torch.randn(3, 5)
     assert network(x).shape == (3, K + 1)
-    assert torch.equal(objective.predictor(network)(x), network(x)[:, :K])
-    assert torch.equal(objective.class_logits(network(x)), network(x)[:, :K])
+    assert torch.equal(head.predictor(network)(x), network(x)[:, :K])
+    assert torch.equal(head.class_logits(network(x)), network(x)[:, :K])
 
 
 def test_aum_drops_what_every_training_that_judges_it_flags():
@@ -149,7 +142,7 @@ def test_trimmed_drops_what_autocleansing_lists(small, n_samples):
 def test_the_last_training_leaves_out_the_dropped():
     phases = Trimmed(percent=50.0).phases(torch.arange(10) % 2, 2, torch.Generator())
     objective = next(phases).objective
-    objective.bind(torch.arange(10) % 2, 2, steps_per_epoch=20, max_epochs=1)
+    started(objective, torch.arange(10) % 2, 2, steps_per_epoch=20)
     alpha = np.random.RandomState(0).normal(size=(10, 2))
     objective.table.dense = lambda: torch.from_numpy(alpha)
     last = phases.send(None)
@@ -175,10 +168,9 @@ def test_the_gradient_is_that_of_the_exchanged_losses(weighted):
     index = torch.randperm(20, generator=generator)[:13]
     weight = torch.rand(20, generator=generator, dtype=torch.float64) + 0.1 if weighted else None
     logits = torch.randn(13, 2 * K, generator=generator, dtype=torch.float64, requires_grad=True)
-    objective = SmallLossExchange(0.4, 0.0)
-    objective.bind(labels, K, sample_weight=weight, steps_per_epoch=1, max_epochs=2, dtype=torch.float64)
+    objective = started(SmallLossExchange(0.4, 0.0), labels, K, max_epochs=2, sample_weight=weight)
     objective.end_epoch(0)
-    grad, losses = objective.grad(logits.detach(), labels[index], index)
+    grad, losses = take(objective, logits.detach(), a_block(labels, index, epoch=1))
     w = torch.ones(13, dtype=torch.float64) if weight is None else weight[index]
     expected = sum(exchanged_losses(logits[:, :K], logits[:, K:], labels[index], 0.6, w))
     expected.backward()
@@ -214,7 +206,7 @@ def test_co_teaching_equals_a_loop_written_by_hand():
             step += 1
     torch.testing.assert_close(parameters_of(pair), torch.cat([parameters_of(net) for net in references]))
     torch.testing.assert_close(objective.mean_losses, last)
-    assert objective.predictor(pair) is pair.first
+    assert objective.head.predictor(pair) is pair.first
 
 
 def test_without_wrong_labels_both_networks_are_trained_plainly():
@@ -232,18 +224,12 @@ def test_the_estimated_rate_is_the_share_of_labels_not_predicted(weighted):
     rng = np.random.RandomState(0)
     labels, seen = rng.randint(K, size=12), rng.normal(size=(10, 12, 2 * K))
     weight = rng.uniform(0.5, 2, size=12) if weighted else np.ones(12)
-    objective = SmallLossExchange(None, 0.4)
-    objective.bind(
-        torch.from_numpy(labels),
-        K,
-        sample_weight=torch.from_numpy(weight) if weighted else None,
-        steps_per_epoch=2,
-        max_epochs=10,
-    )
+    objective, given = SmallLossExchange(None, 0.4), torch.from_numpy(labels)
+    started(objective, given, K, max_epochs=10, sample_weight=torch.from_numpy(weight) if weighted else None)
     shares = []
     for epoch in range(10):
         for index in torch.from_numpy(rng.permutation(12)).split(7):
-            objective.observe(index, torch.from_numpy(seen[epoch])[index])
+            take(objective, torch.from_numpy(seen[epoch])[index], a_block(given, index, epoch=epoch))
         objective.end_epoch(epoch)
         shares.append(objective.remember)
     missed = [

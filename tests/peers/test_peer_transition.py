@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from by_hand import a_block, take
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from torch import nn
@@ -37,9 +38,7 @@ def train_on_random_labels(objective, network, sample_weight=None):
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(30, 5, generator=generator)
     labels = torch.randint(K, (30,), generator=generator)
-    objective.bind(labels, K, sample_weight=sample_weight, steps_per_epoch=4, max_epochs=PLAN.max_epochs)
-    train(network, objective, features, labels, PLAN, generator=generator, sample_weight=sample_weight)
-    return features, labels
+    train(network, objective, features, labels, PLAN, n_classes=K, generator=generator, sample_weight=sample_weight)
 
 
 def network(seed=0):
@@ -51,17 +50,17 @@ def test_forward_gradient_and_loss_are_those_of_the_published_formula():
     logits, labels, matrix = batch()
     logits.requires_grad_()
     expected = -(logits.softmax(dim=1) @ matrix).log().gather(1, labels[:, None]).squeeze(1)
-    objective = ForwardLoss(NONE, matrix.log())
-    grad, records = objective.grad(logits.detach(), labels, torch.arange(30))
-    torch.testing.assert_close(objective.losses(records, labels), expected.detach(), rtol=1e-12, atol=1e-12)
+    grad, losses = take(ForwardLoss(matrix.log()), logits.detach(), a_block(labels))
+    torch.testing.assert_close(losses, expected.detach(), rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(grad, torch.autograd.grad(expected.sum(), logits)[0], rtol=1e-12, atol=1e-12)
 
 
 def test_forward_with_the_identity_is_cross_entropy():
     logits, labels, _ = batch()
-    index = torch.arange(30)
-    grad, _ = ForwardLoss(NONE, torch.eye(K, dtype=torch.float64).log()).grad(logits, labels, index)
-    torch.testing.assert_close(grad, CrossEntropy().grad(logits, labels, index)[0], rtol=0, atol=1e-15)
+    grad, losses = take(ForwardLoss(torch.eye(K, dtype=torch.float64).log()), logits, a_block(labels))
+    expected, expected_losses = take(CrossEntropy(), logits, a_block(labels))
+    torch.testing.assert_close(grad, expected, rtol=0, atol=1e-15)
+    torch.testing.assert_close(losses, expected_losses)
 
 
 def test_matrix_of_the_most_typical_samples_against_numpys_percentile():
@@ -104,12 +103,12 @@ def test_the_adapted_network_gives_the_observed_labels_log_probabilities_and_tra
     torch.testing.assert_close(output, noisy.log(), rtol=1e-12, atol=1e-12)
     parameters = list(adapted.parameters())
     assert any(p is adapted.weight for p in parameters)
-    gradient, _ = CrossEntropy().grad(output.detach(), labels, torch.arange(30))
+    gradient, _ = take(AdaptedCrossEntropy(), output.detach(), a_block(labels))
     ours = torch.autograd.grad(output, parameters, gradient, retain_graph=True)
     theirs = torch.autograd.grad(F.nll_loss(output, labels, reduction="sum"), parameters)
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
-    assert AdaptedCrossEntropy(NONE, adapted).predictor(adapted) is adapted.network
+    assert BestEpoch(AdaptedCrossEntropy(), NONE).head.predictor(adapted) is adapted.network
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -120,20 +119,20 @@ def test_the_epoch_of_least_loss_on_other_samples_is_kept(weighted):
     states, totals = [], []
 
     class Recorded(BestEpoch):
-        def observe(self, index, logits):
-            super().observe(index, logits)
-            at = self.held_out[index]
-            losses = F.cross_entropy(logits[at], self.labels[index[at]], reduction="none").double()
-            self.seen += (losses if weight is None else losses * weight[index[at]]).sum().item()
+        def end_block(self, block, outputs, records, grads):
+            at = self.held_out[block.index]
+            losses = F.cross_entropy(outputs[at], block.labels[at], reduction="none").double()
+            self.seen += (losses if weight is None else losses * weight[block.index[at]]).sum().item()
+            return super().end_block(block, outputs, records, grads)
 
         def end_epoch(self, epoch):
-            states.append([p.detach().clone() for p in self.network.parameters()])
+            states.append([p.detach().clone() for p in self.training.network.parameters()])
             totals.append(self.seen)
             self.seen = 0.0
             return super().end_epoch(epoch)
 
     net = network()
-    objective = Recorded(held_out, net)
+    objective = Recorded(CrossEntropy(), held_out)
     objective.seen = 0.0
     train_on_random_labels(objective, net, weight)
     best = int(np.argmin(totals))
@@ -149,17 +148,16 @@ def test_nothing_is_learned_from_the_samples_held_out():
         generator = torch.Generator().manual_seed(0)
         features, labels = torch.randn(30, 5, generator=generator), torch.randint(K, (30,), generator=generator)
         labels = torch.where(held_out & flip, (labels + 1) % K, labels)
-        objective = BestEpoch(held_out, net)
-        objective.bind(labels, K, steps_per_epoch=4, max_epochs=1)
         plan = TrainingPlan(**{**vars(PLAN), "max_epochs": 1})
-        train(net, objective, features, labels, plan, generator=torch.Generator().manual_seed(0))
+        objective, generator = BestEpoch(CrossEntropy(), held_out), torch.Generator().manual_seed(0)
+        train(net, objective, features, labels, plan, n_classes=K, generator=generator)
         results.append(torch.cat([p.detach().flatten() for p in net.parameters()]))
     assert torch.equal(*results)
 
 
 def test_with_none_held_out_it_is_plain_training():
     nets = network(), network()
-    train_on_random_labels(BestEpoch(NONE, nets[0]), nets[0])
+    train_on_random_labels(BestEpoch(CrossEntropy(), NONE), nets[0])
     train_on_random_labels(CrossEntropy(), nets[1])
     assert all(torch.equal(a, b) for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True))
 

@@ -8,10 +8,11 @@ from sklearn.datasets import make_blobs
 from torch import nn
 
 from acestimator import AutoCleansingClassifier, BaselineClassifier, augment
+from acestimator.estimators.network import NetworkClassifier
 from acestimator.inputs.samples import TensorSamples
-from acestimator.peers import METHODS
-from acestimator.training.checkpoint import Checkpoint
-from acestimator.training.fingerprint import describe
+from acestimator.objectives import CrossEntropy
+from acestimator.peers import METHODS, Method
+from acestimator.training.checkpoint import Checkpoint, plain
 
 X, Y = make_blobs(90, centers=3, n_features=5, random_state=0, cluster_std=2.0)
 SETTINGS = {"max_epochs": 7, "batch_size": 16, "random_state": 0, "device": "cpu"}
@@ -33,7 +34,7 @@ def fit_in_two(monkeypatch, make, n_epochs, data=X):
         return training(self, epoch, n_all, blocks)
 
     with monkeypatch.context() as patches:
-        patches.setattr("acestimator.training.checkpoint._SECONDS", 0.0)
+        patches.setattr(NetworkClassifier, "_checkpoint_seconds", 0.0)
         patches.setattr(TensorSamples, "training", training_and_count)
         with monkeypatch.context() as stopping:
             stopping.setattr(Checkpoint, "save", save_and_stop)
@@ -102,7 +103,7 @@ def test_a_finished_checkpoint_gives_the_fit_again(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"learning_rate": 0.5}, "learning_rate is 0.5 here and None there"),
+        ({"learning_rate": 0.5}, "learning_rate is 0.5 here and 0.001 there"),
         ({"random_state": 1}, "random_state is 1 here and 0 there"),
         ({"backbone": Noisy(1)}, "backbone is Noisy, digest .* here and 'auto' there"),
     ],
@@ -115,6 +116,89 @@ def test_a_checkpoint_of_another_configuration_is_refused_and_kept(tmp_path, cha
         clf.set_params(**changed).fit(X, Y)
     assert path.read_bytes() == content
     np.testing.assert_array_equal(clf.decision_function(X), before)
+
+
+def made_of(width, rate=0.0, act=torch.relu):
+    """Backbone as a function, whose code is always the same."""
+
+    def make(shape, n):
+        return nn.Sequential(nn.Linear(shape[0], width), Acting(act, rate), nn.Linear(width, n))
+
+    return make
+
+
+class Acting(nn.Module):
+    def __init__(self, act, rate):
+        super().__init__()
+        self.act, self.rate = act, rate
+
+    def forward(self, x):
+        return self.act(x) * (1.0 - self.rate)
+
+
+def a_module(rate):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 3), Acting(torch.relu, rate))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "other"),
+    [
+        (lambda shape, n: nn.Linear(shape[0], n), lambda shape, n: nn.Linear(shape[0], n, bias=False)),
+        (made_of(8, 0.1), made_of(8, 0.2)),
+        (made_of(8, act=lambda x: x), made_of(8, act=lambda x: -x)),
+        (a_module(0.1), a_module(0.2)),
+    ],
+    ids=["lambda", "closure", "function in a closure", "attribute of a module"],
+)
+def test_another_backbone_of_the_same_name_is_refused(tmp_path, backbone, other):
+    """Weights of one would fit into the other."""
+    clf = AutoCleansingClassifier(backbone, **SETTINGS, checkpoint=tmp_path / "fit.pt").fit(X, Y)
+    clf.fit(X, Y)
+    with pytest.raises(ValueError, match=r"another training: backbone is .* here and .* there"):
+        clf.set_params(backbone=other).fit(X, Y)
+
+
+def test_another_augmentation_of_the_same_name_is_refused(tmp_path):
+    images = np.random.RandomState(0).randint(0, 256, size=(90, 3, 8, 8)).astype(np.uint8)
+    settings = SETTINGS | {"max_epochs": 1, "checkpoint": tmp_path / "fit.pt"}
+    clf = AutoCleansingClassifier(lambda s, n: nn.Sequential(nn.Flatten(), nn.Linear(192, n)), **settings)
+    clf.set_params(augment=lambda images: images).fit(images, Y)
+    with pytest.raises(ValueError, match="another training: augment is function"):
+        clf.set_params(augment=lambda images: images.flip(3)).fit(images, Y)
+
+
+def test_what_cannot_be_told_apart_is_refused_before_a_file_is_written(tmp_path):
+    rng = np.random.default_rng(0)
+    clf = AutoCleansingClassifier(lambda shape, n: nn.Linear(5, int(rng.integers(3, 4))), **SETTINGS)
+    clf.fit(X, Y)
+    with pytest.raises(ValueError, match=r"backbone\.rng is Generator\(PCG64\) at .*, which cannot be told"):
+        clf.set_params(checkpoint=tmp_path / "new" / "fit.pt").fit(X, Y)
+    assert not list(tmp_path.iterdir())
+
+
+def test_settings_are_compared_as_they_were_resolved(tmp_path):
+    """What the preset stands for may be given, too; and another preset is another training."""
+    clf = AutoCleansingClassifier(**SETTINGS, checkpoint=tmp_path / "fit.pt").fit(X, Y)
+    given = clone(clf).set_params(learning_rate=1e-3, alpha_momentum=0.0, optimizer="adamw", schedule="cosine")
+    np.testing.assert_array_equal(given.fit(X, Y).decision_function(X), clf.decision_function(X))
+    with pytest.raises(ValueError, match=r"alpha_lr is 'paper' here and .* there; .*optimizer is 'sgd' here"):
+        clone(clf).set_params(preset="paper").fit(X, Y)
+    likened = {"alpha_lr": 0.3 * 6 / 8, "learning_rate": 1e-3, "weight_decay": 1e-2, "optimizer": "adamw"}
+    with pytest.raises(
+        ValueError, match=r": early_learning is 0.0 here and 2.0 there; posterior_weights is False here"
+    ):
+        clone(clf).set_params(preset="paper", alpha_momentum=0.0, alpha_weight_decay=0.0, **likened).fit(X, Y)
+
+
+def test_a_peers_parameters_are_compared_as_they_were_resolved(tmp_path, monkeypatch):
+    clf = BaselineClassifier("elr", **SETTINGS, checkpoint=tmp_path / "fit.pt").fit(X, Y)
+    clone(clf).set_params(params={"lam": 3.0}).fit(X, Y)
+    with pytest.raises(ValueError, match=r"params is {'beta': 0.7, 'lam': 2.0} here and {'beta': 0.7, 'lam': 3.0}"):
+        clone(clf).set_params(params={"lam": 2.0}).fit(X, Y)
+    monkeypatch.setitem(METHODS, "elr", type("ELR", (METHODS["elr"],), {}))
+    with pytest.raises(ValueError, match=r"method is class ELR, digest .* here and acestimator"):
+        clf.fit(X, Y)
 
 
 def test_a_checkpoint_of_other_data_is_refused(tmp_path):
@@ -131,6 +215,83 @@ def test_a_file_that_is_no_checkpoint_is_refused_and_kept(tmp_path):
     with pytest.raises(ValueError, match="is no checkpoint, or a damaged one"):
         AutoCleansingClassifier(**SETTINGS, checkpoint=path).fit(X, Y)
     assert path.read_bytes() == b"a thesis"
+
+
+class Kept:
+    """What older versions pickled."""
+
+
+@pytest.mark.parametrize("state", [None, {"objective": {"table": Kept()}}], ids=["empty", "pickled"])
+def test_a_file_of_version_1_is_refused_and_kept(tmp_path, state):
+    path = tmp_path / "fit.pt"
+    torch.save({"version": 1, "configuration": {"version": "3"}, "state": state}, path)
+    content = path.read_bytes()
+    with pytest.raises(ValueError, match="is a checkpoint of version 1, expected 2: take another path"):
+        AutoCleansingClassifier(**SETTINGS, checkpoint=path).fit(X, Y)
+    assert path.read_bytes() == content
+
+
+def test_a_file_that_holds_code_is_not_executed(tmp_path):
+    class Harmful:
+        def __reduce__(self):
+            return (tmp_path / "harm").touch, ()
+
+    path = tmp_path / "fit.pt"
+    torch.save({"version": 2, "configuration": {}, "state": Harmful()}, path)
+    with pytest.raises(ValueError, match="is no checkpoint, or a damaged one"):
+        AutoCleansingClassifier(**SETTINGS, checkpoint=path).fit(X, Y)
+    assert not (tmp_path / "harm").exists()
+
+
+def test_numbers_of_numpy_are_written_as_pythons():
+    written = plain({"a": np.float64(0.5), "b": (np.int32(3), np.bool_(True), [np.float32(0.25)]), 1: None})
+    assert written == {"a": 0.5, "b": (3, True, [0.25]), 1: None}
+    kinds = (type(written["a"]), *map(type, written["b"]), type(written["b"][2][0]))
+    assert kinds == (float, int, bool, list, float)
+
+
+def test_the_versions_in_a_modules_state_are_written(tmp_path):
+    written = plain(nn.BatchNorm1d(2).state_dict())
+    torch.save(written, tmp_path / "state")
+    assert torch.load(tmp_path / "state", weights_only=True)._metadata == {"": {"version": 2}}
+
+
+def use(monkeypatch, objective):
+    """Have BaselineClassifier train by it."""
+    monkeypatch.setitem(METHODS, "own", type("Own", (Method,), {"objective": lambda self, generator: objective}))
+
+
+def test_a_state_that_cannot_be_written_fails_before_the_training(tmp_path, monkeypatch):
+    class Listing(CrossEntropy):
+        state = ("seen",)
+
+        def start(self, training):
+            super().start(training)
+            self.seen = {"a": [set()]}
+
+    use(monkeypatch, Listing())
+    monkeypatch.delattr(TensorSamples, "training")
+    with pytest.raises(TypeError, match=r"state\['objective'\]\['seen'\]\['a'\]\[0\] is set, and a checkpoint holds"):
+        BaselineClassifier("own", **SETTINGS, checkpoint=tmp_path / "fit.pt").fit(X, Y)
+
+
+def test_an_objective_that_does_not_name_its_state_is_refused(tmp_path, monkeypatch):
+    """The first epoch shows it: before, a fit that went on had silently lost it."""
+
+    class Forgetful(CrossEntropy):
+        def start(self, training):
+            super().start(training)
+            self.visits = torch.zeros(len(training.labels))
+
+        def end_block(self, block, outputs, records, grads):
+            self.visits[block.index] += 1
+            return super().end_block(block, outputs, records, grads)
+
+    use(monkeypatch, Forgetful())
+    clf = BaselineClassifier("own", **SETTINGS)
+    clone(clf).fit(X, Y)
+    with pytest.raises(TypeError, match=r"Forgetful\.visits changes while the network is trained, and is not in"):
+        clf.set_params(checkpoint=tmp_path / "fit.pt").fit(X, Y)
 
 
 @pytest.mark.parametrize("random_state", [None, np.random.RandomState(0)])
@@ -170,7 +331,7 @@ def test_the_device_is_the_one_that_is_used(tmp_path, monkeypatch):
     """A training of "auto" on a GPU does not go on without one."""
     path = tmp_path / "fit.pt"
     AutoCleansingClassifier(**(SETTINGS | {"device": "cpu"}), checkpoint=path).fit(X, Y)
-    content = torch.load(path, weights_only=False)
+    content = torch.load(path, weights_only=True)
     torch.save(content | {"configuration": content["configuration"] | {"device": "'cuda'"}}, path)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="device is 'cpu' here and 'cuda' there"):
@@ -184,14 +345,6 @@ def test_the_global_generator_is_left_alone(tmp_path):
     torch.manual_seed(5)
     clf.fit(X, Y)
     assert torch.rand(1) == expected
-
-
-def test_descriptions_depend_on_the_content_alone():
-    assert describe(np.arange(3)) == describe(np.arange(3))
-    assert describe(np.arange(3)) != describe(np.arange(3.0))
-    assert describe(describe) == "<function describe>"
-    assert describe(Noisy()) == describe(Noisy())
-    assert describe(Noisy()) != describe(Noisy(1))
 
 
 def test_augmented_images_are_the_same_after_a_stop(monkeypatch, tmp_path):

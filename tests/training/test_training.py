@@ -1,20 +1,20 @@
 """The loop and the objectives: plain training, the paper's regime, AC2, failures; against references written out."""
 
-import copy
+import functools
 import math
 
 import numpy as np
 import pytest
 import torch
+from by_hand import a_block, started, take
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from acestimator.objectives import AutoCleansing, CrossEntropy, Objective, softmax_gradient
+from acestimator.objectives import AutoCleansing, CrossEntropy, Objective, Training, softmax_gradient
 from acestimator.training import TrainingPlan, batch_sizes, train
-from acestimator.training.loop import _loss_scale
-from acestimator.training.optimizers import FusedAdamW, FusedSGD, parameter_gradients
+from acestimator.training.blocks import Batches
 
 K = 4
 PLAN = TrainingPlan(max_epochs=3, batch_size=8, learning_rate=0.05, optimizer="sgd", momentum=0.9, weight_decay=1e-3)
@@ -29,15 +29,8 @@ def problem(n_samples=29, seed=0, dtype=torch.float32):
 
 
 def run(objective, network, features, labels, plan=PLAN, **kwargs):
-    objective.bind(
-        labels,
-        K,
-        sample_weight=kwargs.get("sample_weight"),
-        steps_per_epoch=plan.steps_per_epoch(len(labels)),
-        max_epochs=plan.max_epochs,
-        dtype=features.dtype,
-    )
-    return train(network, objective, features, labels, plan, generator=torch.Generator().manual_seed(0), **kwargs)
+    generator = torch.Generator().manual_seed(0)
+    return train(network, objective, features, labels, plan, n_classes=K, generator=generator, **kwargs)
 
 
 def epochs_of_batches(n_samples, plan=PLAN):
@@ -132,11 +125,51 @@ def test_the_papers_regime_equals_dense_sgd_on_the_mean_loss(n_samples, seed, va
     torch.testing.assert_close(parameters_of(network), parameters_of(reference), rtol=0, atol=1e-12)
 
 
+def equal_weights(n_samples, weight):
+    return torch.full((n_samples,), weight, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("weight", [1.0, 1 / 29, 3.0, 1e-50, 1e50])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_equal_weights_of_any_scale_are_none_bit_for_bit(weight, dtype):
+    results = []
+    for sample_weight in (None, equal_weights(29, weight)):
+        features, labels, network = problem(dtype=dtype)
+        objective = AutoCleansing(variant="AC1", lr=PLAN.learning_rate, momentum=0.9, nesterov=True, mean_gradient=True)
+        history = run(objective, network, features, labels, sample_weight=sample_weight)
+        results.append((objective.table.dense(), parameters_of(network), [record["loss"] for record in history]))
+    assert torch.equal(results[0][0], results[1][0])
+    assert torch.equal(results[0][1], results[1][1])
+    assert results[0][2] == results[1][2]
+
+
+def test_in_the_papers_regime_a_row_moves_by_the_mean_loss_whatever_the_weights():
+    """At a frozen network: the same table as without weights, which sum up to anything."""
+    tables = []
+    for sample_weight in (None, torch.linspace(1e-50, 1e3, 29, dtype=torch.float64)):
+        features, labels, network = problem()
+        network.requires_grad_(False)
+        objective = AutoCleansing(variant="AC1", lr=0.1, momentum=0.9, mean_gradient=True, posterior_weights=False)
+        run(objective, network, features, labels, sample_weight=sample_weight)
+        tables.append(objective.table.dense())
+    assert torch.equal(*tables)
+    assert tables[0].abs().min() > 0
+
+
+def test_constants_that_are_not_finite_are_an_error():
+    """In the last epoch, too, after which no loss shows it."""
+    features, labels, network = problem()
+    plan = TrainingPlan(**{**vars(PLAN), "max_epochs": 1})
+    with pytest.raises(
+        FloatingPointError, match=r"constants became NaN or infinite in epoch 1, with rate 1e\+39: lower"
+    ):
+        run(AutoCleansing(variant="AC1", lr=1e39), network, features, labels, plan)
+
+
 def test_ac2_equals_ac1_with_its_gradient_masked_to_the_observed_label():
     class Masked(AutoCleansing):
-        def close(self, index, grads, logits):
-            masks = F.one_hot(self.labels[index], K).split([len(grad) for grad in grads])
-            super().close(index, [grad * mask for grad, mask in zip(grads, masks, strict=True)], logits)
+        def end_block(self, block, outputs, records, grads):
+            return super().end_block(block, outputs, records, grads * F.one_hot(block.labels, K))
 
     tables, networks = [], []
     settings = {"lr": 0.3, "posterior_weights": False}
@@ -188,11 +221,10 @@ def test_the_closed_form_gradient_is_autograds(n_rows, n_classes, seed, scale):
         def loss(self, logits, labels, index):
             return F.cross_entropy(logits, labels, reduction="none")
 
-    closed, by_autograd = CrossEntropy(), ByAutograd()
-    grad, record = closed.grad(logits, labels, None)
-    expected_grad, expected_record = by_autograd.grad(logits, labels, None)
+    grad, losses = take(CrossEntropy(), logits, a_block(labels))
+    expected_grad, expected_losses = take(ByAutograd(), logits, a_block(labels))
     torch.testing.assert_close(grad, expected_grad, rtol=0, atol=1e-14)
-    torch.testing.assert_close(closed.losses(record, labels), by_autograd.losses(expected_record, labels))
+    torch.testing.assert_close(losses, expected_losses)
     torch.testing.assert_close(grad.sum(dim=1), torch.zeros(n_rows, dtype=torch.float64), rtol=0, atol=1e-13)
 
 
@@ -208,7 +240,7 @@ def test_batches_cover_the_samples_and_none_is_alone(n_samples, batch_size):
 def test_blocks_do_not_change_the_result(monkeypatch, early_learning):
     results = []
     for steps in (1, 64):
-        monkeypatch.setattr("acestimator.training.loop._BLOCK_STEPS", steps)
+        monkeypatch.setattr("acestimator.training.loop.Batches", functools.partial(Batches, block_steps=steps))
         features, labels, network = problem()
         objective = AutoCleansing(variant="AC1", lr=0.3, early_learning=early_learning)
         history = run(objective, network, features, labels)
@@ -249,56 +281,17 @@ def test_parameters_that_the_loss_does_not_reach_stand_still():
     assert not torch.equal(network.used.weight, before[1])
 
 
-class Einsum(nn.Module):
-    """Its weight's gradient is laid out the other way round."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(K, 5, generator=torch.Generator().manual_seed(0)))
-
-    def forward(self, x):
-        return torch.einsum("bi,oi->bo", x, self.weight)
-
-
-class Summed(nn.Module):
-    """The gradient of the gain is one number, expanded."""
-
-    def __init__(self):
-        super().__init__()
-        self.linear, self.gain = nn.Linear(5, K), nn.Parameter(torch.full((100,), 0.01))
-
-    def forward(self, x):
-        return self.linear(x) * self.gain.sum()
-
-
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-@pytest.mark.parametrize("module", [Einsum, Summed])
-def test_gradients_of_any_layout(module, optimizer):
-    features, labels, _ = problem()
-    torch.manual_seed(0)
-    network = module()
-    reference = copy.deepcopy(network)
-    plan = TrainingPlan(3, 8, 0.05, optimizer, 0.9, 1e-2)
-    run(CrossEntropy(), network, features, labels, plan)
-    torch_class = torch.optim.SGD if optimizer == "sgd" else torch.optim.AdamW
-    settings_ = {"momentum": 0.9, "nesterov": True} if optimizer == "sgd" else {}
-    torch_optimizer = torch_class(reference.parameters(), lr=1.0, weight_decay=1e-2, **settings_)
-    for index, lr in epochs_of_batches(len(labels), plan):
-        torch_optimizer.param_groups[0]["lr"] = lr
-        torch_optimizer.zero_grad()
-        F.cross_entropy(reference(features[index]), labels[index]).backward()
-        torch_optimizer.step()
-    torch.testing.assert_close(parameters_of(network), parameters_of(reference), rtol=0, atol=1e-5)
-
-
 @pytest.mark.parametrize("sample_weight", [None, torch.tensor([1.0, 2, 3, 4, 5, 6, 7])])
 @pytest.mark.parametrize("weight", [None, torch.linspace(0, 1, 7)])
 def test_a_batchs_scales_are_its_weights_over_its_sum_of_sample_weights(sample_weight, weight):
-    index, sizes = torch.tensor([6, 0, 2, 5, 1, 3, 4]), [3, 4]
-    even = torch.tensor([1 / 3] * 3 + [1 / 4] * 4)
-    scale = _loss_scale(even, sizes, index, sample_weight, None if weight is None else weight[index]).squeeze(1)
+    index, labels = torch.tensor([6, 0, 2, 5, 1, 3, 4]), torch.zeros(7, dtype=torch.int64)
+    plan = TrainingPlan(1, 4, 0.1, "sgd", 0.0, 0.0, batch_order=lambda epoch, generator: index)
+    batches = Batches(plan, Training(nn.Identity(), labels, K, 2, 1, sample_weight=sample_weight), K)
+    (block,) = batches.blocks(0, torch.Generator(), shuffle=True)
+    scale = batches.gradient_scale(block, None if weight is None else weight[index]).squeeze(1)
     w = torch.ones(7) if sample_weight is None else sample_weight
-    for part, batch in zip(scale.split(sizes), index.split(sizes), strict=True):
+    assert block.sizes == [4, 3]
+    for part, batch in zip(scale.split(block.sizes), index.split(block.sizes), strict=True):
         expected = w[batch] / w[batch].sum() * (1 if weight is None else weight[batch])
         torch.testing.assert_close(part, expected)
 
@@ -309,67 +302,12 @@ def test_decay_and_penalty_act_once_a_visit_whatever_the_batch_size(parameters):
         labels = torch.randint(K, (29,))
         objective = AutoCleansing(variant="AC1", lr=0.3, **parameters)
         steps = len(batch_sizes(29, batch_size))
-        objective.bind(labels, K, steps_per_epoch=steps, max_epochs=1, dtype=torch.float64)
+        started(objective, labels, K, steps_per_epoch=steps)
         objective.table._rows.alpha += 1.0
-        index, sizes = torch.arange(29), batch_sizes(29, batch_size)
-        objective.open(index, sizes, [1.0] * steps)
-        still = torch.zeros(29, K, dtype=torch.float64)
-        objective.close(index, list(torch.split(still, sizes)), still)
+        block, still = a_block(labels, sizes=batch_sizes(29, batch_size)), torch.zeros(29, K, dtype=torch.float64)
+        objective.begin_block(block)
+        objective.end_block(block, still, still, still)
         torch.testing.assert_close(objective.table.dense().mean().item(), math.exp(-0.3 * 0.1), rtol=1e-3, atol=0)
-
-
-@pytest.mark.parametrize("private", [True, False])
-def test_parameter_gradients_are_autograds(monkeypatch, private):
-    if not private:
-        monkeypatch.setattr("acestimator.training.optimizers._ENGINE", None)
-    features, _, network = problem()
-    parameters = (*network.parameters(), nn.Parameter(torch.ones(2)))
-    grad = torch.randn(29, K, generator=torch.Generator().manual_seed(0))
-    ours = parameter_gradients(network(features), grad, parameters)
-    theirs = torch.autograd.grad(network(features), parameters, grad, allow_unused=True)
-    assert ours[-1] is theirs[-1] is None
-    assert all(torch.equal(a, b) for a, b in zip(ours[:-1], theirs[:-1], strict=True))
-    assert all(p.grad is None for p in parameters)
-
-
-def test_adamw_counts_each_parameters_own_steps():
-    """A parameter that some steps do not reach, as under stochastic depth, is corrected for those that do."""
-    ours, theirs = ([nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(3))] for _ in range(2))
-    fused = FusedAdamW(ours, beta1=0.9, weight_decay=0.0)
-    optimizer = torch.optim.AdamW(theirs, lr=0.1, weight_decay=0.0)
-    for reached in (True, False, False, True, True):
-        grads = [torch.ones(2), torch.ones(3) if reached else None]
-        fused.step(grads, 0.1)
-        for p, grad in zip(theirs, grads, strict=True):
-            p.grad = grad
-        optimizer.step()
-    for a, b in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(a, b)
-
-
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_fused_optimizers_equal_torchs_bit_for_bit(momentum):
-    generator = torch.Generator().manual_seed(0)
-    shapes = [(7, 5), (7,), (3, 7)]
-    start = [torch.randn(shape, generator=generator) for shape in shapes]
-    for ours_class, theirs_class, settings_ in (
-        (FusedSGD, torch.optim.SGD, {"momentum": momentum, "nesterov": momentum > 0}),
-        (FusedAdamW, torch.optim.AdamW, {"betas": (momentum, 0.999)}),
-    ):
-        ours = [nn.Parameter(p.clone()) for p in start]
-        theirs = [nn.Parameter(p.clone()) for p in start]
-        name = "momentum" if ours_class is FusedSGD else "beta1"
-        fused = ours_class(ours, **{name: momentum}, weight_decay=0.1)
-        optimizer = theirs_class(theirs, lr=0.01, weight_decay=0.1, fused=True, **settings_)
-        for lr in (0.01, 0.02, 0.005):
-            grads = [torch.randn(shape, generator=generator) for shape in shapes]
-            fused.step(grads, lr)
-            optimizer.param_groups[0]["lr"] = lr
-            for p, grad in zip(theirs, grads, strict=True):
-                p.grad = grad.clone()
-            optimizer.step()
-        for a, b in zip(ours, theirs, strict=True):
-            assert torch.equal(a, b)
 
 
 def test_training_works_inside_no_grad():
@@ -397,9 +335,9 @@ def test_an_objective_may_mix_the_inputs_of_each_step():
     class Halved(CrossEntropy):
         seen = 0
 
-        def mix(self, network, x, index):
+        def mix(self, network, x, step):
             assert network.training
-            assert torch.equal(x, features[index])
+            assert torch.equal(x, features[step.index])
             self.seen += len(x)
             return 0.5 * x
 

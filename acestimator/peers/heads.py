@@ -1,6 +1,6 @@
-"""Networks with one output more than there are classes, which is not asked when it predicts.
+"""The head of networks that have one output more than there are classes.
 
-Legend: B batch, K classes.
+Legend: B batch, M samples of a block, K classes.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from acestimator.objectives import CrossEntropy
+from acestimator.objectives import Head
 
 
-class OneMoreOutput(CrossEntropy):
-    """Cross-entropy over K + 1 outputs, of which the first K predict."""
+class OneMoreOutput(Head):
+    """A network of K + 1 outputs, of which the first K predict."""
 
     def make_network(self, make: Callable[[int], nn.Module], n_classes: int) -> nn.Module:
         """K + 1 outputs."""
@@ -29,12 +29,12 @@ class OneMoreOutput(CrossEntropy):
 
 
 class WithoutLast(nn.Module):
-    """A network's outputs but for the last."""
+    """A network's outputs, without the last."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         outputs: Tensor = self.network(x)
         return outputs[:, :-1]

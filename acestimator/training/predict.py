@@ -1,0 +1,36 @@
+"""Logits of a trained network.
+
+Legend: C outputs of the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+_PREDICT_ROWS, _PREDICT_ELEMENTS = 4096, 1 << 20  # samples of a forward pass, and numbers in them, at most
+
+
+def predict_logits(network: nn.Module, chunks: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
+    """Logits of the network in evaluation mode, on ``device``, a bounded number of samples at a time.
+
+    Parameters
+    ----------
+    network : nn.Module
+        On ``device``.
+    chunks : iterable of Tensor, shape (n, ...)
+        Samples, anywhere.
+    device : torch.device
+
+    Yields
+    ------
+    Tensor, shape (n', C)
+    """
+    network.eval()
+    for chunk in chunks:
+        rows = max(1, min(_PREDICT_ROWS, _PREDICT_ELEMENTS // max(1, chunk[0].numel())))
+        for part in torch.split(chunk, rows):
+            with torch.inference_mode():
+                yield network(part.to(device))
