@@ -19,7 +19,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter
 
 from acestimator.estimators.autocleansing import AutoCleansingClassifier
-from acestimator.inputs import checks
+from acestimator.inputs import validation
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -154,7 +154,7 @@ class CleanedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self._validate_params()
         cleanser, estimator = self._members()
         if sample_weight is not None:
-            sample_weight = checks.check_weights(sample_weight, X)
+            sample_weight = validation.check_weights(sample_weight, X)
             _check_takes_weights(cleanser, "cleanser", "give no sample_weight")
             _check_takes_weights(estimator, "estimator", "give no sample_weight")
         elif self.strategy == "weight":

@@ -26,7 +26,7 @@ from acestimator import backbones, detection
 from acestimator.augment import Augmentation
 from acestimator.estimators.issues import label_issues
 from acestimator.estimators.progress import progress
-from acestimator.inputs import checks
+from acestimator.inputs import validation
 from acestimator.inputs.device import place, resolve_device
 from acestimator.inputs.folder import FolderImages, FolderSamples
 from acestimator.inputs.samples import Samples, TensorSamples, Views
@@ -126,9 +126,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         self._validate_params()
         check_schedule(self.schedule)
         device = resolve_device(self.device)
-        X = checks.wrapped(X)
-        X, y = checks.check_samples(self, X, y, reset=True)
-        weight = None if sample_weight is None else checks.check_weights(sample_weight, X)
+        X = validation.wrapped(X)
+        X, y = validation.check_samples(self, X, y, reset=True)
+        weight = None if sample_weight is None else validation.check_weights(sample_weight, X)
         samples = self._encode(y, weight)
         weight = samples.weight
         if samples.used is not None:
@@ -141,12 +141,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         self.input_shape_ = tuple(X.shape[1:])
         if isinstance(self.backbone, RecipeNetwork):
             self.backbone.check(self.input_shape_, len(self.classes_))
-        self.scaler_ = checks.fit_scaler(X, weight) if self.standardize else None
+        self.scaler_ = validation.fit_scaler(X, weight) if self.standardize else None
         autocast = self._autocast(device)
         # Our own perceptron runs in float64 where exactness is free; a user's module may not be able to.
         own_perceptron = isinstance(self.backbone, str) and len(self.input_shape_) == 1
         dtype = torch.float64 if whole and own_perceptron and not autocast else torch.float32
-        trial = checks.to_tensor(
+        trial = validation.to_tensor(
             X.read(slice(2)) if isinstance(X, FolderImages) else X[:2], self.scaler_, torch.float32
         )
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
@@ -201,7 +201,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         Those of a folder stay where they are.
         """
         if self.augment is None and not isinstance(X, FolderImages):
-            features = place(checks.to_tensor(X, self.scaler_, dtype), device)
+            features = place(validation.to_tensor(X, self.scaler_, dtype), device)
             return TensorSamples(features, Views(device, channels_last=channels_last))
         if X.ndim != 4 or X.dtype != np.uint8:
             raise ValueError(
@@ -211,7 +211,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         views = Views(
             device,
             augment=self._augmentation(),
-            standardization=checks.standardization(self.scaler_, X.shape[1], device),
+            standardization=validation.standardization(self.scaler_, X.shape[1], device),
             seed=seed,
             channels_last=channels_last,
         )
@@ -335,17 +335,17 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     def _checked_logits(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        X = checks.wrapped(X)
+        X = validation.wrapped(X)
         self._check_shape(getattr(X, "shape", ()))
-        X = checks.check_samples(self, X, reset=False)
+        X = validation.check_samples(self, X, reset=False)
         self._check_shape(X.shape)  # of lists, too
         # Where the module lies: it may have come from a machine with another device.
         parameter = next((p for p in self.module_.parameters() if p.is_floating_point()), torch.empty(0))
         if isinstance(X, FolderImages):
-            standardization = checks.standardization(self.scaler_, X.shape[1], parameter.device)
+            standardization = validation.standardization(self.scaler_, X.shape[1], parameter.device)
             chunks = FolderSamples(X, Views(parameter.device, standardization=standardization)).evaluation()
         else:
-            chunks = checks.standardized(X, self.scaler_, parameter.dtype)
+            chunks = validation.standardized(X, self.scaler_, parameter.dtype)
         logits = predict_logits(self.module_, chunks, parameter.device)
         return torch.cat([part.cpu() for part in logits]).double().numpy()
 
