@@ -23,13 +23,11 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from acestimator import backbones, detection
-from acestimator.augment import Augmentation
 from acestimator.estimators.issues import label_issues
 from acestimator.estimators.progress import progress
 from acestimator.inputs import validation
-from acestimator.inputs.device import place, resolve_device
-from acestimator.inputs.folder import FolderImages, FolderSamples
-from acestimator.inputs.samples import Samples, TensorSamples, Views
+from acestimator.inputs.device import resolve_device
+from acestimator.inputs.source import Source, Wanted, prediction_source, training_source
 from acestimator.phases import Trainer
 from acestimator.presets import Preset, resolve
 from acestimator.recipes import RecipeNetwork
@@ -126,35 +124,39 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         self._validate_params()
         check_schedule(self.schedule)
         device = resolve_device(self.device)
-        X = validation.wrapped(X)
-        X, y = validation.check_samples(self, X, y, reset=True)
-        weight = None if sample_weight is None else validation.check_weights(sample_weight, X)
+        source, y = training_source(self, X, y)
+        weight = None if sample_weight is None else validation.check_weights(sample_weight, y)
         samples = self._encode(y, weight)
         weight = samples.weight
         if samples.used is not None:
-            X = X[samples.used]
+            source = source.subset(samples.used)
 
-        settings = resolve(self.preset, self.get_params(deep=False), len(X))
+        settings = resolve(self.preset, self.get_params(deep=False), len(samples.labels))
         # One batch that holds everything needs no order and can be exact: in float64, a weight of 2 and a sample given
         # twice then agree to rounding.
-        whole = len(X) <= settings.batch_size and (weight is None or weight.sum() <= settings.batch_size)
-        self.input_shape_ = tuple(X.shape[1:])
+        whole = len(samples.labels) <= settings.batch_size and (weight is None or weight.sum() <= settings.batch_size)
+        self.input_shape_ = source.shape[1:]
         if isinstance(self.backbone, RecipeNetwork):
             self.backbone.check(self.input_shape_, len(self.classes_))
-        self.scaler_ = validation.fit_scaler(X, weight) if self.standardize else None
+        self.scaler_ = source.statistics(weight) if self.standardize else None
         autocast = self._autocast(device)
         # Our own perceptron runs in float64 where exactness is free; a user's module may not be able to.
         own_perceptron = isinstance(self.backbone, str) and len(self.input_shape_) == 1
         dtype = torch.float64 if whole and own_perceptron and not autocast else torch.float32
-        trial = validation.to_tensor(
-            X.read(slice(2)) if isinstance(X, FolderImages) else X[:2], self.scaler_, torch.float32
-        )
+        trial = source.trial(self.scaler_)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         with progress(self.verbose, settings.max_epochs) as on_epoch:
             trainer = Trainer(
                 make=lambda n_outputs: backbones.make(self.backbone, trial, n_outputs),
-                samples=self._samples(
-                    X, device, dtype, seed, channels_last=X.ndim == 4 and backbones.takes_channels_last(self.backbone)
+                samples=source.samples(
+                    Wanted(
+                        device,
+                        dtype,
+                        self.scaler_,
+                        augment=self.augment,
+                        seed=seed,
+                        channels_last=len(source.shape) == 4 and backbones.takes_channels_last(self.backbone),
+                    )
                 ),
                 labels=torch.from_numpy(samples.labels).to(device),
                 n_classes=len(self.classes_),
@@ -165,7 +167,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
                 shuffle=not whole,
                 # Where nothing is drawn, torch's one global generator is left to other threads.
                 draws=backbones.draws_in_training(self.backbone),
-                checkpoint=self._open_checkpoint(X, samples, device, settings),
+                checkpoint=self._open_checkpoint(source, samples, device, settings),
                 on_epoch=on_epoch,
             )
             network = self._train(trainer, settings, samples)
@@ -195,39 +197,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             return device.type == "cuda" and len(self.input_shape_) == 3
         return self.precision == "bfloat16"
 
-    def _samples(self, X: Any, device: torch.device, dtype: torch.dtype, seed: int, *, channels_last: bool) -> Samples:
-        """Training samples on the device: standardised once; or as they are, where every visit augments them anew.
-
-        Those of a folder stay where they are.
-        """
-        if self.augment is None and not isinstance(X, FolderImages):
-            features = place(validation.to_tensor(X, self.scaler_, dtype), device)
-            return TensorSamples(features, Views(device, channels_last=channels_last))
-        if X.ndim != 4 or X.dtype != np.uint8:
-            raise ValueError(
-                f"augment was given, and X has shape {X.shape} and dtype {X.dtype}: augmentations take images "
-                "(N, C, H, W) of dtype uint8; leave augment at None, or give X so, with grey levels from 0 to 255."
-            )
-        views = Views(
-            device,
-            augment=self._augmentation(),
-            standardization=validation.standardization(self.scaler_, X.shape[1], device),
-            seed=seed,
-            channels_last=channels_last,
-        )
-        if isinstance(X, FolderImages):
-            return FolderSamples(X.seeded(seed), views)
-        return TensorSamples(place(torch.from_numpy(X), device), views)
-
-    def _augmentation(self) -> Any:
-        """A copy, since its generator moves, which leaves the training set's mean colour where nothing is."""
-        augment = copy.deepcopy(self.augment)
-        if isinstance(augment, Augmentation) and self.scaler_ is not None:
-            return augment.filled(self.scaler_.mean_.round().astype(int).tolist())
-        return augment
-
     def _open_checkpoint(
-        self, X: np.ndarray, samples: TrainingSamples, device: torch.device, settings: Preset
+        self, source: Source, samples: TrainingSamples, device: torch.device, settings: Preset
     ) -> Checkpoint | None:
         """Find or begin the file, which is known by the parameters as they were resolved, and by the data."""
         if self.checkpoint is None:
@@ -239,8 +210,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             )
         # Of the device "auto", too, may stand for another one next time.
         parts = self._resolved(settings) | {"estimator": type(self).__name__, "device": str(device)}
-        parts |= {"X": X, "y": samples.labels, "sample_weight": samples.weight}
-        configuration = {name: describe(part, name) for name, part in parts.items()}
+        parts |= {"y": samples.labels, "sample_weight": samples.weight}
+        configuration = {name: describe(part, name) for name, part in parts.items()} | {"X": source.fingerprint()}
         return Checkpoint(self.checkpoint, configuration, seconds=self._checkpoint_seconds)
 
     def _resolved(self, settings: Preset) -> dict[str, Any]:
@@ -335,28 +306,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     def _checked_logits(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        X = validation.wrapped(X)
-        self._check_shape(getattr(X, "shape", ()))
-        X = validation.check_samples(self, X, reset=False)
-        self._check_shape(X.shape)  # of lists, too
+        source = prediction_source(self, X, self.input_shape_)
         # Where the module lies: it may have come from a machine with another device.
         parameter = next((p for p in self.module_.parameters() if p.is_floating_point()), torch.empty(0))
-        if isinstance(X, FolderImages):
-            standardization = validation.standardization(self.scaler_, X.shape[1], parameter.device)
-            chunks = FolderSamples(X, Views(parameter.device, standardization=standardization)).evaluation()
-        else:
-            chunks = validation.standardized(X, self.scaler_, parameter.dtype)
+        chunks = source.chunks(self.scaler_, parameter.dtype, parameter.device)
         logits = predict_logits(self.module_, chunks, parameter.device)
         return torch.cat([part.cpu() for part in logits]).double().numpy()
-
-    def _check_shape(self, shape: tuple[int, ...]) -> None:
-        """Raise ValueError for images of another shape; vectors are left to scikit-learn, which knows their names."""
-        sample = tuple(shape[1:])
-        if max(len(sample), len(self.input_shape_)) == 3 and sample and sample != self.input_shape_:
-            raise ValueError(
-                f"one sample of X has shape {sample}, expected {self.input_shape_} as in fit: "
-                "bring the samples to that shape."
-            )
 
     # ------------------------------------------------------------------ housekeeping
 

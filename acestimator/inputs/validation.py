@@ -17,16 +17,9 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor
 
 from acestimator.datasets.image_folder import ImageFolder
-from acestimator.inputs.folder import FolderImages
 from acestimator.inputs.samples import Standardization
 
 _CHUNK = 1 << 22  # elements converted at a time
-_SAMPLED_IMAGES = 2000
-
-
-def wrapped(X: Any) -> Any:
-    """X itself, or what stands for an ImageFolder in the places of an array."""
-    return FolderImages(X) if isinstance(X, ImageFolder) else X
 
 
 def check_samples(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool) -> Any:
@@ -37,8 +30,6 @@ def check_samples(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bo
     ValueError
         If X has another number of dimensions, or holds NaN or infinity: how many, and where.
     """
-    if isinstance(X, FolderImages):
-        return _check_folder(estimator, X, y, reset=reset)
     ndim = 2 if hasattr(X, "columns") else X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
     images = ndim == 4
     if ndim == 3:
@@ -68,17 +59,39 @@ def check_samples(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bo
     return checked
 
 
-def _check_folder(estimator: Any, X: FolderImages, y: Any, *, reset: bool) -> Any:
-    """Images are not looked at before they are decoded: the labels are what there is to check."""
-    if reset:
-        estimator.n_features_in_ = X.shape[1]
-    if isinstance(y, str):  # "no_validation"
-        return X
+def check_folder(estimator: Any, folder: ImageFolder, y: Any) -> np.ndarray:
+    """Validate the labels (N,) of a folder; images are not looked at before they are decoded.
+
+    Raises
+    ------
+    ValueError
+        If there is not one label for each image, or one is missing.
+    """
+    estimator.n_features_in_ = folder.shape[0]
     y = column_or_1d(y, warn=True)
-    if len(y) != len(X):
-        raise ValueError(f"the folder has {len(X)} images and y {len(y)} labels: give one each, such as folder.labels.")
+    if len(y) != len(folder):
+        raise ValueError(
+            f"the folder has {len(folder)} images and y {len(y)} labels: give one each, such as folder.labels."
+        )
     assert_all_finite(y, input_name="y")
-    return X, y
+    return y
+
+
+def check_sample_shape(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    """Raise ValueError for images of another shape; vectors are left to scikit-learn, which knows their names.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of X; empty if it has none.
+    expected : tuple of int
+        Of one sample, as in the fit.
+    """
+    sample = tuple(shape[1:])
+    if max(len(sample), len(expected)) == 3 and sample and sample != expected:
+        raise ValueError(
+            f"one sample of X has shape {sample}, expected {expected} as in fit: bring the samples to that shape."
+        )
 
 
 def check_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
@@ -125,10 +138,8 @@ def _check_finite(X: np.ndarray, names: np.ndarray | None) -> None:
     )
 
 
-def fit_scaler(X: np.ndarray | FolderImages, sample_weight: np.ndarray | None) -> StandardScaler:
+def fit_scaler(X: np.ndarray, sample_weight: np.ndarray | None) -> StandardScaler:
     """Mean and scale of every feature, or of every channel of images, over the weighted training set.
-
-    Of a folder, over 2,000 of its images, evenly spaced: these have a hundred million pixels.
 
     Raises
     ------
@@ -136,9 +147,6 @@ def fit_scaler(X: np.ndarray | FolderImages, sample_weight: np.ndarray | None) -
         If a variance overflows float64.
     """
     scaler = StandardScaler()
-    if isinstance(X, FolderImages):
-        some = X.some(_SAMPLED_IMAGES)
-        X, sample_weight = X.read(some), None if sample_weight is None else sample_weight[some]
     if sample_weight is not None:
         sample_weight = sample_weight / sample_weight.mean()  # only ratios matter; these do not overflow
     with np.errstate(over="ignore", invalid="ignore"):

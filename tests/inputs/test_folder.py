@@ -7,7 +7,7 @@ import torch
 
 from acestimator import AutoCleansingClassifier
 from acestimator.datasets import ImageFolder
-from acestimator.inputs.folder import FolderImages
+from acestimator.inputs.source import FolderSource
 
 SIZE = 16
 SETTINGS = {"max_epochs": 3, "batch_size": 8, "device": "cpu", "random_state": 0}
@@ -70,8 +70,9 @@ def test_training_views_are_of_the_seed_the_epoch_and_the_images_in_use(folder):
 
 
 def test_a_part_of_a_part(folder):
-    part = FolderImages(folder)[np.array([5, 3, 9])][np.array([2, 0])]
-    np.testing.assert_array_equal(part.read(slice(None)), folder.read([9, 5]).numpy())
+    part = FolderSource(folder).subset(np.array([5, 3, 9])).subset(np.array([2, 0]))
+    views = torch.cat(list(part.chunks(None, torch.float32, torch.device("cpu"))))
+    np.testing.assert_array_equal(views, folder.read([9, 5]))
 
 
 def test_workers_change_nothing(folder):
