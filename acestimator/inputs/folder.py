@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from acestimator.datasets.image_folder import ImageFolder
-from acestimator.inputs.samples import Samples, Views
+from acestimator.inputs.preprocessing import Views
+from acestimator.inputs.samples import Samples
 
 _CHUNK = 64  # images that are decoded at one go where all are read in order
 

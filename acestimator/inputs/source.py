@@ -19,10 +19,11 @@ from torch import Tensor
 
 from acestimator.augment import Augmentation
 from acestimator.datasets.image_folder import ImageFolder
-from acestimator.inputs import validation
+from acestimator.inputs import standardize, validation
 from acestimator.inputs.device import place
 from acestimator.inputs.folder import FolderSamples
-from acestimator.inputs.samples import Samples, TensorSamples, Views
+from acestimator.inputs.preprocessing import Views
+from acestimator.inputs.samples import Samples, TensorSamples
 
 _TRIED = 2  # samples that a network is tried on before it is trained
 _SAMPLED_IMAGES = 2000  # of a folder, whose statistics are taken
@@ -185,16 +186,16 @@ class ArraySource(Source):
 
     def statistics(self, sample_weight: np.ndarray | None) -> StandardScaler:
         """Of all samples."""
-        return validation.fit_scaler(self._X, sample_weight)
+        return standardize.fit_scaler(self._X, sample_weight)
 
     def trial(self, scaler: StandardScaler | None) -> Tensor:
         """The first two samples, standardised."""
-        return validation.to_tensor(self._X[:_TRIED], scaler, torch.float32)
+        return standardize.to_tensor(self._X[:_TRIED], scaler, torch.float32)
 
     def samples(self, wanted: Wanted) -> TensorSamples:
         """Standardised once; or as they are, where every visit augments them anew. See :meth:`Source.samples`."""
         if wanted.augment is None:
-            features = place(validation.to_tensor(self._X, wanted.scaler, wanted.dtype), wanted.device)
+            features = place(standardize.to_tensor(self._X, wanted.scaler, wanted.dtype), wanted.device)
             return TensorSamples(features, Views(wanted.device, channels_last=wanted.channels_last))
         if self._X.ndim != 4 or self._X.dtype != np.uint8:
             raise ValueError(
@@ -205,7 +206,7 @@ class ArraySource(Source):
 
     def chunks(self, scaler: StandardScaler | None, dtype: torch.dtype, device: torch.device) -> Iterator[Tensor]:
         """Standardised on the CPU."""
-        return validation.standardized(self._X, scaler, dtype)
+        return standardize.standardized(self._X, scaler, dtype)
 
 
 class FolderSource(Source):
@@ -235,11 +236,11 @@ class FolderSource(Source):
         """Of 2,000 images, evenly spaced: these have a hundred million pixels. Of all, if there are fewer."""
         n_images = len(self._index)
         some = np.unique(np.linspace(0, n_images - 1, min(_SAMPLED_IMAGES, n_images)).round().astype(np.int64))
-        return validation.fit_scaler(self._read(some), None if sample_weight is None else sample_weight[some])
+        return standardize.fit_scaler(self._read(some), None if sample_weight is None else sample_weight[some])
 
     def trial(self, scaler: StandardScaler | None) -> Tensor:
         """Evaluation views of the first two images, standardised."""
-        return validation.to_tensor(self._read(slice(_TRIED)), scaler, torch.float32)
+        return standardize.to_tensor(self._read(slice(_TRIED)), scaler, torch.float32)
 
     def samples(self, wanted: Wanted) -> FolderSamples:
         """Left where they are: each visit decodes a training view. See :meth:`Source.samples`."""
@@ -247,7 +248,7 @@ class FolderSource(Source):
 
     def chunks(self, scaler: StandardScaler | None, dtype: torch.dtype, device: torch.device) -> Iterator[Tensor]:
         """Evaluation views, standardised on the device, in float32."""
-        standardization = validation.standardization(scaler, self.shape[1], device)
+        standardization = standardize.standardization(scaler, self.shape[1], device)
         return FolderSamples(self._folder, self._index, Views(device, standardization=standardization)).evaluation()
 
     def _read(self, part: Any) -> np.ndarray:
@@ -264,7 +265,7 @@ def _image_views(n_channels: int, wanted: Wanted) -> Views:
     return Views(
         wanted.device,
         augment=augment,
-        standardization=validation.standardization(wanted.scaler, n_channels, wanted.device),
+        standardization=standardize.standardization(wanted.scaler, n_channels, wanted.device),
         seed=wanted.seed,
         channels_last=wanted.channels_last,
     )

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from acestimator.inputs.samples import Samples, TensorSamples, Views
+from acestimator.inputs.preprocessing import Views
+from acestimator.inputs.samples import Samples, TensorSamples
 from acestimator.objectives import Block, Objective, Training
 from acestimator.training.blocks import Batches
 from acestimator.training.checkpoint import PhaseCheckpoint
