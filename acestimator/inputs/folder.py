@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from acestimator.datasets.image_folder import ImageFolder
-from acestimator.inputs.preprocessing import Views
+from acestimator.inputs.preprocessing import Preprocessing
 from acestimator.inputs.samples import Samples
 
 _CHUNK = 64  # images that are decoded at one go where all are read in order
@@ -27,35 +27,35 @@ class FolderSamples(Samples):
         Its seed is that of the training views.
     index : ndarray of int64, shape (N,)
         The images meant.
-    views : Views
-        That standardise.
+    preprocessing : Preprocessing
+        That standardises.
     """
 
     dtype = torch.float32
 
-    def __init__(self, folder: ImageFolder, index: np.ndarray, views: Views) -> None:
-        self.folder, self.index, self.views = folder, index, views
+    def __init__(self, folder: ImageFolder, index: np.ndarray, preprocessing: Preprocessing) -> None:
+        self.folder, self.index, self.preprocessing = folder, index, preprocessing
         self.shape = folder.shape
 
     def training(self, epoch: int, n_epochs: int, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
         """Training views of the epoch, augmented."""
-        self.views.begin_epoch(epoch, n_epochs)
+        self.preprocessing.begin_epoch(epoch, n_epochs)
         batches = (self.index[block.cpu().numpy()] for block in blocks)
         for views in self.folder.stream(batches, epoch):
-            yield self.views.training(self._move(views))
+            yield self.preprocessing.training(self._move(views))
 
     def evaluation(self) -> Iterator[Tensor]:
         """Evaluation views."""
         starts = range(0, len(self.index), _CHUNK)
         for views in self.folder.stream(self.index[start : start + _CHUNK] for start in starts):
-            yield self.views.evaluation(self._move(views))
+            yield self.preprocessing.evaluation(self._move(views))
 
     def subset(self, keep: Tensor) -> FolderSamples:
         """Those at the positions ``keep``."""
-        return FolderSamples(self.folder, self.index[keep.cpu().numpy()], self.views)
+        return FolderSamples(self.folder, self.index[keep.cpu().numpy()], self.preprocessing)
 
     def _move(self, views: Tensor) -> Tensor:
-        device = self.views.device
+        device = self.preprocessing.device
         if device.type == "cuda":
             return views.pin_memory().to(device, non_blocking=True)
         return views.to(device)

@@ -15,7 +15,7 @@ from acestimator.inputs.standardize import Standardization
 
 
 @dataclass(frozen=True)
-class Views:
+class Preprocessing:
     """From samples as they are stored to what the network sees.
 
     Parameters

@@ -19,11 +19,12 @@ from torch import Tensor
 
 from acestimator.augment import Augmentation
 from acestimator.datasets.image_folder import ImageFolder
-from acestimator.inputs import standardize, validation
-from acestimator.inputs.device import place
+from acestimator.inputs import validation
+from acestimator.inputs.device import move_if_it_fits
 from acestimator.inputs.folder import FolderSamples
-from acestimator.inputs.preprocessing import Views
+from acestimator.inputs.preprocessing import Preprocessing
 from acestimator.inputs.samples import Samples, TensorSamples
+from acestimator.inputs.standardize import Standardization, fit_scaler, standardized, to_tensor
 
 _TRIED = 2  # samples that a network is tried on before it is trained
 _SAMPLED_IMAGES = 2000  # of a folder, whose statistics are taken
@@ -186,27 +187,28 @@ class ArraySource(Source):
 
     def statistics(self, sample_weight: np.ndarray | None) -> StandardScaler:
         """Of all samples."""
-        return standardize.fit_scaler(self._X, sample_weight)
+        return fit_scaler(self._X, sample_weight)
 
     def trial(self, scaler: StandardScaler | None) -> Tensor:
         """The first two samples, standardised."""
-        return standardize.to_tensor(self._X[:_TRIED], scaler, torch.float32)
+        return to_tensor(self._X[:_TRIED], scaler, torch.float32)
 
     def samples(self, wanted: Wanted) -> TensorSamples:
         """Standardised once; or as they are, where every visit augments them anew. See :meth:`Source.samples`."""
         if wanted.augment is None:
-            features = place(standardize.to_tensor(self._X, wanted.scaler, wanted.dtype), wanted.device)
-            return TensorSamples(features, Views(wanted.device, channels_last=wanted.channels_last))
+            features = move_if_it_fits(to_tensor(self._X, wanted.scaler, wanted.dtype), wanted.device)
+            return TensorSamples(features, Preprocessing(wanted.device, channels_last=wanted.channels_last))
         if self._X.ndim != 4 or self._X.dtype != np.uint8:
             raise ValueError(
                 f"augment was given, and X has shape {self.shape} and dtype {self._X.dtype}: augmentations take images "
                 "(N, C, H, W) of dtype uint8; leave augment at None, or give X so, with grey levels from 0 to 255."
             )
-        return TensorSamples(place(torch.from_numpy(self._X), wanted.device), _image_views(self.shape[1], wanted))
+        images = move_if_it_fits(torch.from_numpy(self._X), wanted.device)
+        return TensorSamples(images, _image_preprocessing(self.shape[1], wanted))
 
     def chunks(self, scaler: StandardScaler | None, dtype: torch.dtype, device: torch.device) -> Iterator[Tensor]:
         """Standardised on the CPU."""
-        return standardize.standardized(self._X, scaler, dtype)
+        return standardized(self._X, scaler, dtype)
 
 
 class FolderSource(Source):
@@ -236,36 +238,36 @@ class FolderSource(Source):
         """Of 2,000 images, evenly spaced: these have a hundred million pixels. Of all, if there are fewer."""
         n_images = len(self._index)
         some = np.unique(np.linspace(0, n_images - 1, min(_SAMPLED_IMAGES, n_images)).round().astype(np.int64))
-        return standardize.fit_scaler(self._read(some), None if sample_weight is None else sample_weight[some])
+        return fit_scaler(self._read(some), None if sample_weight is None else sample_weight[some])
 
     def trial(self, scaler: StandardScaler | None) -> Tensor:
         """Evaluation views of the first two images, standardised."""
-        return standardize.to_tensor(self._read(slice(_TRIED)), scaler, torch.float32)
+        return to_tensor(self._read(slice(_TRIED)), scaler, torch.float32)
 
     def samples(self, wanted: Wanted) -> FolderSamples:
         """Left where they are: each visit decodes a training view. See :meth:`Source.samples`."""
-        return FolderSamples(self._folder.seeded(wanted.seed), self._index, _image_views(self.shape[1], wanted))
+        return FolderSamples(self._folder.seeded(wanted.seed), self._index, _image_preprocessing(self.shape[1], wanted))
 
     def chunks(self, scaler: StandardScaler | None, dtype: torch.dtype, device: torch.device) -> Iterator[Tensor]:
         """Evaluation views, standardised on the device, in float32."""
-        standardization = standardize.standardization(scaler, self.shape[1], device)
-        return FolderSamples(self._folder, self._index, Views(device, standardization=standardization)).evaluation()
+        preprocessing = Preprocessing(device, standardization=Standardization.of(scaler, self.shape[1], device))
+        return FolderSamples(self._folder, self._index, preprocessing).evaluation()
 
     def _read(self, part: Any) -> np.ndarray:
         """Evaluation views (n, 3, S, S) of the images at these positions."""
         return self._folder.read(self._index[part]).numpy()
 
 
-def _image_views(n_channels: int, wanted: Wanted) -> Views:
+def _image_preprocessing(n_channels: int, wanted: Wanted) -> Preprocessing:
     """From uint8 images to what the network sees, made anew at every visit."""
     augment = copy.deepcopy(wanted.augment)  # its generator moves
     if isinstance(augment, Augmentation) and wanted.scaler is not None:
         # What it leaves empty has the training set's mean colour.
         augment = augment.filled(wanted.scaler.mean_.round().astype(int).tolist())
-    return Views(
+    return Preprocessing(
         wanted.device,
         augment=augment,
-        standardization=standardize.standardization(wanted.scaler, n_channels, wanted.device),
+        standardization=Standardization.of(wanted.scaler, n_channels, wanted.device),
         seed=wanted.seed,
         channels_last=wanted.channels_last,
     )

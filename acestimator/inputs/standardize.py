@@ -92,16 +92,16 @@ class Standardization:
     mean: Tensor
     scale: Tensor
 
+    @classmethod
+    def of(cls, scaler: StandardScaler | None, n_channels: int, device: torch.device) -> Standardization:
+        """By these statistics; of none, a change to float32 alone."""
+        mean = np.zeros(n_channels) if scaler is None else scaler.mean_
+        scale = np.ones(n_channels) if scaler is None else scaler.scale_
+        return cls(*(torch.tensor(v, dtype=torch.float32, device=device)[:, None, None] for v in (mean, scale)))
+
     def __call__(self, images: Tensor) -> Tensor:
         """Standardised copies."""
         return images.to(torch.float32).sub_(self.mean).div_(self.scale)
-
-
-def standardization(scaler: StandardScaler | None, n_channels: int, device: torch.device) -> Standardization:
-    """Means and scales as tensors on the device, for images that are standardised there."""
-    mean = np.zeros(n_channels) if scaler is None else scaler.mean_
-    scale = np.ones(n_channels) if scaler is None else scaler.scale_
-    return Standardization(*(torch.tensor(v, dtype=torch.float32, device=device)[:, None, None] for v in (mean, scale)))
 
 
 def _chunks(X: np.ndarray) -> Iterator[slice]:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from acestimator.inputs.preprocessing import Views
+from acestimator.inputs.preprocessing import Preprocessing
 from acestimator.inputs.samples import Samples, TensorSamples
 from acestimator.objectives import Block, Objective, Training
 from acestimator.training.blocks import Batches
@@ -75,7 +75,7 @@ def train(
     FloatingPointError
         If a loss is NaN or infinite, naming the epoch, the step and the learning rate.
     """
-    samples = features if isinstance(features, Samples) else TensorSamples(features, Views(labels.device))
+    samples = features if isinstance(features, Samples) else TensorSamples(features, Preprocessing(labels.device))
     steps_per_epoch = plan.steps_per_epoch(len(labels))
     training = Training(
         network, labels, n_classes, steps_per_epoch, plan.max_epochs, sample_weight=sample_weight, dtype=samples.dtype
