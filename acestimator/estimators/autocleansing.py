@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from acestimator import detection, recipes
 from acestimator.alpha.hyperparameters import check_penalty
-from acestimator.estimators.network import NetworkClassifier, TrainingSamples, scatter
+from acestimator.estimators.labels import TrainingSamples, scatter
+from acestimator.estimators.network import NetworkClassifier
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective
 from acestimator.phases import Phase, Trainer
 from acestimator.presets import PRESETS, Preset

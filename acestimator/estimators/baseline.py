@@ -10,7 +10,8 @@ import torch
 from sklearn.utils._param_validation import StrOptions
 from torch import nn
 
-from acestimator.estimators.network import NetworkClassifier, TrainingSamples
+from acestimator.estimators.labels import TrainingSamples
+from acestimator.estimators.network import NetworkClassifier
 from acestimator.mixture import ScoreMixture
 from acestimator.peers import Outcome, Reading, make
 from acestimator.phases import Trainer

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import os
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -24,6 +24,7 @@ from torch import nn
 
 from acestimator import backbones, detection
 from acestimator.estimators.issues import label_issues
+from acestimator.estimators.labels import TrainingSamples, scatter
 from acestimator.estimators.progress import progress
 from acestimator.inputs import validation
 from acestimator.inputs.device import resolve_device
@@ -326,33 +327,3 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             if isinstance(module, nn.Module) and any(t.device.type != "cpu" for t in module.state_dict().values()):
                 state[name] = copy.deepcopy(module).cpu()
         return state
-
-
-@dataclass(frozen=True)
-class TrainingSamples:
-    """Labels and weights of a fit. N' are the samples of positive weight.
-
-    Parameters
-    ----------
-    y : ndarray of shape (N,)
-        As given.
-    labels : ndarray of int64, shape (N',)
-        0..K-1.
-    used : ndarray of int64, shape (N',), or None
-        Positions of the N' among the N; None where they are all.
-    weight : ndarray of float64, shape (N',), or None
-    """
-
-    y: np.ndarray
-    labels: np.ndarray
-    used: np.ndarray | None
-    weight: np.ndarray | None
-
-
-def scatter(values: np.ndarray, used: np.ndarray | None, n_samples: int, fill: float) -> np.ndarray:
-    """Values of the used samples at their places among all."""
-    if used is None:
-        return values
-    result = np.full((n_samples, *values.shape[1:]), fill, dtype=values.dtype)
-    result[used] = values
-    return result
