@@ -6,7 +6,7 @@ Legend: N samples, K classes, D features.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from numbers import Real
 from typing import Any, ClassVar, Self
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from acestimator import detection, recipes
 from acestimator.alpha.hyperparameters import check_penalty
-from acestimator.estimators.labels import TrainingSamples, scatter
+from acestimator.estimators.labels import TrainingLabels
 from acestimator.estimators.network import NetworkClassifier
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective
 from acestimator.phases import Phase, Trainer
@@ -265,12 +265,22 @@ class AutoCleansingClassifier(NetworkClassifier):
         resolved = super()._resolved(settings)
         return resolved | {name: getattr(settings, name) for name in ("posterior_weights", "early_learning")}
 
-    def _train(self, trainer: Trainer, settings: Preset, samples: TrainingSamples) -> nn.Module:
+    def _train(self, trainer: Trainer, settings: Preset, labels: TrainingLabels) -> nn.Module:
         """Algorithm 1: train the network and the constants, drop the constants, and read them."""
         check_penalty(self.penalty)
         objective = self._make_objective(settings)
         network, self.history_ = trainer.run(Phase(objective))
-        self._read_constants(objective, trainer.logits(network), samples)
+        logits = trainer.logits(network)
+        if isinstance(objective, AutoCleansing):
+            alpha, observed, predicted = read_constants(objective.table.dense(), logits, trainer.labels)
+            scores, proba = (found.cpu().numpy() for found in objective.finish(observed))
+        else:
+            predicted = np.concatenate([part.argmax(dim=1).cpu().numpy() for part in logits])
+            alpha = np.zeros((len(predicted), len(labels.classes)), dtype=np.float32)
+            scores, proba = np.zeros(len(predicted)), np.zeros(len(predicted))
+        self._set_suspects(scores, proba, predicted, labels)
+        self.alpha_ = labels.scatter(alpha, 0.0)  # samples of weight 0 have no constants
+        self._used = labels.used
         return network
 
     def _make_objective(self, settings: Preset) -> Objective:
@@ -278,34 +288,7 @@ class AutoCleansingClassifier(NetworkClassifier):
             return CrossEntropy()
         return AutoCleansing(variant=self.variant, **settings.objective())  # type: ignore[arg-type]
 
-    # ------------------------------------------------------------------ reading the constants
-
-    def _read_constants(self, objective: Objective, chunks: Iterator[Tensor], samples: TrainingSamples) -> None:
-        """Set what is read off the constants, in one pass over the training samples without augmentation."""
-        n_samples = len(samples.labels)
-        constants = objective.table.dense() if isinstance(objective, AutoCleansing) else None
-        scores, predicted = np.zeros(n_samples), np.empty(n_samples, dtype=np.int64)
-        start = 0
-        for logits in chunks:
-            rows = slice(start, start + len(logits))
-            predicted[rows] = logits.argmax(dim=1).cpu().numpy()
-            if constants is not None:
-                # In place: the table may be most of the memory, and is not needed any more.
-                constants[rows] = detection.partition_gauge(constants[rows], logits)
-                observed = constants[rows].gather(1, objective.training.labels[rows][:, None]).squeeze(1)
-                scores[rows] = observed.cpu().numpy()
-            start = rows.stop
-        if constants is None:
-            alpha = np.zeros((n_samples, len(self.classes_)), dtype=np.float32)
-        else:
-            alpha = constants.float().cpu().numpy()
-        proba = np.zeros(n_samples)
-        if isinstance(objective, AutoCleansing):
-            found, probabilities = objective.finish(torch.from_numpy(scores).to(objective.training.labels.device))
-            scores, proba = found.cpu().numpy(), probabilities.cpu().numpy()
-        self._set_suspects(scores, proba, predicted, samples)
-        self.alpha_ = scatter(alpha, samples.used, len(samples.y), 0.0)  # samples of weight 0 have no constants
-        self._used = samples.used
+    # ------------------------------------------------------------------ listing the suspects
 
     def find_mislabeled(self, percent: float = 1.0) -> np.ndarray:
         r"""Algorithm 2: positions of the most suspicious training samples, most suspicious first.
@@ -329,3 +312,36 @@ class AutoCleansingClassifier(NetworkClassifier):
         if self._used is None:
             return detection.find_mislabeled(self.alpha_, percent)
         return self._used[detection.find_mislabeled(self.alpha_[self._used], percent)]
+
+
+def read_constants(
+    constants: Tensor, logits: Iterable[Tensor], labels: Tensor
+) -> tuple[np.ndarray, Tensor, np.ndarray]:
+    """Put the constants into the partition gauge of the network's logits.
+
+    Parameters
+    ----------
+    constants : Tensor, shape (N, K)
+        In any gauge. Overwritten: they may be most of the memory, and are not needed any more.
+    logits : iterable of Tensor, shape (n, K)
+        Of all samples in order, a number of them at a time.
+    labels : Tensor of int64, shape (N,)
+
+    Returns
+    -------
+    alpha : ndarray of float32, shape (N, K)
+    observed : Tensor of float64, shape (N,)
+        Of the observed labels.
+    predicted : ndarray of int64, shape (N,)
+        The network's categories.
+    """
+    observed = torch.empty(len(labels), dtype=torch.float64, device=labels.device)
+    predicted = np.empty(len(labels), dtype=np.int64)
+    start = 0
+    for part in logits:
+        here = slice(start, start + len(part))
+        constants[here] = detection.partition_gauge(constants[here], part)
+        observed[here] = constants[here].gather(1, labels[here][:, None]).squeeze(1)
+        predicted[here] = part.argmax(dim=1).cpu().numpy()
+        start = here.stop
+    return constants.float().cpu().numpy(), observed, predicted

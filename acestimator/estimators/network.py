@@ -15,17 +15,15 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from acestimator import backbones, detection
 from acestimator.estimators.issues import label_issues
-from acestimator.estimators.labels import TrainingSamples, scatter
-from acestimator.estimators.progress import progress
+from acestimator.estimators.labels import TrainingLabels
+from acestimator.estimators.progress import OnEpoch, progress
 from acestimator.inputs import validation
 from acestimator.inputs.device import resolve_device
 from acestimator.inputs.source import Source, Wanted, prediction_source, training_source
@@ -127,71 +125,59 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         device = resolve_device(self.device)
         source, y = training_source(self, X, y)
         weight = None if sample_weight is None else validation.check_weights(sample_weight, y)
-        samples = self._encode(y, weight)
-        weight = samples.weight
-        if samples.used is not None:
-            source = source.subset(samples.used)
-
-        settings = resolve(self.preset, self.get_params(deep=False), len(samples.labels))
-        # One batch that holds everything needs no order and can be exact: in float64, a weight of 2 and a sample given
-        # twice then agree to rounding.
-        whole = len(samples.labels) <= settings.batch_size and (weight is None or weight.sum() <= settings.batch_size)
-        self.input_shape_ = source.shape[1:]
+        labels = TrainingLabels.encode(y, weight)
+        if labels.used is not None:
+            source = source.subset(labels.used)
+        self.classes_, self.input_shape_ = labels.classes, source.shape[1:]
         if isinstance(self.backbone, RecipeNetwork):
             self.backbone.check(self.input_shape_, len(self.classes_))
-        self.scaler_ = source.statistics(weight) if self.standardize else None
-        autocast = self._autocast(device)
-        # Our own perceptron runs in float64 where exactness is free; a user's module may not be able to.
-        own_perceptron = isinstance(self.backbone, str) and len(self.input_shape_) == 1
-        dtype = torch.float64 if whole and own_perceptron and not autocast else torch.float32
-        trial = source.trial(self.scaler_)
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        settings = resolve(self.preset, self.get_params(deep=False), len(labels.codes))
+        self.scaler_ = source.statistics(labels.weight) if self.standardize else None
         with progress(self.verbose, settings.max_epochs) as on_epoch:
-            trainer = Trainer(
-                make=lambda n_outputs: backbones.make(self.backbone, trial, n_outputs),
-                samples=source.samples(
-                    Wanted(
-                        device,
-                        dtype,
-                        self.scaler_,
-                        augment=self.augment,
-                        seed=seed,
-                        channels_last=len(source.shape) == 4 and backbones.takes_channels_last(self.backbone),
-                    )
-                ),
-                labels=torch.from_numpy(samples.labels).to(device),
-                n_classes=len(self.classes_),
-                sample_weight=None if weight is None else torch.tensor(weight, device=device),
-                plan=self._plan(settings, autocast),
-                dtype=dtype,
-                seed=seed,
-                shuffle=not whole,
-                # Where nothing is drawn, torch's one global generator is left to other threads.
-                draws=backbones.draws_in_training(self.backbone),
-                checkpoint=self._open_checkpoint(source, samples, device, settings),
-                on_epoch=on_epoch,
-            )
-            network = self._train(trainer, settings, samples)
+            trainer = self._trainer(source, labels, settings, device, on_epoch)
+            network = self._train(trainer, settings, labels)
         self.n_iter_ = len(self.history_)
         # On vectors in float64: a sample's prediction then does not depend on which others are asked for.
-        self.module_ = network.double() if own_perceptron else network
+        self.module_ = network.double() if self._has_own_perceptron() else network
 
     @abstractmethod
-    def _train(self, trainer: Trainer, settings: Preset, samples: TrainingSamples) -> nn.Module:
+    def _train(self, trainer: Trainer, settings: Preset, labels: TrainingLabels) -> nn.Module:
         """Run the phases, set ``history_`` and what is read off; returns the network that predicts."""
 
-    def _encode(self, y: np.ndarray, weight: np.ndarray | None) -> TrainingSamples:
-        """Set classes_, and drop the samples of weight 0."""
-        check_classification_targets(y)
-        used = None if weight is None or (weight > 0).all() else np.flatnonzero(weight > 0)
-        encoder = LabelEncoder()
-        labels = encoder.fit_transform(y if used is None else y[used]).astype(np.int64)
-        if len(encoder.classes_) < 2:
-            found = f"the one class {encoder.classes_.tolist()[0]!r}" if len(encoder.classes_) else "no class at all"
-            dropped = "" if used is None else f" once the {len(y) - len(used)} samples of weight 0 are left out"
-            raise ValueError(f"y holds {found}{dropped}, expected at least 2 classes: nothing can be told apart.")
-        self.classes_ = encoder.classes_
-        return TrainingSamples(y, labels, used, weight if used is None or weight is None else weight[used])
+    def _trainer(
+        self, source: Source, labels: TrainingLabels, settings: Preset, device: torch.device, on_epoch: OnEpoch | None
+    ) -> Trainer:
+        """The training set where it belongs, and how networks are made and trained on it."""
+        weight = labels.weight
+        # One batch that holds everything needs no order and can be exact: in float64, a weight of 2 and a sample given
+        # twice then agree to rounding.
+        n_visits = len(labels.codes) if weight is None else max(len(labels.codes), weight.sum())
+        whole = n_visits <= settings.batch_size
+        autocast = self._autocast(device)
+        # Our own perceptron runs in float64 where exactness is free; a user's module may not be able to.
+        dtype = torch.float64 if whole and self._has_own_perceptron() and not autocast else torch.float32
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        channels_last = len(self.input_shape_) == 3 and backbones.takes_channels_last(self.backbone)
+        wanted = Wanted(device, dtype, self.scaler_, self.augment, seed, channels_last)
+        trial = source.trial(self.scaler_)
+        return Trainer(
+            make=lambda n_outputs: backbones.make(self.backbone, trial, n_outputs),
+            samples=source.samples(wanted),
+            labels=torch.from_numpy(labels.codes).to(device),
+            n_classes=len(labels.classes),
+            sample_weight=None if weight is None else torch.tensor(weight, device=device),
+            plan=self._plan(settings, autocast),
+            dtype=dtype,
+            seed=seed,
+            shuffle=not whole,
+            # Where nothing is drawn, torch's one global generator is left to other threads.
+            draws=backbones.draws_in_training(self.backbone),
+            checkpoint=self._open_checkpoint(source, labels, device, settings),
+            on_epoch=on_epoch,
+        )
+
+    def _has_own_perceptron(self) -> bool:
+        return isinstance(self.backbone, str) and len(self.input_shape_) == 1
 
     def _autocast(self, device: torch.device) -> bool:
         if self.precision == "auto":
@@ -199,7 +185,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         return self.precision == "bfloat16"
 
     def _open_checkpoint(
-        self, source: Source, samples: TrainingSamples, device: torch.device, settings: Preset
+        self, source: Source, labels: TrainingLabels, device: torch.device, settings: Preset
     ) -> Checkpoint | None:
         """Find or begin the file, which is known by the parameters as they were resolved, and by the data."""
         if self.checkpoint is None:
@@ -211,7 +197,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             )
         # Of the device "auto", too, may stand for another one next time.
         parts = self._resolved(settings) | {"estimator": type(self).__name__, "device": str(device)}
-        parts |= {"y": samples.labels, "sample_weight": samples.weight}
+        parts |= {"y": labels.codes, "sample_weight": labels.weight}
         configuration = {name: describe(part, name) for name, part in parts.items()} | {"X": source.fingerprint()}
         return Checkpoint(self.checkpoint, configuration, seconds=self._checkpoint_seconds)
 
@@ -236,25 +222,15 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         )
 
     def _set_suspects(
-        self, scores: np.ndarray, proba: np.ndarray, predicted: np.ndarray, samples: TrainingSamples
+        self, scores: np.ndarray, proba: np.ndarray, predicted: np.ndarray, labels: TrainingLabels
     ) -> None:
-        """Set what is read off the scores (N',) of the samples in use: probabilities, rate, suggestions."""
-        n_samples, used = len(samples.y), samples.used
-        self.noise_rate_ = float(np.average(proba, weights=samples.weight))
+        """Set what is read off the scores, probabilities and predicted codes (N') of the samples in use."""
+        self.noise_rate_ = float(np.average(proba, weights=labels.weight))
         # Samples of weight 0 took no part, and are no more suspicious than any sample.
-        self.mislabel_scores_ = scatter(scores, used, n_samples, 0.0)
-        self.mislabel_proba_ = scatter(proba, used, n_samples, self.noise_rate_)
-        self.suggested_labels_ = self._labels(detection.suggested_labels(samples.labels, predicted, proba), samples)
-        self._given, self._predicted = samples.y.copy(), self._labels(predicted, samples)
-
-    def _labels(self, codes: np.ndarray, samples: TrainingSamples) -> np.ndarray:
-        """Labels (N,) from codes (N',) of the samples in use; those of weight 0 have the label that was given."""
-        labels = self.classes_[codes]
-        if samples.used is None:
-            return labels
-        result = samples.y.astype(np.result_type(samples.y, labels))
-        result[samples.used] = labels
-        return result
+        self.mislabel_scores_ = labels.scatter(scores, 0.0)
+        self.mislabel_proba_ = labels.scatter(proba, self.noise_rate_)
+        self.suggested_labels_ = labels.decode(detection.suggested_labels(labels.codes, predicted, proba))
+        self._given, self._predicted = labels.given.copy(), labels.decode(predicted)
 
     def label_issues(self) -> Any:
         """Table of the training labels, with cleanlab's columns.
