@@ -30,7 +30,7 @@ from acestimator.inputs.source import Source, Wanted, prediction_source, trainin
 from acestimator.phases import Trainer
 from acestimator.presets import Preset, resolve
 from acestimator.recipes import RecipeNetwork
-from acestimator.training import BatchOrder, TrainingPlan, check_schedule, predict_logits
+from acestimator.training import TrainingPlan, check_schedule, predict_logits
 from acestimator.training.checkpoint import Checkpoint
 from acestimator.training.fingerprint import describe
 
@@ -67,7 +67,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         *("mislabel_scores_", "mislabel_proba_", "noise_rate_", "suggested_labels_", "_given", "_predicted"),
     )
 
-    _batch_order: BatchOrder | None = None  # tests put the batches into an order of their own
     _checkpoint_seconds: ClassVar[float] = 30.0  # least time between two writes of a checkpoint
 
     # What a subclass must have as parameters.
@@ -215,7 +214,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             optimizer=settings.optimizer,
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
-            batch_order=self._batch_order,
             schedule=settings.schedule,
             autocast=autocast,
             compile=self.compile,

@@ -20,9 +20,14 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.nn import functional as F
 
-from acestimator import AutoCleansingClassifier, detection
+from acestimator import AutoCleansingClassifier, backbones, detection
+from acestimator.estimators.autocleansing import read_constants
+from acestimator.inputs.preprocessing import Preprocessing
+from acestimator.inputs.samples import TensorSamples
+from acestimator.objectives import AutoCleansing
+from acestimator.phases import Phase, Trainer
 from acestimator.presets import resolve
-from acestimator.training import batch_sizes
+from acestimator.training import TrainingPlan, batch_sizes
 
 FITTED_ARRAYS = ("alpha_", "mislabel_scores_", "mislabel_proba_", "suggested_labels_")
 
@@ -98,23 +103,45 @@ def test_history_and_shapes(small):
 # ------------------------------------------------------------------ properties
 
 
+def scores_in_this_order(X, y, orders, variant):
+    """Scores (N,) of a training whose batches are drawn in these orders, one an epoch."""
+    features, labels = torch.from_numpy(X).float(), torch.from_numpy(y)
+    plan = TrainingPlan(
+        len(orders), 32, 1e-3, "adamw", 0.9, 1e-2, batch_order=lambda epoch, generator: torch.from_numpy(orders[epoch])
+    )
+    trainer = Trainer(
+        make=lambda n_outputs: backbones.make("mlp", features[:2], n_outputs),
+        samples=TensorSamples(features, Preprocessing(labels.device)),
+        labels=labels,
+        n_classes=3,
+        sample_weight=None,
+        plan=plan,
+        dtype=torch.float32,
+        seed=0,
+        shuffle=True,
+        draws=False,
+    )
+    objective = AutoCleansing(variant=variant, **resolve("default", {}, len(y)).objective())
+    network, _ = trainer.run(Phase(objective))
+    _, observed, _ = read_constants(objective.table.dense(), trainer.logits(network), labels)
+    return objective.finish(observed)[0].numpy()
+
+
 @given(st.integers(0, 1000), st.sampled_from(["AC1", "AC2"]))
 @settings(max_examples=8)
 def test_permuting_the_rows_permutes_the_scores(seed, variant):
-    """When the batch order is permuted alike, through the private hook."""
+    """When the batch order is permuted alike."""
     rng = np.random.RandomState(seed)
     y = np.arange(90) % 3
     X = rng.normal(size=(90, 4)) + 2.0 * np.eye(3, 4)[y]
     y = np.where(rng.uniform(size=90) < 0.2, rng.permutation(y), y)
     rows = rng.permutation(90)
-    orders = [torch.from_numpy(rng.permutation(90)) for _ in range(5)]
-    place = torch.from_numpy(np.argsort(rows))
-    clf, permuted = (quick(variant=variant, max_epochs=5, batch_size=32) for _ in range(2))
-    clf._batch_order = lambda epoch, generator: orders[epoch]
-    permuted._batch_order = lambda epoch, generator: place[orders[epoch]]
-    clf.fit(X, y)
-    permuted.fit(X[rows], y[rows])
-    np.testing.assert_allclose(permuted.mislabel_scores_, clf.mislabel_scores_[rows], atol=1e-5)
+    orders = [rng.permutation(90) for _ in range(5)]
+    position = np.argsort(rows)  # of each sample, once they are permuted
+    scores = scores_in_this_order(X, y, orders, variant)
+    permuted = scores_in_this_order(X[rows], y[rows], [position[order] for order in orders], variant)
+    np.testing.assert_allclose(permuted, scores[rows], atol=1e-5)
+    assert scores.std() > 0.1
 
 
 @pytest.mark.parametrize("parameters", [{}, {"variant": "AC2"}, {"preset": "paper", "max_epochs": 3}])
@@ -191,20 +218,29 @@ def test_the_papers_regime_through_the_estimator(small, variant):
     """Against network and dense alpha under one torch.optim.SGD on the weighted mean loss, ragged batch included."""
     X, y = small
     weight = np.random.RandomState(0).randint(1, 4, size=150).astype(float)
-    orders = [torch.from_numpy(np.random.RandomState(i).permutation(150)) for i in range(4)]
-    start = nn.Linear(4, 3)
+    sample = {row.tobytes(): i for i, row in enumerate(X.astype(np.float32))}
+    batches = []
+
+    class Watched(nn.Linear):
+        def forward(self, x):
+            if self.training:
+                batches.append(torch.tensor([sample[row.tobytes()] for row in x.numpy()]))
+            return super().forward(x)
+
+    start = Watched(4, 3)
     clf = AutoCleansingClassifier(
         start, variant=variant, preset="paper", standardize=False, max_epochs=4, batch_size=40, random_state=0
     )
-    clf._batch_order = lambda epoch, generator: orders[epoch]
     clf.fit(X, y, sample_weight=weight)
+    assert [len(index) for index in batches] == 4 * [40, 40, 40, 30]
 
-    network, alpha = copy.deepcopy(start), nn.Parameter(torch.zeros(150, 3))
+    network, alpha = nn.Linear(4, 3), nn.Parameter(torch.zeros(150, 3))
+    network.load_state_dict(start.state_dict())
     x, labels, w = torch.from_numpy(X).float(), torch.from_numpy(y), torch.from_numpy(weight).float()
     mask = F.one_hot(labels, 3) if variant == "AC2" else torch.ones(150, 3)
     groups = [{"params": network.parameters(), "weight_decay": 5e-4}, {"params": [alpha], "weight_decay": 5e-5}]
     optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9, nesterov=True)
-    for step, index in enumerate(index for order in orders for index in order.split(40)):
+    for step, index in enumerate(batches):
         for group in optimizer.param_groups:
             group["lr"] = 0.1 * 0.5 * (1 + np.cos(np.pi * step / 16))
         loss = F.cross_entropy(network(x[index]) + (alpha * mask)[index], labels[index], reduction="none")
