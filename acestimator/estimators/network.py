@@ -29,7 +29,6 @@ from acestimator.inputs.device import resolve_device
 from acestimator.inputs.source import Source, Wanted, prediction_source, training_source
 from acestimator.phases import Trainer
 from acestimator.presets import Preset, resolve
-from acestimator.recipes import RecipeNetwork
 from acestimator.training import TrainingPlan, check_schedule, predict_logits
 from acestimator.training.checkpoint import Checkpoint
 from acestimator.training.fingerprint import describe
@@ -128,8 +127,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         if labels.used is not None:
             source = source.subset(labels.used)
         self.classes_, self.input_shape_ = labels.classes, source.shape[1:]
-        if isinstance(self.backbone, RecipeNetwork):
-            self.backbone.check(self.input_shape_, len(self.classes_))
+        backbones.check(self.backbone, self.input_shape_, len(self.classes_))
         settings = resolve(self.preset, self.get_params(deep=False), len(labels.codes))
         self.scaler_ = source.statistics(labels.weight) if self.standardize else None
         with progress(self.verbose, settings.max_epochs) as on_epoch:
