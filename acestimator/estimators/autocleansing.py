@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -20,6 +19,7 @@ from acestimator import detection, recipes
 from acestimator.alpha.hyperparameters import check_penalty
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.estimators.network import NetworkClassifier
+from acestimator.inputs.validation import Interval, StrOptions
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective
 from acestimator.phases import Phase, Trainer
 from acestimator.presets import PRESETS, Preset

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import StrOptions
 from torch import nn
 
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.estimators.network import NetworkClassifier
+from acestimator.inputs.validation import StrOptions
 from acestimator.mixture import ScoreMixture
 from acestimator.peers import Outcome, Reading, make
 from acestimator.phases import Trainer

@@ -13,13 +13,13 @@ import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone, is_regressor
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing, check_random_state, get_tags, indexable
-from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter
 
 from acestimator.estimators.autocleansing import AutoCleansingClassifier
 from acestimator.inputs import validation
+from acestimator.inputs.validation import HasMethods, StrOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -151,7 +151,7 @@ class CleanedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         -----
         A fit that fails leaves the estimator as it was before the call.
         """
-        self._validate_params()
+        validation.check_parameters(self)
         cleanser, estimator = self._members()
         if sample_weight is not None:
             sample_weight = validation.check_weights(sample_weight, X)
@@ -180,7 +180,7 @@ class CleanedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 stacklevel=2,
             )
         if len(rows) < len(y):
-            X = _safe_indexing(indexable(X)[0], rows)
+            X = validation.select(X, rows)
         _fit(estimator, X, labels, weight)
 
         for name in ("n_features_in_", "feature_names_in_"):

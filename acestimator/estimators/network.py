@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
@@ -27,6 +26,7 @@ from acestimator.estimators.progress import OnEpoch, progress
 from acestimator.inputs import validation
 from acestimator.inputs.device import resolve_device
 from acestimator.inputs.source import Source, Wanted, prediction_source, training_source
+from acestimator.inputs.validation import Interval, StrOptions
 from acestimator.phases import Trainer
 from acestimator.presets import Preset, resolve
 from acestimator.training import TrainingPlan, check_schedule, predict_logits
@@ -118,8 +118,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     @torch.inference_mode(False)
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
-        self._validate_params()
-        check_schedule(self.schedule)
+        parameters = validation.check_parameters(self)
+        check_schedule(parameters["schedule"])
         device = resolve_device(self.device)
         source, y = training_source(self, X, y)
         weight = None if sample_weight is None else validation.check_weights(sample_weight, y)
@@ -128,7 +128,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             source = source.subset(labels.used)
         self.classes_, self.input_shape_ = labels.classes, source.shape[1:]
         backbones.check(self.backbone, self.input_shape_, len(self.classes_))
-        settings = resolve(self.preset, self.get_params(deep=False), len(labels.codes))
+        settings = resolve(self.preset, parameters, len(labels.codes))
         self.scaler_ = source.statistics(labels.weight) if self.standardize else None
         with progress(self.verbose, settings.max_epochs) as on_epoch:
             trainer = self._trainer(source, labels, settings, device, on_epoch)

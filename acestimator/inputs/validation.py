@@ -1,4 +1,6 @@
-"""Data of a fit or of a prediction, checked by scikit-learn's rules and ours.
+"""Parameters and data, checked by scikit-learn's rules and ours.
+
+All of scikit-learn that is private is imported here and nowhere else: where it moves, this file breaks and no other.
 
 Legend: N samples, D features, C channels, H and W pixels.
 """
@@ -9,10 +11,36 @@ import warnings
 from typing import Any
 
 import numpy as np
-from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils import _safe_indexing, assert_all_finite, column_or_1d, indexable
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_parameter_constraints
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from acestimator.datasets.image_folder import ImageFolder
+
+__all__ = [
+    "HasMethods",
+    "Interval",
+    "StrOptions",
+    "check_folder",
+    "check_parameters",
+    "check_sample_shape",
+    "check_samples",
+    "check_weights",
+    "select",
+]
+
+
+def check_parameters(estimator: Any) -> dict[str, Any]:
+    """Parameters of an estimator, by name, if they are as its ``_parameter_constraints`` say.
+
+    Raises
+    ------
+    ValueError
+        If one is not: which, what it may be, and what it is.
+    """
+    parameters: dict[str, Any] = estimator.get_params(deep=False)
+    validate_parameter_constraints(estimator._parameter_constraints, parameters, type(estimator).__name__)
+    return parameters
 
 
 def check_samples(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool) -> Any:
@@ -102,6 +130,11 @@ def check_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
                 f"sample_weight holds values up to {weight.max():.3g}, whose sum overflows: scale it down."
             )
     return weight
+
+
+def select(X: Any, keep: np.ndarray) -> Any:
+    """Rows of X at the positions ``keep``, of the same kind: an array, a frame, a sparse matrix, a list."""
+    return _safe_indexing(indexable(X)[0], keep)
 
 
 def _check_finite(X: np.ndarray, names: np.ndarray | None) -> None:
