@@ -19,7 +19,7 @@ from acestimator import detection, recipes
 from acestimator.alpha.hyperparameters import check_penalty
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.estimators.network import NetworkClassifier
-from acestimator.inputs.validation import Interval, StrOptions
+from acestimator.inputs.validation import Number, StrOptions
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective
 from acestimator.phases import Phase, Trainer
 from acestimator.presets import PRESETS, Preset
@@ -163,9 +163,9 @@ class AutoCleansingClassifier(NetworkClassifier):
         **NetworkClassifier._parameter_constraints,
         "variant": [StrOptions({"AC1", "AC2"})],
         "preset": [StrOptions(set(PRESETS))],
-        "alpha_lr": [Interval(Real, 0, None, closed="left"), StrOptions({"paper"}), None],
-        "alpha_momentum": [Interval(Real, 0, 1, closed="left"), None],
-        "alpha_weight_decay": [Interval(Real, 0, None, closed="left"), None],
+        "alpha_lr": [Number(Real, 0, None, closed="left"), StrOptions({"paper"}), None],
+        "alpha_momentum": [Number(Real, 0, 1, closed="left"), None],
+        "alpha_weight_decay": [Number(Real, 0, None, closed="left"), None],
         "penalty": [tuple, None],
     }
     _fitted = (*NetworkClassifier._fitted, "alpha_", "_used")
@@ -267,7 +267,7 @@ class AutoCleansingClassifier(NetworkClassifier):
 
     def _train(self, trainer: Trainer, settings: Preset, labels: TrainingLabels) -> nn.Module:
         """Algorithm 1: train the network and the constants, drop the constants, and read them."""
-        check_penalty(self.penalty)
+        check_penalty(settings.penalty)
         objective = self._make_objective(settings)
         network, self.history_ = trainer.run(Phase(objective))
         logits = trainer.logits(network)

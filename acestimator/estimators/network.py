@@ -26,7 +26,7 @@ from acestimator.estimators.progress import OnEpoch, progress
 from acestimator.inputs import validation
 from acestimator.inputs.device import resolve_device
 from acestimator.inputs.source import Source, Wanted, prediction_source, training_source
-from acestimator.inputs.validation import Interval, StrOptions
+from acestimator.inputs.validation import Number, StrOptions
 from acestimator.phases import Trainer
 from acestimator.presets import Preset, resolve
 from acestimator.training import TrainingPlan, check_schedule, predict_logits
@@ -44,10 +44,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "backbone": [str, callable],
-        "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
-        "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
-        "weight_decay": [Interval(Real, 0, None, closed="left"), None],
+        "max_epochs": [Number(Integral, 1, None, closed="left"), None],
+        "batch_size": [Number(Integral, 1, None, closed="left"), None],
+        "learning_rate": [Number(Real, 0, None, closed="neither"), None],
+        "weight_decay": [Number(Real, 0, None, closed="left"), None],
         "optimizer": [StrOptions({"adamw", "sgd"}), None],
         "schedule": [StrOptions({"cosine"}), tuple, None],
         "augment": [callable, None],
@@ -200,7 +200,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     def _resolved(self, settings: Preset) -> dict[str, Any]:
         """Parameters that a training depends on, with what stands for those left at None."""
-        own = {name: value for name, value in self.get_params(deep=False).items() if name not in _OF_NO_MATTER}
+        parameters = validation.plain_parameters(self)
+        own = {name: value for name, value in parameters.items() if name not in _OF_NO_MATTER}
         plan = {field.name for field in fields(TrainingPlan)}
         return own | {name: value for name, value in vars(settings).items() if name in own.keys() | plan}
 

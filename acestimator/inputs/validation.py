@@ -19,28 +19,54 @@ from acestimator.datasets.image_folder import ImageFolder
 
 __all__ = [
     "HasMethods",
-    "Interval",
+    "Number",
     "StrOptions",
     "check_folder",
     "check_parameters",
     "check_sample_shape",
     "check_samples",
     "check_weights",
+    "plain_parameters",
     "select",
 ]
 
 
+class Number(Interval):
+    """Numbers of an interval. True and False are none, though Python has them for integers."""
+
+    def is_satisfied_by(self, value: Any) -> bool:
+        """Whether this is one of them."""
+        return not isinstance(value, bool) and super().is_satisfied_by(value)
+
+
 def check_parameters(estimator: Any) -> dict[str, Any]:
-    """Parameters of an estimator, by name, if they are as its ``_parameter_constraints`` say.
+    """Parameters of an estimator, if they are as its ``_parameter_constraints`` say; see :func:`plain_parameters`.
 
     Raises
     ------
     ValueError
         If one is not: which, what it may be, and what it is.
     """
-    parameters: dict[str, Any] = estimator.get_params(deep=False)
+    parameters = estimator.get_params(deep=False)
     validate_parameter_constraints(estimator._parameter_constraints, parameters, type(estimator).__name__)
-    return parameters
+    return plain_parameters(estimator)
+
+
+def plain_parameters(estimator: Any) -> dict[str, Any]:
+    """Parameters of an estimator, by name, with Python's numbers in place of numpy's.
+
+    Numpy's would compute in their own few bits, multiply lists as if these were arrays, and be described otherwise than
+    equal ones. The estimator keeps what it was given.
+    """
+    return {name: _plain(value) for name, value in estimator.get_params(deep=False).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.floating):
+        return float(value)  # item() of a long double is one again
+    if isinstance(value, np.generic):
+        return value.item()
+    return tuple(map(_plain, value)) if type(value) is tuple else value
 
 
 def check_samples(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool) -> Any:
