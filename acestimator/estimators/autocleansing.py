@@ -334,14 +334,25 @@ def read_constants(
         Of the observed labels.
     predicted : ndarray of int64, shape (N,)
         The network's categories.
+
+    Raises
+    ------
+    FloatingPointError
+        If a constant is NaN, or infinite in float32: of how many samples.
     """
     observed = torch.empty(len(labels), dtype=torch.float64, device=labels.device)
     predicted = np.empty(len(labels), dtype=np.int64)
-    start = 0
+    start = n_overflown = 0
     for part in logits:
         here = slice(start, start + len(part))
         constants[here] = detection.partition_gauge(constants[here], part)
         observed[here] = constants[here].gather(1, labels[here][:, None]).squeeze(1)
         predicted[here] = part.argmax(dim=1).cpu().numpy()
+        n_overflown += int((~torch.isfinite(constants[here].float()).all(dim=1)).sum())
         start = here.stop
+    if n_overflown:
+        raise FloatingPointError(
+            f"the constants of {n_overflown} of {len(labels)} samples became NaN or infinite: lower alpha_lr, or "
+            "alpha_momentum; with alpha_lr='paper', learning_rate."
+        )
     return constants.float().cpu().numpy(), observed, predicted

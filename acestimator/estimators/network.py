@@ -104,7 +104,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         ValueError
             If the data or a parameter cannot be used; before any training.
         FloatingPointError
-            If the loss becomes NaN or infinite.
+            If the loss, a logit or a constant becomes NaN or infinite.
 
         Notes
         -----
