@@ -90,7 +90,7 @@ def check_samples(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bo
             f"X has shape {np.shape(X)} and is read as (N, C, H, W), images of {np.shape(X)[1]} channels: "
             "if its channels come last, give X.transpose(0, 3, 1, 2).",
             UserWarning,
-            stacklevel=4,
+            stacklevel=6,  # from here over training_source, _fit, its context and fit to the caller
         )
     checked = validate_data(
         estimator,

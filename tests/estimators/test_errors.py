@@ -57,8 +57,10 @@ def test_data_that_cannot_be_used(X, y, message):
 
 
 def test_images_with_their_channels_last_draw_a_warning():
-    with pytest.warns(UserWarning, match=r"\(6, 8, 8, 3\) .* images of 8 channels: .*X.transpose\(0, 3, 1, 2\)"):
+    message = r"\(6, 8, 8, 3\) .* images of 8 channels: .*X.transpose\(0, 3, 1, 2\)"
+    with pytest.warns(UserWarning, match=message) as caught:
         quick().fit(np.zeros((6, 8, 8, 3)), np.arange(6) % 2)
+    assert caught[0].filename == __file__  # it points to the line that called fit
 
 
 def test_values_beyond_float32_without_standardisation():
