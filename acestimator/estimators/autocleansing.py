@@ -67,16 +67,16 @@ class AutoCleansingClassifier(NetworkClassifier):
     learning_rate, weight_decay : float, default=None
         Of the network; the rate follows half a cosine to zero. (preset: 1e-3, 1e-2)
     optimizer : {"adamw", "sgd"}, default=None
-        Of the network; SGD, where it is not the preset's, at a rate of 0.03 and a decay of 1e-3 unless they are given.
-        (preset: "adamw")
+        Of the network. "sgd" with a preset that has another has a rate of 0.03 and a decay of 1e-3, unless they are
+        given, too. (preset: "adamw")
     schedule : "cosine" or tuple of float, default=None
         The rate, and with it that of the constants, follows half a cosine to zero, or falls tenfold after each of these
         numbers of epochs, such as (150, 225). (preset: "cosine")
     augment : callable, default=None
-        Draws another view of every sample at each visit: a transform of :mod:`acestimator.augment`, or any function
-        from some images, a uint8 tensor (n, C, H, W) on the training's device, to as many others; those of several
-        steps come at one go. Needs X of dtype uint8. Predictions and all that is read off the training samples are of
-        the images as they are.
+        Makes another image of every sample at each visit: a transform of :mod:`acestimator.augment`, or any function
+        from some images, a uint8 tensor (n, C, H, W) on the training's device, to as many others. It is called once for
+        the images of several steps. X must be of dtype uint8. The images as they are decide the predictions, and all
+        that is read off the training samples.
     standardize : bool, default=True
         Standardise the inputs with the training set's statistics, per feature or per channel.
     precision : {"float32", "bfloat16", "auto"}, default="float32"

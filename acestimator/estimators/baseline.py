@@ -53,7 +53,7 @@ class BaselineClassifier(NetworkClassifier):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NetworkClassifier._parameter_constraints,
-        "method": [str],  # which names there are, acestimator.peers.make says: users may add their own
+        "method": [str],  # acestimator.peers.make knows the names: users may add their own
         "params": [dict, None],
         "preset": [StrOptions(set(PRESETS))],
     }

@@ -94,7 +94,7 @@ class Wanted:
     scaler : StandardScaler or None
         Statistics to standardise with.
     augment : callable, optional
-        Draws another view of some uint8 images at every visit.
+        Makes other images of some uint8 images at every visit.
     seed : int
         Of the augmentation, and of a folder's training views.
     channels_last : bool
