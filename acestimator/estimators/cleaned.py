@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_para
 from acestimator.estimators.autocleansing import AutoCleansingClassifier
 from acestimator.inputs import validation
 from acestimator.inputs.validation import HasMethods, StrOptions
+from acestimator.pickling import PublicName
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,7 +39,7 @@ def _estimator_has(method: str) -> Callable[[F], F]:
     return available_if(check)
 
 
-class CleanedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Any classifier, fitted on what a cleanser makes of the labels.
 
     The cleanser is fitted first, and tells how likely each training label is wrong and what it should be. Then the

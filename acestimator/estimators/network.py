@@ -28,6 +28,7 @@ from acestimator.inputs.device import resolve_device
 from acestimator.inputs.source import Source, Wanted, prediction_source, training_source
 from acestimator.inputs.validation import Number, StrOptions
 from acestimator.phases import Trainer
+from acestimator.pickling import PublicName
 from acestimator.presets import Preset, resolve
 from acestimator.training import TrainingPlan, check_schedule, predict_logits
 from acestimator.training.checkpoint import Checkpoint
@@ -36,7 +37,7 @@ from acestimator.training.fingerprint import describe
 _OF_NO_MATTER = ("checkpoint", "verbose", "preset")  # to a training: what a preset stands for is in the settings
 
 
-class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
+class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
     """Classifier whose network is trained by one or more phases. Subclasses say by which, and what they read off.
 
     A subclass has the parameters named in ``_parameter_constraints`` below, and gives :meth:`_train`.
