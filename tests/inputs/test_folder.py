@@ -1,29 +1,13 @@
 """Estimators on a folder of images: streamed, and as if the images were an array."""
 
 import numpy as np
-import PIL.Image
 import pytest
 import torch
 
 from acestimator import AutoCleansingClassifier
 from acestimator.datasets import ImageFolder
-from acestimator.inputs.source import FolderSource
 
-SIZE = 16
 SETTINGS = {"max_epochs": 3, "batch_size": 8, "device": "cpu", "random_state": 0}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Two classes, reddish and bluish noise, of 14 and 12 images of several sizes."""
-    root, rng = tmp_path_factory.mktemp("images"), np.random.RandomState(0)
-    for name, channel, n_images in (("blue", 2, 14), ("red", 0, 12)):
-        (root / name).mkdir()
-        for i in range(n_images):
-            pixels = rng.randint(0, 120, size=(20 + i, 24, 3)).astype(np.uint8)
-            pixels[..., channel] += 120
-            PIL.Image.fromarray(pixels).save(root / name / f"{i:02}.png")
-    return ImageFolder(root, SIZE)
 
 
 def fit(folder, **parameters):
@@ -35,7 +19,7 @@ def test_a_folder_predicts_as_the_array_of_its_evaluation_views(folder):
     views = folder.read(np.arange(len(folder))).numpy()
     np.testing.assert_allclose(clf.decision_function(folder), clf.decision_function(views), atol=1e-4)
     assert clf.score(folder, folder.labels) > 0.9
-    assert clf.input_shape_ == (3, SIZE, SIZE)
+    assert clf.input_shape_ == folder.shape
     assert clf.mislabel_scores_.shape == (len(folder),)
     np.testing.assert_allclose(clf.scaler_.mean_, views.mean(axis=(0, 2, 3)))
 
@@ -69,15 +53,9 @@ def test_training_views_are_of_the_seed_the_epoch_and_the_images_in_use(folder):
     assert len(seeds) == 2
 
 
-def test_a_part_of_a_part(folder):
-    part = FolderSource(folder).subset(np.array([5, 3, 9])).subset(np.array([2, 0]))
-    views = torch.cat(list(part.chunks(None, torch.float32, torch.device("cpu"))))
-    np.testing.assert_array_equal(views, folder.read([9, 5]))
-
-
 def test_workers_change_nothing(folder):
     alone = fit(folder, max_epochs=1).decision_function(folder)
-    workers = ImageFolder(folder.path(0).parents[1], SIZE, workers=1)
+    workers = ImageFolder(folder.path(0).parents[1], folder.shape[1], workers=1)
     np.testing.assert_array_equal(fit(workers, max_epochs=1).decision_function(folder), alone)
 
 
