@@ -62,7 +62,7 @@ def draws_in_training(backbone: Any) -> bool:
 def takes_channels_last(backbone: Any) -> bool:
     """Whether images may be handed to a backbone in that layout, in which convolutions are faster.
 
-    A user's module may flatten its features by ``view``, which takes no such layout.
+    A user's module may flatten its features by ``Tensor.view``, which takes no such layout.
     """
     return getattr(backbone, "channels_last", False) or (isinstance(backbone, str) and ":" not in backbone)
 

@@ -89,7 +89,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         Parameters
         ----------
         X : array-like of shape (N, D) or (N, C, H, W), or ImageFolder
-            An :class:`acestimator.datasets.ImageFolder` is streamed: its training views are decoded at every visit.
+            An :class:`acestimator.datasets.ImageFolder` is streamed: its training crops are decoded at every visit.
         y : array-like of shape (N,)
             Observed labels; ``folder.labels`` of a folder.
         sample_weight : array-like of shape (N,), optional

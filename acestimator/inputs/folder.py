@@ -19,12 +19,12 @@ _CHUNK = 64  # images that are decoded at one go where all are read in order
 
 
 class FolderSamples(Samples):
-    """Training samples in a folder: training views of it at every visit, and evaluation views at the end.
+    """Training samples in a folder: training crops of it at every visit, and evaluation crops at the end.
 
     Parameters
     ----------
     folder : ImageFolder
-        Its seed is that of the training views.
+        Its seed is that of the training crops.
     index : ndarray of int64, shape (N,)
         The images meant.
     preprocessing : Preprocessing
@@ -38,24 +38,24 @@ class FolderSamples(Samples):
         self.shape = folder.shape
 
     def training(self, epoch: int, n_epochs: int, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Training views of the epoch, augmented."""
+        """Training crops of the epoch, augmented."""
         self.preprocessing.begin_epoch(epoch, n_epochs)
         batches = (self.index[block.cpu().numpy()] for block in blocks)
-        for views in self.folder.stream(batches, epoch):
-            yield self.preprocessing.training(self._move(views))
+        for crops in self.folder.stream(batches, epoch):
+            yield self.preprocessing.training(self._move(crops))
 
     def evaluation(self) -> Iterator[Tensor]:
-        """Evaluation views."""
+        """Evaluation crops."""
         starts = range(0, len(self.index), _CHUNK)
-        for views in self.folder.stream(self.index[start : start + _CHUNK] for start in starts):
-            yield self.preprocessing.evaluation(self._move(views))
+        for crops in self.folder.stream(self.index[start : start + _CHUNK] for start in starts):
+            yield self.preprocessing.evaluation(self._move(crops))
 
     def subset(self, keep: Tensor) -> FolderSamples:
         """Those at the positions ``keep``."""
         return FolderSamples(self.folder, self.index[keep.cpu().numpy()], self.preprocessing)
 
-    def _move(self, views: Tensor) -> Tensor:
+    def _move(self, crops: Tensor) -> Tensor:
         device = self.preprocessing.device
         if device.type == "cuda":
-            return views.pin_memory().to(device, non_blocking=True)
-        return views.to(device)
+            return crops.pin_memory().to(device, non_blocking=True)
+        return crops.to(device)

@@ -53,14 +53,14 @@ class Preprocessing:
         """
         if self.augment is None:
             return self.evaluation(samples)
-        views = self.augment(samples)
-        got = (tuple(views.shape), views.dtype) if isinstance(views, Tensor) else type(views).__name__
+        augmented = self.augment(samples)
+        got = (tuple(augmented.shape), augmented.dtype) if isinstance(augmented, Tensor) else type(augmented).__name__
         if got != (tuple(samples.shape), torch.uint8):
             raise ValueError(
                 f"augment made {got} of images of shape {tuple(samples.shape)}, expected uint8 images of that shape: "
                 "the network is given all images in one size, and standardises them itself."
             )
-        return self.evaluation(views)
+        return self.evaluation(augmented)
 
     def evaluation(self, samples: Tensor) -> Tensor:
         """Samples on the device, as they are at prediction."""

@@ -96,7 +96,7 @@ class Wanted:
     augment : callable, optional
         Makes other images of some uint8 images at every visit.
     seed : int
-        Of the augmentation, and of a folder's training views.
+        Of the augmentation, and of a folder's training crops.
     channels_last : bool
         Whether images are handed out in that layout.
     """
@@ -241,20 +241,20 @@ class FolderSource(Source):
         return fit_scaler(self._read(some), None if sample_weight is None else sample_weight[some])
 
     def trial(self, scaler: StandardScaler | None) -> Tensor:
-        """Evaluation views of the first two images, standardised."""
+        """Evaluation crops of the first two images, standardised."""
         return to_tensor(self._read(slice(_TRIED)), scaler, torch.float32)
 
     def samples(self, wanted: Wanted) -> FolderSamples:
-        """Left where they are: each visit decodes a training view. See :meth:`Source.samples`."""
+        """Left where they are: each visit decodes a training crop. See :meth:`Source.samples`."""
         return FolderSamples(self._folder.seeded(wanted.seed), self._index, _image_preprocessing(self.shape[1], wanted))
 
     def chunks(self, scaler: StandardScaler | None, dtype: torch.dtype, device: torch.device) -> Iterator[Tensor]:
-        """Evaluation views, standardised on the device, in float32."""
+        """Evaluation crops, standardised on the device, in float32."""
         preprocessing = Preprocessing(device, standardization=Standardization.of(scaler, self.shape[1], device))
         return FolderSamples(self._folder, self._index, preprocessing).evaluation()
 
     def _read(self, part: Any) -> np.ndarray:
-        """Evaluation views (n, 3, S, S) of the images at these positions."""
+        """Evaluation crops (n, 3, S, S) of the images at these positions."""
         return self._folder.read(self._index[part]).numpy()
 
 

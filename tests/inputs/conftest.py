@@ -3,7 +3,7 @@ import pytest
 
 from acestimator.datasets import ImageFolder
 
-SIZE = 16  # of the folder's views
+SIZE = 16  # of the folder's crops
 
 
 @pytest.fixture(scope="session")

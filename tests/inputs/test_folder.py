@@ -14,21 +14,21 @@ def fit(folder, **parameters):
     return AutoCleansingClassifier(**(SETTINGS | parameters)).fit(folder, folder.labels)
 
 
-def test_a_folder_predicts_as_the_array_of_its_evaluation_views(folder):
+def test_a_folder_predicts_as_the_array_of_its_evaluation_crops(folder):
     clf = fit(folder, max_epochs=10)
-    views = folder.read(np.arange(len(folder))).numpy()
-    np.testing.assert_allclose(clf.decision_function(folder), clf.decision_function(views), atol=1e-4)
+    crops = folder.read(np.arange(len(folder))).numpy()
+    np.testing.assert_allclose(clf.decision_function(folder), clf.decision_function(crops), atol=1e-4)
     assert clf.score(folder, folder.labels) > 0.9
     assert clf.input_shape_ == folder.shape
     assert clf.mislabel_scores_.shape == (len(folder),)
-    np.testing.assert_allclose(clf.scaler_.mean_, views.mean(axis=(0, 2, 3)))
+    np.testing.assert_allclose(clf.scaler_.mean_, crops.mean(axis=(0, 2, 3)))
 
 
 def test_fits_repeat(folder):
     np.testing.assert_array_equal(fit(folder).decision_function(folder), fit(folder).decision_function(folder))
 
 
-def test_training_views_are_of_the_seed_the_epoch_and_the_images_in_use(folder):
+def test_training_crops_are_of_the_seed_the_epoch_and_the_images_in_use(folder):
     seen = []
 
     class Recording:
@@ -59,7 +59,7 @@ def test_workers_change_nothing(folder):
     np.testing.assert_array_equal(fit(workers, max_epochs=1).decision_function(folder), alone)
 
 
-def test_an_augmentation_sees_the_training_views(folder):
+def test_an_augmentation_sees_the_training_crops(folder):
     seen = []
 
     def augment(images):

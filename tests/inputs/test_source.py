@@ -28,14 +28,14 @@ def everything(source, scaler, dtype=torch.float32):
 # ------------------------------------------------------------------ both kinds
 
 
-def test_a_folder_is_the_array_of_its_evaluation_views(folder):
-    views = folder.read(np.arange(len(folder))).numpy()
+def test_a_folder_is_the_array_of_its_evaluation_crops(folder):
+    crops = folder.read(np.arange(len(folder))).numpy()
     weight = np.linspace(0.5, 2.0, len(folder))
     keep = np.array([7, 2, 20])
-    scaler = fit_scaler(views, weight)
+    scaler = fit_scaler(crops, weight)
     for array, files in (
-        (ArraySource(views), FolderSource(folder)),
-        (ArraySource(views).subset(keep), FolderSource(folder).subset(keep)),
+        (ArraySource(crops), FolderSource(folder)),
+        (ArraySource(crops).subset(keep), FolderSource(folder).subset(keep)),
     ):
         assert files.shape == array.shape
         part = weight[: array.shape[0]]
