@@ -17,7 +17,7 @@ class PublicName:
     """
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
-        reduced: Any = super().__reduce_ex__(max(int(protocol), 2))  # how it is made, of what, and its state
+        reduced: Any = super().__reduce_ex__(protocol)  # how it is made, of what, and its state
         cls = type(self)
         if getattr(importlib.import_module("acestimator"), cls.__name__, None) is cls:
             return blank, (cls.__name__,), *reduced[2:]

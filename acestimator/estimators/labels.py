@@ -67,7 +67,7 @@ class TrainingLabels:
         labels = self.classes[codes]
         if self.used is None:
             return labels
-        result = self.given.astype(np.result_type(self.given, labels))
+        result = self.given.copy()
         result[self.used] = labels
         return result
 

@@ -172,6 +172,17 @@ def test_cuda_fit_is_close_to_the_cpus_and_pickles_to_the_cpu(noisy_digits):
     np.testing.assert_allclose(again.predict_proba(X_test), clf.predict_proba(X_test), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("n_samples", "weight", "exact"), [(32, 1, True), (33, 1, False), (16, 2, True), (17, 2, False), (20, 0.1, True)]
+)
+def test_float64_is_for_samples_and_weights_of_one_batch(small, n_samples, weight, exact):
+    X, y = small[0][:n_samples], small[1][:n_samples]
+    clf = quick(batch_size=32).fit(X, y, sample_weight=np.full(n_samples, weight))
+    weights = clf.module_[0].weight
+    assert weights.dtype == torch.float64
+    assert torch.equal(weights, weights.float().double()) != exact
+
+
 # ------------------------------------------------------------------ what a long training is given
 
 
