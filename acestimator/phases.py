@@ -129,7 +129,7 @@ class Trainer:
         device = self.labels.device
         with _INITIALISATION, seeded(seed, device):
             network = objective.head.make_network(self.make, self.n_classes).to(device, self.dtype)
-        if self.samples.views.channels_last:
+        if self.samples.preprocessing.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
 

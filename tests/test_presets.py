@@ -2,8 +2,39 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from acestimator import AutoCleansingClassifier
 from acestimator.presets import PRESETS, resolve
+from acestimator.training import batch_sizes
+
+
+def test_settings_come_from_the_preset_unless_they_are_given(small):
+    paper = resolve("paper", {"learning_rate": 0.02, "alpha_momentum": None}, 10_000)
+    assert (paper.optimizer, paper.learning_rate, paper.batch_size, paper.alpha_lr) == ("sgd", 0.02, 128, "paper")
+    assert (paper.alpha_momentum, paper.alpha_weight_decay) == (0.9, 5e-5)
+    regime = resolve("default", {"alpha_lr": "paper"}, 10_000)
+    named = resolve("default", {"optimizer": "sgd"}, 10_000)
+    assert (named.learning_rate, named.weight_decay) == (0.03, 1e-3)
+    assert resolve("default", {"optimizer": "sgd", "learning_rate": 0.2}, 10_000).learning_rate == 0.2
+    assert resolve("paper", {"optimizer": "sgd"}, 10_000).learning_rate == 0.1
+    assert (regime.alpha_momentum, regime.alpha_weight_decay, regime.posterior_weights) == (0.9, 5e-5, False)
+    assert resolve("default", {"alpha_lr": "paper", "alpha_weight_decay": 1e-5}, 100).alpha_weight_decay == 1e-5
+    clf = AutoCleansingClassifier(preset="paper", learning_rate=0.01, max_epochs=3, random_state=0).fit(*small)
+    assert clf.history_[0]["alpha_norm"] > 0
+    assert "noise_rate" not in clf.history_[-1]  # no posterior weights, so no mixture before the end
+
+
+@given(st.integers(2, 5000), st.integers(1, 200))
+def test_small_sets_get_more_epochs_and_slower_constants(n_samples, batch_size):
+    settings = resolve("default", {"batch_size": batch_size}, n_samples)
+    steps = len(batch_sizes(n_samples, batch_size))
+    assert settings.max_epochs * steps >= 300
+    assert settings.max_epochs == 60 or (settings.max_epochs - 1) * steps < 300
+    assert settings.alpha_lr == pytest.approx(0.3 * min(1.0, steps / 8))
+    given = resolve("default", {"batch_size": batch_size, "max_epochs": 7, "alpha_lr": 0.2}, n_samples)
+    assert (given.max_epochs, given.alpha_lr) == (7, 0.2)
 
 
 @pytest.mark.parametrize("kind", [int, np.uint8, np.int16, np.int64])

@@ -62,9 +62,29 @@ def draws_in_training(backbone: Any) -> bool:
 def takes_channels_last(backbone: Any) -> bool:
     """Whether images may be handed to a backbone in that layout, in which convolutions are faster.
 
-    A user's module may flatten its features by ``view``, which takes no such layout.
+    A user's module may flatten its features by ``Tensor.view``, which takes no such layout.
     """
     return getattr(backbone, "channels_last", False) or (isinstance(backbone, str) and ":" not in backbone)
+
+
+def check(backbone: Any, input_shape: tuple[int, ...], n_classes: int) -> None:
+    """Ask a backbone whether it is meant for these data, if it has a method ``check`` to ask.
+
+    A callable may have one: ``check(input_shape, n_classes)`` raises ValueError for samples that it should not be
+    given, though a network could be built for them. So do the networks of :mod:`acestimator.recipes`. Names, modules
+    and classes are not asked.
+
+    Parameters
+    ----------
+    backbone : str, nn.Module or callable
+        As for :func:`make`.
+    input_shape : tuple of int
+        Shape of one sample: (D,) or (C, H, W).
+    n_classes : int
+        K, of the labels. A network may be asked for more outputs than that: some methods add one.
+    """
+    if not isinstance(backbone, str | nn.Module | type) and hasattr(backbone, "check"):
+        backbone.check(input_shape, n_classes)
 
 
 def build(name: str, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
@@ -112,7 +132,8 @@ def make(backbone: Any, trial: Tensor, n_classes: int) -> nn.Module:
     Parameters
     ----------
     backbone : str, nn.Module or callable
-        A name for :func:`build`; a module, which is copied; or a callable ``(input_shape, n_classes) -> module``.
+        A name for :func:`build`; a module, which is copied; or a callable ``(input_shape, n_classes) -> module``, which
+        may have a method :func:`check`.
     trial : Tensor of float32, shape (n, ...)
         Samples to try it on, on the CPU.
     n_classes : int

@@ -6,19 +6,20 @@ Legend: N samples, K classes, D features.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from acestimator import detection, recipes
 from acestimator.alpha.hyperparameters import check_penalty
-from acestimator.estimators.network import NetworkClassifier, TrainingSamples, scatter
+from acestimator.estimators.labels import TrainingLabels
+from acestimator.estimators.network import NetworkClassifier
+from acestimator.inputs.validation import Number, StrOptions
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective
 from acestimator.phases import Phase, Trainer
 from acestimator.presets import PRESETS, Preset
@@ -66,16 +67,16 @@ class AutoCleansingClassifier(NetworkClassifier):
     learning_rate, weight_decay : float, default=None
         Of the network; the rate follows half a cosine to zero. (preset: 1e-3, 1e-2)
     optimizer : {"adamw", "sgd"}, default=None
-        Of the network; SGD, where it is not the preset's, at a rate of 0.03 and a decay of 1e-3 unless they are given.
-        (preset: "adamw")
+        Of the network. "sgd" with a preset that has another has a rate of 0.03 and a decay of 1e-3, unless they are
+        given, too. (preset: "adamw")
     schedule : "cosine" or tuple of float, default=None
         The rate, and with it that of the constants, follows half a cosine to zero, or falls tenfold after each of these
         numbers of epochs, such as (150, 225). (preset: "cosine")
     augment : callable, default=None
-        Draws another view of every sample at each visit: a transform of :mod:`acestimator.augment`, or any function
-        from some images, a uint8 tensor (n, C, H, W) on the training's device, to as many others; those of several
-        steps come at one go. Needs X of dtype uint8. Predictions and all that is read off the training samples are of
-        the images as they are.
+        Makes another image of every sample at each visit: a transform of :mod:`acestimator.augment`, or any function
+        from some images, a uint8 tensor (n, C, H, W) on the training's device, to as many others. It is called once for
+        the images of several steps. X must be of dtype uint8. The images as they are decide the predictions, and all
+        that is read off the training samples.
     standardize : bool, default=True
         Standardise the inputs with the training set's statistics, per feature or per channel.
     precision : {"float32", "bfloat16", "auto"}, default="float32"
@@ -163,9 +164,9 @@ class AutoCleansingClassifier(NetworkClassifier):
         **NetworkClassifier._parameter_constraints,
         "variant": [StrOptions({"AC1", "AC2"})],
         "preset": [StrOptions(set(PRESETS))],
-        "alpha_lr": [Interval(Real, 0, None, closed="left"), StrOptions({"paper"}), None],
-        "alpha_momentum": [Interval(Real, 0, 1, closed="left"), None],
-        "alpha_weight_decay": [Interval(Real, 0, None, closed="left"), None],
+        "alpha_lr": [Number(Real, 0, None, closed="left"), StrOptions({"paper"}), None],
+        "alpha_momentum": [Number(Real, 0, 1, closed="left"), None],
+        "alpha_weight_decay": [Number(Real, 0, None, closed="left"), None],
         "penalty": [tuple, None],
     }
     _fitted = (*NetworkClassifier._fitted, "alpha_", "_used")
@@ -265,12 +266,22 @@ class AutoCleansingClassifier(NetworkClassifier):
         resolved = super()._resolved(settings)
         return resolved | {name: getattr(settings, name) for name in ("posterior_weights", "early_learning")}
 
-    def _train(self, trainer: Trainer, settings: Preset, samples: TrainingSamples) -> nn.Module:
+    def _train(self, trainer: Trainer, settings: Preset, labels: TrainingLabels) -> nn.Module:
         """Algorithm 1: train the network and the constants, drop the constants, and read them."""
-        check_penalty(self.penalty)
+        check_penalty(settings.penalty)
         objective = self._make_objective(settings)
         network, self.history_ = trainer.run(Phase(objective))
-        self._read_constants(objective, trainer.logits(network), samples)
+        logits = trainer.logits(network)
+        if isinstance(objective, AutoCleansing):
+            alpha, observed, predicted = read_constants(objective.table.dense(), logits, trainer.labels)
+            scores, proba = (found.cpu().numpy() for found in objective.finish(observed))
+        else:
+            predicted = np.concatenate([part.argmax(dim=1).cpu().numpy() for part in logits])
+            alpha = np.zeros((len(predicted), len(labels.classes)), dtype=np.float32)
+            scores, proba = np.zeros(len(predicted)), np.zeros(len(predicted))
+        self._set_suspects(scores, proba, predicted, labels)
+        self.alpha_ = labels.scatter(alpha, 0.0)  # samples of weight 0 have no constants
+        self._used = labels.used
         return network
 
     def _make_objective(self, settings: Preset) -> Objective:
@@ -278,34 +289,7 @@ class AutoCleansingClassifier(NetworkClassifier):
             return CrossEntropy()
         return AutoCleansing(variant=self.variant, **settings.objective())  # type: ignore[arg-type]
 
-    # ------------------------------------------------------------------ reading the constants
-
-    def _read_constants(self, objective: Objective, chunks: Iterator[Tensor], samples: TrainingSamples) -> None:
-        """Set what is read off the constants, in one pass over the training samples without augmentation."""
-        n_samples = len(samples.labels)
-        constants = objective.table.dense() if isinstance(objective, AutoCleansing) else None
-        scores, predicted = np.zeros(n_samples), np.empty(n_samples, dtype=np.int64)
-        start = 0
-        for logits in chunks:
-            rows = slice(start, start + len(logits))
-            predicted[rows] = logits.argmax(dim=1).cpu().numpy()
-            if constants is not None:
-                # In place: the table may be most of the memory, and is not needed any more.
-                constants[rows] = detection.partition_gauge(constants[rows], logits)
-                observed = constants[rows].gather(1, objective.training.labels[rows][:, None]).squeeze(1)
-                scores[rows] = observed.cpu().numpy()
-            start = rows.stop
-        if constants is None:
-            alpha = np.zeros((n_samples, len(self.classes_)), dtype=np.float32)
-        else:
-            alpha = constants.float().cpu().numpy()
-        proba = np.zeros(n_samples)
-        if isinstance(objective, AutoCleansing):
-            found, probabilities = objective.finish(torch.from_numpy(scores).to(objective.training.labels.device))
-            scores, proba = found.cpu().numpy(), probabilities.cpu().numpy()
-        self._set_suspects(scores, proba, predicted, samples)
-        self.alpha_ = scatter(alpha, samples.used, len(samples.y), 0.0)  # samples of weight 0 have no constants
-        self._used = samples.used
+    # ------------------------------------------------------------------ listing the suspects
 
     def find_mislabeled(self, percent: float = 1.0) -> np.ndarray:
         r"""Algorithm 2: positions of the most suspicious training samples, most suspicious first.
@@ -329,3 +313,47 @@ class AutoCleansingClassifier(NetworkClassifier):
         if self._used is None:
             return detection.find_mislabeled(self.alpha_, percent)
         return self._used[detection.find_mislabeled(self.alpha_[self._used], percent)]
+
+
+def read_constants(
+    constants: Tensor, logits: Iterable[Tensor], labels: Tensor
+) -> tuple[np.ndarray, Tensor, np.ndarray]:
+    """Put the constants into the partition gauge of the network's logits.
+
+    Parameters
+    ----------
+    constants : Tensor, shape (N, K)
+        In any gauge. Overwritten: they may be most of the memory, and are not needed any more.
+    logits : iterable of Tensor, shape (n, K)
+        Of all samples in order, a number of them at a time.
+    labels : Tensor of int64, shape (N,)
+
+    Returns
+    -------
+    alpha : ndarray of float32, shape (N, K)
+    observed : Tensor of float64, shape (N,)
+        Of the observed labels.
+    predicted : ndarray of int64, shape (N,)
+        The network's categories.
+
+    Raises
+    ------
+    FloatingPointError
+        If a constant is NaN, or infinite in float32: of how many samples.
+    """
+    observed = torch.empty(len(labels), dtype=torch.float64, device=labels.device)
+    predicted = np.empty(len(labels), dtype=np.int64)
+    start = n_overflown = 0
+    for part in logits:
+        here = slice(start, start + len(part))
+        constants[here] = detection.partition_gauge(constants[here], part)
+        observed[here] = constants[here].gather(1, labels[here][:, None]).squeeze(1)
+        predicted[here] = part.argmax(dim=1).cpu().numpy()
+        n_overflown += int((~torch.isfinite(constants[here].float()).all(dim=1)).sum())
+        start = here.stop
+    if n_overflown:
+        raise FloatingPointError(
+            f"the constants of {n_overflown} of {len(labels)} samples became NaN or infinite: lower alpha_lr, or "
+            "alpha_momentum; with alpha_lr='paper', learning_rate."
+        )
+    return constants.float().cpu().numpy(), observed, predicted

@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import StrOptions
 from torch import nn
 
-from acestimator.estimators.network import NetworkClassifier, TrainingSamples
+from acestimator.estimators.labels import TrainingLabels
+from acestimator.estimators.network import NetworkClassifier
+from acestimator.inputs.validation import StrOptions
 from acestimator.mixture import ScoreMixture
 from acestimator.peers import Outcome, Reading, make
 from acestimator.phases import Trainer
@@ -52,7 +53,7 @@ class BaselineClassifier(NetworkClassifier):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NetworkClassifier._parameter_constraints,
-        "method": [str],  # which names there are, acestimator.peers.make says: users may add their own
+        "method": [str],  # acestimator.peers.make knows the names: users may add their own
         "params": [dict, None],
         "preset": [StrOptions(set(PRESETS))],
     }
@@ -102,7 +103,7 @@ class BaselineClassifier(NetworkClassifier):
         method = make(self.method, self.params)
         return super()._resolved(settings) | {"method": type(method), "params": vars(method)}
 
-    def _train(self, trainer: Trainer, settings: Preset, samples: TrainingSamples) -> nn.Module:
+    def _train(self, trainer: Trainer, settings: Preset, labels: TrainingLabels) -> nn.Module:
         phases = make(self.method, self.params).phases(
             trainer.labels, trainer.n_classes, torch.Generator().manual_seed(trainer.seed)
         )
@@ -119,13 +120,13 @@ class BaselineClassifier(NetworkClassifier):
                 reading = end.value
                 break
             number += 1
-        self._read(reading, logits, trainer, samples)
+        self._read(reading, logits, trainer, labels)
         return predictor
 
-    def _read(self, reading: Reading, logits: torch.Tensor, trainer: Trainer, samples: TrainingSamples) -> None:
+    def _read(self, reading: Reading, logits: torch.Tensor, trainer: Trainer, labels: TrainingLabels) -> None:
         scores, proba = reading.scores.double(), reading.proba
         if proba is None:
             mixture = ScoreMixture.start(scores, trainer.sample_weight)
             proba = torch.zeros_like(scores) if mixture is None else mixture.posterior(scores)
         predicted = logits.argmax(dim=1).cpu().numpy()
-        self._set_suspects(scores.cpu().numpy(), proba.double().cpu().numpy(), predicted, samples)
+        self._set_suspects(scores.cpu().numpy(), proba.double().cpu().numpy(), predicted, labels)

@@ -13,18 +13,19 @@ import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone, is_regressor
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing, check_random_state, get_tags, indexable
-from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter
 
 from acestimator.estimators.autocleansing import AutoCleansingClassifier
-from acestimator.inputs import checks
+from acestimator.inputs import validation
+from acestimator.inputs.validation import HasMethods, StrOptions
+from acestimator.pickling import PublicName
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_READ = ("mislabel_proba_", "suggested_labels_")  # off the cleanser
-# Of the expected number of right labels of a class: fewer, and it is more likely than not that none is left.
+_VERDICT = ("mislabel_proba_", "suggested_labels_")  # what a fitted cleanser says
+# Expected number of right labels of a class, at least: with fewer it is more likely than not that none is left.
 _LEAST_LEFT = 0.5
 
 
@@ -38,7 +39,7 @@ def _estimator_has(method: str) -> Callable[[F], F]:
     return available_if(check)
 
 
-class CleanedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Any classifier, fitted on what a cleanser makes of the labels.
 
     The cleanser is fitted first, and tells how likely each training label is wrong and what it should be. Then the
@@ -53,15 +54,16 @@ class CleanedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         ``mislabel_proba_`` and ``suggested_labels_`` once fitted; or a pipeline that ends in one of them, for data that
         it cannot take as they are (gaps, categories). Never fitted in place. None: ``AutoCleansingClassifier()``.
     strategy : {"weight", "relabel", "drop"}, default="relabel"
-        "relabel": each sample has its suggested label. "drop": samples of ``mislabel_proba_ > 0.5`` are left out.
-        "weight": so they are, and the others have the weight ``1 - mislabel_proba_``; the classifier must take weights.
+        "relabel" gives each sample its suggested label. "drop" leaves out the samples of ``mislabel_proba_ > 0.5``.
+        "weight" leaves them out, too, and gives every other sample the weight ``1 - mislabel_proba_``; the classifier
+        must take weights.
     random_state : int, RandomState or None, default=None
         Where given, seeds every ``random_state`` of cleanser and classifier, in place of what these have.
 
     Attributes
     ----------
     classes_ : ndarray of shape (K,)
-        The labels. Those that occur with weight 0 only are none.
+        The labels, without those that only samples of weight 0 have.
     estimator_ : estimator
         The fitted classifier.
     cleanser_ : estimator
@@ -75,8 +77,9 @@ class CleanedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     Notes
     -----
-    A class of which less than half a sample is left, by number or by the sum of ``1 - mislabel_proba_``, is trained on
-    as it was given, with a warning: the classifier knows all of ``classes_``, and ``predict_proba`` has a column each.
+    If less than half a sample of a class is left, by number or by the sum of ``1 - mislabel_proba_``, its samples are
+    trained on as they were given, and a warning names the class. So the classifier knows all of ``classes_``, and
+    ``predict_proba`` has a column for each.
 
     Sample weights that are given to ``fit`` go to the cleanser and to the classifier; "weight" multiplies them. Samples
     whose weight comes to 0 are left out.
@@ -151,10 +154,10 @@ class CleanedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         -----
         A fit that fails leaves the estimator as it was before the call.
         """
-        self._validate_params()
+        validation.check_parameters(self)
         cleanser, estimator = self._members()
         if sample_weight is not None:
-            sample_weight = checks.check_weights(sample_weight, X)
+            sample_weight = validation.check_weights(sample_weight, X)
             _check_takes_weights(cleanser, "cleanser", "give no sample_weight")
             _check_takes_weights(estimator, "estimator", "give no sample_weight")
         elif self.strategy == "weight":
@@ -171,7 +174,7 @@ class CleanedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 )
             raise
         proba, suggested = _verdict(cleanser)
-        rows, labels, weight, restored = _cleaned(y, sample_weight, proba, suggested, self.strategy)
+        keep, labels, weight, restored = clean_labels(y, sample_weight, proba, suggested, self.strategy)
         if len(restored):
             warnings.warn(
                 f"the cleanser leaves nobody of {', '.join(map(repr, restored.tolist()))}: samples of these labels are "
@@ -179,8 +182,8 @@ class CleanedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 UserWarning,
                 stacklevel=2,
             )
-        if len(rows) < len(y):
-            X = _safe_indexing(indexable(X)[0], rows)
+        if len(keep) < len(y):
+            X = validation.select(X, keep)
         _fit(estimator, X, labels, weight)
 
         for name in ("n_features_in_", "feature_names_in_"):
@@ -250,41 +253,53 @@ class CleanedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return tags
 
 
-def _cleaned(
+def clean_labels(
     y: np.ndarray, sample_weight: np.ndarray | None, proba: np.ndarray, suggested: np.ndarray, strategy: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
-    """Rows to train on, their labels and weights (None: all alike), and the classes that are kept as they were given.
+    """What a classifier is to be trained on, by a cleanser's verdict.
 
     Parameters
     ----------
     y, sample_weight, proba, suggested : ndarray of shape (N,)
+        The weights may be None.
     strategy : {"weight", "relabel", "drop"}
+        As of :class:`CleanedClassifier`.
+
+    Returns
+    -------
+    keep : ndarray of int64, shape (N',)
+        Positions of the samples to train on.
+    labels : ndarray of shape (N',)
+    weight : ndarray of float64, shape (N',), or None
+        None if all are alike.
+    restored : ndarray of shape (R,)
+        Classes of which nobody was left, whose samples are as they were given.
     """
-    rows = np.arange(len(y)) if sample_weight is None else np.flatnonzero(sample_weight > 0)
-    classes, given = np.unique(y[rows], return_inverse=True)
-    labels, share = given, np.ones(len(rows))
+    used = np.arange(len(y)) if sample_weight is None else np.flatnonzero(sample_weight > 0)
+    classes, given = np.unique(y[used], return_inverse=True)
+    labels, share = given, np.ones(len(used))
     if strategy == "relabel":
-        labels = np.searchsorted(classes, suggested[rows])
+        labels = np.searchsorted(classes, suggested[used])
     elif strategy == "drop":
-        share = (proba[rows] <= 0.5).astype(np.float64)
+        share = (proba[used] <= 0.5).astype(np.float64)
     else:
-        # What fits whatever has a weight, such as a full-grown tree, would learn wrong labels of small weights, too.
-        share = np.where(proba[rows] <= 0.5, 1.0 - proba[rows], 0.0)
+        # A full-grown tree fits every sample that has a weight, and would learn a wrong label of the smallest.
+        share = np.where(proba[used] <= 0.5, 1.0 - proba[used], 0.0)
     restored = np.zeros(len(classes), dtype=bool)
-    # Again and again: the samples that one class gets back may be the last that another had.
+    # More than once, because a sample that one class gets back may be the last of another.
     while (lost := np.bincount(labels, weights=share, minlength=len(classes)) < _LEAST_LEFT).any():
         restored |= lost
         labels, share = np.where(lost[given], given, labels), np.where(lost[given], 1.0, share)
-    weight = share if sample_weight is None else share * sample_weight[rows]
+    weight = share if sample_weight is None else share * sample_weight[used]
     kept = weight > 0
     as_weights = weight[kept] if strategy == "weight" or sample_weight is not None else None
-    return rows[kept], classes[labels[kept]], as_weights, classes[restored]
+    return used[kept], classes[labels[kept]], as_weights, classes[restored]
 
 
 def _verdict(cleanser: Any) -> tuple[np.ndarray, np.ndarray]:
     """Read mislabel_proba_ and suggested_labels_ off a fitted cleanser."""
     judge = _last(cleanser)
-    missing = [name for name in _READ if not hasattr(judge, name)]
+    missing = [name for name in _VERDICT if not hasattr(judge, name)]
     if missing:
         raise TypeError(
             f"cleanser is {judge!r}, which has no {' and no '.join(missing)} once fitted, expected "
@@ -301,6 +316,7 @@ def _last(estimator: Any) -> Any:
 
 
 def _seed(estimator: Any, rng: np.random.RandomState) -> None:
+    """Set every random_state of an estimator and its parts, in the order of their names."""
     names = [name for name in sorted(estimator.get_params()) if name.split("__")[-1] == "random_state"]
     estimator.set_params(**{name: rng.randint(np.iinfo(np.int32).max) for name in names})
 
@@ -322,4 +338,5 @@ def _check_takes_weights(estimator: Any, name: str, cure: str) -> None:
 
 
 def _fit(estimator: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> None:
+    """Fit an estimator, with weights only where there are any: not all take them."""
     estimator.fit(X, y, **({} if sample_weight is None else {_weight_parameter(estimator): sample_weight}))

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-# Share of the quality that goes by rank: small beside what the probabilities are off, and far above rounding.
+# Share of the quality that ranks decide: small beside the errors of the probabilities, large beside rounding.
 _BY_RANK = 1e-3
 
 
 def label_quality(proba: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Probability that each label is right, to within 0.001, and in the order of the scores where probabilities tie.
 
-    By some methods the probability of mislabeling is exactly one for most suspects, and sorted by it alone a list of
-    suspects would begin with any of them.
+    By some methods the probability of mislabeling is exactly one for most suspects. A list of suspects that is sorted
+    by it alone would begin with any of them.
 
     Parameters
     ----------

@@ -8,39 +8,36 @@ from __future__ import annotations
 import copy
 import os
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from acestimator import backbones, detection
-from acestimator.augment import Augmentation
 from acestimator.estimators.issues import label_issues
-from acestimator.estimators.progress import progress
-from acestimator.inputs import checks
-from acestimator.inputs.device import place, resolve_device
-from acestimator.inputs.folder import FolderImages, FolderSamples
-from acestimator.inputs.samples import Samples, TensorSamples, Views
+from acestimator.estimators.labels import TrainingLabels
+from acestimator.estimators.progress import OnEpoch, progress
+from acestimator.inputs import validation
+from acestimator.inputs.device import resolve_device
+from acestimator.inputs.source import Source, Wanted, prediction_source, training_source
+from acestimator.inputs.validation import Number, StrOptions
 from acestimator.phases import Trainer
+from acestimator.pickling import PublicName
 from acestimator.presets import Preset, resolve
-from acestimator.recipes import RecipeNetwork
-from acestimator.training import BatchOrder, TrainingPlan, check_schedule, predict_logits
+from acestimator.training import TrainingPlan, check_schedule, predict_logits
 from acestimator.training.checkpoint import Checkpoint
 from acestimator.training.fingerprint import describe
 
 _OF_NO_MATTER = ("checkpoint", "verbose", "preset")  # to a training: what a preset stands for is in the settings
 
 
-class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
+class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
     """Classifier whose network is trained by one or more phases. Subclasses say by which, and what they read off.
 
     A subclass has the parameters named in ``_parameter_constraints`` below, and gives :meth:`_train`.
@@ -48,10 +45,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "backbone": [str, callable],
-        "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
-        "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
-        "weight_decay": [Interval(Real, 0, None, closed="left"), None],
+        "max_epochs": [Number(Integral, 1, None, closed="left"), None],
+        "batch_size": [Number(Integral, 1, None, closed="left"), None],
+        "learning_rate": [Number(Real, 0, None, closed="neither"), None],
+        "weight_decay": [Number(Real, 0, None, closed="left"), None],
         "optimizer": [StrOptions({"adamw", "sgd"}), None],
         "schedule": [StrOptions({"cosine"}), tuple, None],
         "augment": [callable, None],
@@ -70,7 +67,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         *("mislabel_scores_", "mislabel_proba_", "noise_rate_", "suggested_labels_", "_given", "_predicted"),
     )
 
-    _batch_order: BatchOrder | None = None  # tests put the batches into an order of their own
     _checkpoint_seconds: ClassVar[float] = 30.0  # least time between two writes of a checkpoint
 
     # What a subclass must have as parameters.
@@ -93,7 +89,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         Parameters
         ----------
         X : array-like of shape (N, D) or (N, C, H, W), or ImageFolder
-            An :class:`acestimator.datasets.ImageFolder` is streamed: its training views are decoded at every visit.
+            An :class:`acestimator.datasets.ImageFolder` is streamed: its training crops are decoded at every visit.
         y : array-like of shape (N,)
             Observed labels; ``folder.labels`` of a folder.
         sample_weight : array-like of shape (N,), optional
@@ -109,7 +105,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
         ValueError
             If the data or a parameter cannot be used; before any training.
         FloatingPointError
-            If the loss becomes NaN or infinite.
+            If the loss, a logit or a constant becomes NaN or infinite.
 
         Notes
         -----
@@ -123,111 +119,71 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     @torch.inference_mode(False)
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
-        self._validate_params()
-        check_schedule(self.schedule)
+        parameters = validation.check_parameters(self)
+        check_schedule(parameters["schedule"])
         device = resolve_device(self.device)
-        X = checks.wrapped(X)
-        X, y = checks.check_samples(self, X, y, reset=True)
-        weight = None if sample_weight is None else checks.check_weights(sample_weight, X)
-        samples = self._encode(y, weight)
-        weight = samples.weight
-        if samples.used is not None:
-            X = X[samples.used]
-
-        settings = resolve(self.preset, self.get_params(deep=False), len(X))
-        # One batch that holds everything needs no order and can be exact: in float64, a weight of 2 and a sample given
-        # twice then agree to rounding.
-        whole = len(X) <= settings.batch_size and (weight is None or weight.sum() <= settings.batch_size)
-        self.input_shape_ = tuple(X.shape[1:])
-        if isinstance(self.backbone, RecipeNetwork):
-            self.backbone.check(self.input_shape_, len(self.classes_))
-        self.scaler_ = checks.fit_scaler(X, weight) if self.standardize else None
-        autocast = self._autocast(device)
-        # Our own perceptron runs in float64 where exactness is free; a user's module may not be able to.
-        own_perceptron = isinstance(self.backbone, str) and len(self.input_shape_) == 1
-        dtype = torch.float64 if whole and own_perceptron and not autocast else torch.float32
-        trial = checks.to_tensor(
-            X.read(slice(2)) if isinstance(X, FolderImages) else X[:2], self.scaler_, torch.float32
-        )
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        source, y = training_source(self, X, y)
+        weight = None if sample_weight is None else validation.check_weights(sample_weight, y)
+        labels = TrainingLabels.encode(y, weight)
+        if labels.used is not None:
+            source = source.subset(labels.used)
+        self.classes_, self.input_shape_ = labels.classes, source.shape[1:]
+        backbones.check(self.backbone, self.input_shape_, len(self.classes_))
+        settings = resolve(self.preset, parameters, len(labels.codes))
+        self.scaler_ = source.statistics(labels.weight) if self.standardize else None
         with progress(self.verbose, settings.max_epochs) as on_epoch:
-            trainer = Trainer(
-                make=lambda n_outputs: backbones.make(self.backbone, trial, n_outputs),
-                samples=self._samples(
-                    X, device, dtype, seed, channels_last=X.ndim == 4 and backbones.takes_channels_last(self.backbone)
-                ),
-                labels=torch.from_numpy(samples.labels).to(device),
-                n_classes=len(self.classes_),
-                sample_weight=None if weight is None else torch.tensor(weight, device=device),
-                plan=self._plan(settings, autocast),
-                dtype=dtype,
-                seed=seed,
-                shuffle=not whole,
-                # Where nothing is drawn, torch's one global generator is left to other threads.
-                draws=backbones.draws_in_training(self.backbone),
-                checkpoint=self._open_checkpoint(X, samples, device, settings),
-                on_epoch=on_epoch,
-            )
-            network = self._train(trainer, settings, samples)
+            trainer = self._trainer(source, labels, settings, device, on_epoch)
+            network = self._train(trainer, settings, labels)
         self.n_iter_ = len(self.history_)
         # On vectors in float64: a sample's prediction then does not depend on which others are asked for.
-        self.module_ = network.double() if own_perceptron else network
+        self.module_ = network.double() if self._has_own_perceptron() else network
 
     @abstractmethod
-    def _train(self, trainer: Trainer, settings: Preset, samples: TrainingSamples) -> nn.Module:
+    def _train(self, trainer: Trainer, settings: Preset, labels: TrainingLabels) -> nn.Module:
         """Run the phases, set ``history_`` and what is read off; returns the network that predicts."""
 
-    def _encode(self, y: np.ndarray, weight: np.ndarray | None) -> TrainingSamples:
-        """Set classes_, and drop the samples of weight 0."""
-        check_classification_targets(y)
-        used = None if weight is None or (weight > 0).all() else np.flatnonzero(weight > 0)
-        encoder = LabelEncoder()
-        labels = encoder.fit_transform(y if used is None else y[used]).astype(np.int64)
-        if len(encoder.classes_) < 2:
-            found = f"the one class {encoder.classes_.tolist()[0]!r}" if len(encoder.classes_) else "no class at all"
-            dropped = "" if used is None else f" once the {len(y) - len(used)} samples of weight 0 are left out"
-            raise ValueError(f"y holds {found}{dropped}, expected at least 2 classes: nothing can be told apart.")
-        self.classes_ = encoder.classes_
-        return TrainingSamples(y, labels, used, weight if used is None or weight is None else weight[used])
+    def _trainer(
+        self, source: Source, labels: TrainingLabels, settings: Preset, device: torch.device, on_epoch: OnEpoch | None
+    ) -> Trainer:
+        """The training set where it belongs, and how networks are made and trained on it."""
+        weight = labels.weight
+        # One batch that holds everything needs no order and can be exact: in float64, a weight of 2 and a sample given
+        # twice then agree to rounding.
+        n_visits = len(labels.codes) if weight is None else max(len(labels.codes), weight.sum())
+        whole = n_visits <= settings.batch_size
+        autocast = self._autocast(device)
+        # Our own perceptron runs in float64 where exactness is free; a user's module may not be able to.
+        dtype = torch.float64 if whole and self._has_own_perceptron() and not autocast else torch.float32
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        channels_last = len(self.input_shape_) == 3 and backbones.takes_channels_last(self.backbone)
+        wanted = Wanted(device, dtype, self.scaler_, self.augment, seed, channels_last)
+        trial = source.trial(self.scaler_)
+        return Trainer(
+            make=lambda n_outputs: backbones.make(self.backbone, trial, n_outputs),
+            samples=source.samples(wanted),
+            labels=torch.from_numpy(labels.codes).to(device),
+            n_classes=len(labels.classes),
+            sample_weight=None if weight is None else torch.tensor(weight, device=device),
+            plan=self._plan(settings, autocast),
+            dtype=dtype,
+            seed=seed,
+            shuffle=not whole,
+            # Where nothing is drawn, torch's one global generator is left to other threads.
+            draws=backbones.draws_in_training(self.backbone),
+            checkpoint=self._open_checkpoint(source, labels, device, settings),
+            on_epoch=on_epoch,
+        )
+
+    def _has_own_perceptron(self) -> bool:
+        return isinstance(self.backbone, str) and len(self.input_shape_) == 1
 
     def _autocast(self, device: torch.device) -> bool:
         if self.precision == "auto":
             return device.type == "cuda" and len(self.input_shape_) == 3
         return self.precision == "bfloat16"
 
-    def _samples(self, X: Any, device: torch.device, dtype: torch.dtype, seed: int, *, channels_last: bool) -> Samples:
-        """Training samples on the device: standardised once; or as they are, where every visit augments them anew.
-
-        Those of a folder stay where they are.
-        """
-        if self.augment is None and not isinstance(X, FolderImages):
-            features = place(checks.to_tensor(X, self.scaler_, dtype), device)
-            return TensorSamples(features, Views(device, channels_last=channels_last))
-        if X.ndim != 4 or X.dtype != np.uint8:
-            raise ValueError(
-                f"augment was given, and X has shape {X.shape} and dtype {X.dtype}: augmentations take images "
-                "(N, C, H, W) of dtype uint8; leave augment at None, or give X so, with grey levels from 0 to 255."
-            )
-        views = Views(
-            device,
-            augment=self._augmentation(),
-            standardization=checks.standardization(self.scaler_, X.shape[1], device),
-            seed=seed,
-            channels_last=channels_last,
-        )
-        if isinstance(X, FolderImages):
-            return FolderSamples(X.seeded(seed), views)
-        return TensorSamples(place(torch.from_numpy(X), device), views)
-
-    def _augmentation(self) -> Any:
-        """A copy, since its generator moves, which leaves the training set's mean colour where nothing is."""
-        augment = copy.deepcopy(self.augment)
-        if isinstance(augment, Augmentation) and self.scaler_ is not None:
-            return augment.filled(self.scaler_.mean_.round().astype(int).tolist())
-        return augment
-
     def _open_checkpoint(
-        self, X: np.ndarray, samples: TrainingSamples, device: torch.device, settings: Preset
+        self, source: Source, labels: TrainingLabels, device: torch.device, settings: Preset
     ) -> Checkpoint | None:
         """Find or begin the file, which is known by the parameters as they were resolved, and by the data."""
         if self.checkpoint is None:
@@ -239,13 +195,14 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             )
         # Of the device "auto", too, may stand for another one next time.
         parts = self._resolved(settings) | {"estimator": type(self).__name__, "device": str(device)}
-        parts |= {"X": X, "y": samples.labels, "sample_weight": samples.weight}
-        configuration = {name: describe(part, name) for name, part in parts.items()}
+        parts |= {"y": labels.codes, "sample_weight": labels.weight}
+        configuration = {name: describe(part, name) for name, part in parts.items()} | {"X": source.fingerprint()}
         return Checkpoint(self.checkpoint, configuration, seconds=self._checkpoint_seconds)
 
     def _resolved(self, settings: Preset) -> dict[str, Any]:
         """Parameters that a training depends on, with what stands for those left at None."""
-        own = {name: value for name, value in self.get_params(deep=False).items() if name not in _OF_NO_MATTER}
+        parameters = validation.plain_parameters(self)
+        own = {name: value for name, value in parameters.items() if name not in _OF_NO_MATTER}
         plan = {field.name for field in fields(TrainingPlan)}
         return own | {name: value for name, value in vars(settings).items() if name in own.keys() | plan}
 
@@ -257,32 +214,21 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             optimizer=settings.optimizer,
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
-            batch_order=self._batch_order,
             schedule=settings.schedule,
             autocast=autocast,
             compile=self.compile,
         )
 
     def _set_suspects(
-        self, scores: np.ndarray, proba: np.ndarray, predicted: np.ndarray, samples: TrainingSamples
+        self, scores: np.ndarray, proba: np.ndarray, predicted: np.ndarray, labels: TrainingLabels
     ) -> None:
-        """Set what is read off the scores (N',) of the samples in use: probabilities, rate, suggestions."""
-        n_samples, used = len(samples.y), samples.used
-        self.noise_rate_ = float(np.average(proba, weights=samples.weight))
+        """Set what is read off the scores, probabilities and predicted codes (N') of the samples in use."""
+        self.noise_rate_ = float(np.average(proba, weights=labels.weight))
         # Samples of weight 0 took no part, and are no more suspicious than any sample.
-        self.mislabel_scores_ = scatter(scores, used, n_samples, 0.0)
-        self.mislabel_proba_ = scatter(proba, used, n_samples, self.noise_rate_)
-        self.suggested_labels_ = self._labels(detection.suggested_labels(samples.labels, predicted, proba), samples)
-        self._given, self._predicted = samples.y.copy(), self._labels(predicted, samples)
-
-    def _labels(self, codes: np.ndarray, samples: TrainingSamples) -> np.ndarray:
-        """Labels (N,) from codes (N',) of the samples in use; those of weight 0 have the label that was given."""
-        labels = self.classes_[codes]
-        if samples.used is None:
-            return labels
-        result = samples.y.astype(np.result_type(samples.y, labels))
-        result[samples.used] = labels
-        return result
+        self.mislabel_scores_ = labels.scatter(scores, 0.0)
+        self.mislabel_proba_ = labels.scatter(proba, self.noise_rate_)
+        self.suggested_labels_ = labels.decode(detection.suggested_labels(labels.codes, predicted, proba))
+        self._given, self._predicted = labels.given.copy(), labels.decode(predicted)
 
     def label_issues(self) -> Any:
         """Table of the training labels, with cleanlab's columns.
@@ -335,28 +281,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     def _checked_logits(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        X = checks.wrapped(X)
-        self._check_shape(getattr(X, "shape", ()))
-        X = checks.check_samples(self, X, reset=False)
-        self._check_shape(X.shape)  # of lists, too
+        source = prediction_source(self, X, self.input_shape_)
         # Where the module lies: it may have come from a machine with another device.
         parameter = next((p for p in self.module_.parameters() if p.is_floating_point()), torch.empty(0))
-        if isinstance(X, FolderImages):
-            standardization = checks.standardization(self.scaler_, X.shape[1], parameter.device)
-            chunks = FolderSamples(X, Views(parameter.device, standardization=standardization)).evaluation()
-        else:
-            chunks = checks.standardized(X, self.scaler_, parameter.dtype)
+        chunks = source.chunks(self.scaler_, parameter.dtype, parameter.device)
         logits = predict_logits(self.module_, chunks, parameter.device)
         return torch.cat([part.cpu() for part in logits]).double().numpy()
-
-    def _check_shape(self, shape: tuple[int, ...]) -> None:
-        """Raise ValueError for images of another shape; vectors are left to scikit-learn, which knows their names."""
-        sample = tuple(shape[1:])
-        if max(len(sample), len(self.input_shape_)) == 3 and sample and sample != self.input_shape_:
-            raise ValueError(
-                f"one sample of X has shape {sample}, expected {self.input_shape_} as in fit: "
-                "bring the samples to that shape."
-            )
 
     # ------------------------------------------------------------------ housekeeping
 
@@ -371,33 +301,3 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator, ABC):
             if isinstance(module, nn.Module) and any(t.device.type != "cpu" for t in module.state_dict().values()):
                 state[name] = copy.deepcopy(module).cpu()
         return state
-
-
-@dataclass(frozen=True)
-class TrainingSamples:
-    """Labels and weights of a fit. N' are the samples of positive weight.
-
-    Parameters
-    ----------
-    y : ndarray of shape (N,)
-        As given.
-    labels : ndarray of int64, shape (N',)
-        0..K-1.
-    used : ndarray of int64, shape (N',), or None
-        Positions of the N' among the N; None where they are all.
-    weight : ndarray of float64, shape (N',), or None
-    """
-
-    y: np.ndarray
-    labels: np.ndarray
-    used: np.ndarray | None
-    weight: np.ndarray | None
-
-
-def scatter(values: np.ndarray, used: np.ndarray | None, n_samples: int, fill: float) -> np.ndarray:
-    """Values of the used samples at their places among all."""
-    if used is None:
-        return values
-    result = np.full((n_samples, *values.shape[1:]), fill, dtype=values.dtype)
-    result[used] = values
-    return result

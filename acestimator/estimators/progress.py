@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+OnEpoch = Callable[[dict[str, Any]], None]
+
 
 @contextmanager
-def progress(verbose: int, max_epochs: int) -> Iterator[Callable[[dict[str, Any]], None] | None]:
+def progress(verbose: int, max_epochs: int) -> Iterator[OnEpoch | None]:
     """Yield a function of an epoch's record that moves a bar showing loss and noise rate; None if not verbose."""
     if not verbose:
         yield None

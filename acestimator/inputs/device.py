@@ -29,8 +29,8 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return resolved
 
 
-def place(features: Tensor, device: torch.device) -> Tensor:
-    """Training set on the device, if it takes no more than half of the free memory; else pinned beside it."""
+def move_if_it_fits(features: Tensor, device: torch.device) -> Tensor:
+    """Training set on the device, if it takes no more than half of its free memory; else in page-locked memory."""
     if device.type != "cuda":
         return features.to(device)
     free, _ = torch.cuda.mem_get_info(device)

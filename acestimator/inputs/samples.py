@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
+
+from acestimator.inputs.preprocessing import Preprocessing
 
 _CHUNK_ELEMENTS = 1 << 22  # of images that are standardised at one go
 
@@ -25,12 +25,12 @@ class Samples(ABC):
         Of one sample as the network sees it.
     dtype : torch.dtype
         Of the numbers that the network sees.
-    views : Views
+    preprocessing : Preprocessing
     """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
-    views: Views
+    preprocessing: Preprocessing
 
     @abstractmethod
     def training(self, epoch: int, n_epochs: int, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -45,115 +45,44 @@ class Samples(ABC):
         """Those at the positions ``keep`` (N',)."""
 
 
-@dataclass(frozen=True)
-class Standardization:
-    """What takes pixels (M, C, H, W) to what the network sees, on their device, in float32.
-
-    Parameters
-    ----------
-    mean, scale : Tensor of float32, shape (C, 1, 1)
-    """
-
-    mean: Tensor
-    scale: Tensor
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Standardised copies."""
-        return images.to(torch.float32).sub_(self.mean).div_(self.scale)
-
-
-@dataclass(frozen=True)
-class Views:
-    """From samples as they are stored to what the network sees.
-
-    Parameters
-    ----------
-    device : torch.device
-        Of the training.
-    augment : callable, optional
-        An :class:`acestimator.augment.Augmentation`, or any function of uint8 images; needs ``standardization``.
-    standardization : Standardization, optional
-        On ``device``.
-    seed : int
-        Of the augmentation.
-    channels_last : bool
-        Whether images are handed out in that layout.
-    """
-
-    device: torch.device
-    augment: Any = None
-    standardization: Standardization | None = None
-    seed: int = 0
-    channels_last: bool = False
-
-    def begin_epoch(self, epoch: int, n_epochs: int) -> None:
-        """Tell the augmentation which epoch it is, if it wants to know."""
-        if hasattr(self.augment, "begin_epoch"):
-            self.augment.begin_epoch(epoch, n_epochs, self.seed)
-
-    def training(self, samples: Tensor) -> Tensor:
-        """Samples on the device, augmented.
-
-        Raises
-        ------
-        ValueError
-            If the augmentation makes something else of them.
-        """
-        if self.augment is None:
-            return self.evaluation(samples)
-        views = self.augment(samples)
-        got = (tuple(views.shape), views.dtype) if isinstance(views, Tensor) else type(views).__name__
-        if got != (tuple(samples.shape), torch.uint8):
-            raise ValueError(
-                f"augment made {got} of images of shape {tuple(samples.shape)}, expected uint8 images of that shape: "
-                "the network is given all images in one size, and standardises them itself."
-            )
-        return self.evaluation(views)
-
-    def evaluation(self, samples: Tensor) -> Tensor:
-        """Samples on the device, as they are at prediction."""
-        if self.standardization is not None:
-            samples = self.standardization(samples)
-        return samples.contiguous(memory_format=torch.channels_last) if self.channels_last else samples
-
-
 class TensorSamples(Samples):
     """Samples in one tensor.
 
     Parameters
     ----------
     features : Tensor, shape (N, ...)
-        On the device of the training, or pinned on the host; standardised, unless the views standardise them, and of
-        dtype uint8 if they augment them.
-    views : Views
+        On the device of the training, or pinned on the host. Standardised, unless the preprocessing does that; of dtype
+        uint8 if it augments.
+    preprocessing : Preprocessing
     """
 
-    def __init__(self, features: Tensor, views: Views) -> None:
-        self.features, self.views = features, views
+    def __init__(self, features: Tensor, preprocessing: Preprocessing) -> None:
+        self.features, self.preprocessing = features, preprocessing
         self.shape = tuple(features.shape[1:])
-        self.dtype = features.dtype if views.standardization is None else torch.float32
+        self.dtype = features.dtype if preprocessing.standardization is None else torch.float32
 
     def training(self, epoch: int, n_epochs: int, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
         """Augmented, if there is an augmentation, with the draws of this epoch."""
-        self.views.begin_epoch(epoch, n_epochs)
+        self.preprocessing.begin_epoch(epoch, n_epochs)
         for block in blocks:
-            yield self.views.training(_take(self.features, block))
+            yield self.preprocessing.training(_gather(self.features, block))
 
     def evaluation(self) -> Iterator[Tensor]:
         """All at once, or chunks of what has to be standardised first."""
-        if self.views.standardization is None:
+        if self.preprocessing.standardization is None:
             yield self.features
             return
-        rows = max(1, _CHUNK_ELEMENTS // max(1, self.features[0].numel()))
-        for chunk in torch.split(self.features, rows):
-            yield self.views.evaluation(chunk.to(self.views.device))
+        n_at_once = max(1, _CHUNK_ELEMENTS // max(1, self.features[0].numel()))
+        for chunk in torch.split(self.features, n_at_once):
+            yield self.preprocessing.evaluation(chunk.to(self.preprocessing.device))
 
     def subset(self, keep: Tensor) -> TensorSamples:
         """Those at the positions ``keep``, where all of them lie."""
-        return TensorSamples(self.features[keep.to(self.features.device)], self.views)
+        return TensorSamples(self.features[keep.to(self.features.device)], self.preprocessing)
 
 
-def _take(features: Tensor, index: Tensor) -> Tensor:
+def _gather(features: Tensor, index: Tensor) -> Tensor:
+    """Samples at these positions, where the positions lie."""
     if features.device == index.device:
         return features.index_select(0, index)
     return features.index_select(0, index.to(features.device)).pin_memory().to(index.device, non_blocking=True)

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from acestimator.inputs.samples import Samples, TensorSamples, Views
+from acestimator.inputs.preprocessing import Preprocessing
+from acestimator.inputs.samples import Samples, TensorSamples
 from acestimator.objectives import Block, Objective, Training
 from acestimator.training.blocks import Batches
 from acestimator.training.checkpoint import PhaseCheckpoint
@@ -76,7 +77,7 @@ def train(
     """
     if sample_weight is not None and bool((sample_weight == sample_weight[0]).all()):
         sample_weight = None  # so that the numbers are the same whatever all weights are
-    samples = features if isinstance(features, Samples) else TensorSamples(features, Views(labels.device))
+    samples = features if isinstance(features, Samples) else TensorSamples(features, Preprocessing(labels.device))
     steps_per_epoch = plan.steps_per_epoch(len(labels))
     training = Training(
         network, labels, n_classes, steps_per_epoch, plan.max_epochs, sample_weight=sample_weight, dtype=samples.dtype

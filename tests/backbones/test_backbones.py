@@ -36,6 +36,31 @@ def test_initialisation_repeats_under_a_seed(name):
     assert torch.equal(*drawn)
 
 
+def test_a_callable_that_has_a_check_is_asked_and_nothing_else_is():
+    class Picky:
+        asked = None
+
+        def __call__(self, input_shape, n_classes):
+            return nn.Linear(input_shape[0], n_classes)
+
+        def check(self, input_shape, n_classes):
+            self.asked = (input_shape, n_classes)
+            if n_classes > 3:
+                raise ValueError("no more than 3 classes")
+
+    class Module(nn.Linear):
+        def check(self, *arguments):
+            pytest.fail("asked")
+
+    picky = Picky()
+    backbones.check(picky, (5,), 3)
+    assert picky.asked == ((5,), 3)
+    with pytest.raises(ValueError, match="no more than 3"):
+        backbones.check(picky, (5,), 4)
+    for other in ("mlp", Module(5, 3), Module, nn.Linear, lambda input_shape, n_classes: nn.Linear(5, 3)):
+        backbones.check(other, (5,), 3)
+
+
 @pytest.mark.parametrize(
     ("name", "shape", "message"),
     [

@@ -22,7 +22,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from acestimator import AutoCleansingClassifier, BaselineClassifier, CleanedClassifier
-from acestimator.estimators.cleaned import _cleaned
+from acestimator.estimators.cleaned import clean_labels
 
 STRATEGIES = ("weight", "relabel", "drop")
 
@@ -106,7 +106,7 @@ def test_no_class_is_lost_and_nothing_else_is_touched(table, strategy, weighted)
     y, proba, suggested, weight = (np.array(column) for column in zip(*table, strict=True))
     present = weight > 0 if weighted else np.ones(len(y), dtype=bool)
     suggested = np.where(np.isin(suggested, y[present]), suggested, y)  # a cleanser knows the classes that it saw
-    kept, final, weights, restored = _cleaned(y, weight if weighted else None, proba, suggested, strategy)
+    kept, final, weights, restored = clean_labels(y, weight if weighted else None, proba, suggested, strategy)
     assert set(final) == set(y[present])
     assert (np.diff(kept) > 0).all()
     assert present[kept].all()

@@ -57,8 +57,10 @@ def test_data_that_cannot_be_used(X, y, message):
 
 
 def test_images_with_their_channels_last_draw_a_warning():
-    with pytest.warns(UserWarning, match=r"\(6, 8, 8, 3\) .* images of 8 channels: .*X.transpose\(0, 3, 1, 2\)"):
+    message = r"\(6, 8, 8, 3\) .* images of 8 channels: .*X.transpose\(0, 3, 1, 2\)"
+    with pytest.warns(UserWarning, match=message) as caught:
         quick().fit(np.zeros((6, 8, 8, 3)), np.arange(6) % 2)
+    assert caught[0].filename == __file__  # it points to the line that called fit
 
 
 def test_values_beyond_float32_without_standardisation():
@@ -129,6 +131,10 @@ def test_use_before_fit(method):
         getattr(quick(), method)(np.zeros((2, 4)))
 
 
+def frozen(input_shape, n_classes):
+    return nn.Linear(*input_shape, n_classes).requires_grad_(False)
+
+
 class Exploding(nn.Module):
     """Finite in the trial, NaN from the third training step on."""
 
@@ -156,6 +162,29 @@ def test_a_last_step_that_diverges_is_noticed(small, optimizer):
     X, y = small
     with pytest.raises(FloatingPointError, match="the trained network gives NaN or infinite logits"):
         quick(max_epochs=1, learning_rate=1e200, optimizer=optimizer).fit(X[:30], y[:30])
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"alpha_lr": 1e200},
+        {"alpha_lr": 1e39},  # finite in float64, of which the one batch is
+        {"alpha_lr": 1e200, "batch_size": 32},
+        {"alpha_lr": 1e200, "batch_size": 32, "variant": "AC2"},
+        {"alpha_lr": "paper", "learning_rate": 1e200, "alpha_weight_decay": 0.0, "backbone": frozen},
+    ],
+)
+def test_constants_that_overflow_are_an_error_and_change_nothing(small, parameters):
+    """No loss is taken after the last visit, so the constants are looked at."""
+    clf = quick(max_epochs=1, batch_size=200).fit(*small)
+    before = dict(vars(clf))
+    clf.set_params(**parameters)
+    with pytest.raises(
+        FloatingPointError, match="the constants of 150 of 150 samples became NaN or infinite: lower al"
+    ):
+        clf.fit(*small)
+    for name in before.keys() - parameters.keys():
+        assert vars(clf)[name] is before[name]
 
 
 class Interrupting(nn.Module):

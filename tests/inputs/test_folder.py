@@ -1,50 +1,34 @@
 """Estimators on a folder of images: streamed, and as if the images were an array."""
 
 import numpy as np
-import PIL.Image
 import pytest
 import torch
 
 from acestimator import AutoCleansingClassifier
 from acestimator.datasets import ImageFolder
-from acestimator.inputs.folder import FolderImages
 
-SIZE = 16
 SETTINGS = {"max_epochs": 3, "batch_size": 8, "device": "cpu", "random_state": 0}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Two classes, reddish and bluish noise, of 14 and 12 images of several sizes."""
-    root, rng = tmp_path_factory.mktemp("images"), np.random.RandomState(0)
-    for name, channel, n_images in (("blue", 2, 14), ("red", 0, 12)):
-        (root / name).mkdir()
-        for i in range(n_images):
-            pixels = rng.randint(0, 120, size=(20 + i, 24, 3)).astype(np.uint8)
-            pixels[..., channel] += 120
-            PIL.Image.fromarray(pixels).save(root / name / f"{i:02}.png")
-    return ImageFolder(root, SIZE)
 
 
 def fit(folder, **parameters):
     return AutoCleansingClassifier(**(SETTINGS | parameters)).fit(folder, folder.labels)
 
 
-def test_a_folder_predicts_as_the_array_of_its_evaluation_views(folder):
+def test_a_folder_predicts_as_the_array_of_its_evaluation_crops(folder):
     clf = fit(folder, max_epochs=10)
-    views = folder.read(np.arange(len(folder))).numpy()
-    np.testing.assert_allclose(clf.decision_function(folder), clf.decision_function(views), atol=1e-4)
+    crops = folder.read(np.arange(len(folder))).numpy()
+    np.testing.assert_allclose(clf.decision_function(folder), clf.decision_function(crops), atol=1e-4)
     assert clf.score(folder, folder.labels) > 0.9
-    assert clf.input_shape_ == (3, SIZE, SIZE)
+    assert clf.input_shape_ == folder.shape
     assert clf.mislabel_scores_.shape == (len(folder),)
-    np.testing.assert_allclose(clf.scaler_.mean_, views.mean(axis=(0, 2, 3)))
+    np.testing.assert_allclose(clf.scaler_.mean_, crops.mean(axis=(0, 2, 3)))
 
 
 def test_fits_repeat(folder):
     np.testing.assert_array_equal(fit(folder).decision_function(folder), fit(folder).decision_function(folder))
 
 
-def test_training_views_are_of_the_seed_the_epoch_and_the_images_in_use(folder):
+def test_training_crops_are_of_the_seed_the_epoch_and_the_images_in_use(folder):
     seen = []
 
     class Recording:
@@ -69,18 +53,13 @@ def test_training_views_are_of_the_seed_the_epoch_and_the_images_in_use(folder):
     assert len(seeds) == 2
 
 
-def test_a_part_of_a_part(folder):
-    part = FolderImages(folder)[np.array([5, 3, 9])][np.array([2, 0])]
-    np.testing.assert_array_equal(part.read(slice(None)), folder.read([9, 5]).numpy())
-
-
 def test_workers_change_nothing(folder):
     alone = fit(folder, max_epochs=1).decision_function(folder)
-    workers = ImageFolder(folder.path(0).parents[1], SIZE, workers=1)
+    workers = ImageFolder(folder.path(0).parents[1], folder.shape[1], workers=1)
     np.testing.assert_array_equal(fit(workers, max_epochs=1).decision_function(folder), alone)
 
 
-def test_an_augmentation_sees_the_training_views(folder):
+def test_an_augmentation_sees_the_training_crops(folder):
     seen = []
 
     def augment(images):

@@ -1,7 +1,4 @@
-"""The estimator as a user meets it: results, label spaces, frames, weights, tools of scikit-learn."""
-
-import copy
-import pickle
+"""AutoCleansingClassifier: what it finds, what weights mean, the paper's regime, and what is read off the constants."""
 
 import numpy as np
 import pandas as pd
@@ -9,30 +6,25 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from joblib import Parallel, delayed
-from sklearn.base import clone
 from sklearn.datasets import load_iris, load_wine
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.model_selection import StratifiedKFold, cross_val_score
 from torch import nn
 from torch.nn import functional as F
 
-from acestimator import AutoCleansingClassifier, detection
+from acestimator import AutoCleansingClassifier, backbones, detection
+from acestimator.estimators.autocleansing import read_constants
+from acestimator.inputs.preprocessing import Preprocessing
+from acestimator.inputs.samples import TensorSamples
+from acestimator.objectives import AutoCleansing
+from acestimator.phases import Phase, Trainer
 from acestimator.presets import resolve
-from acestimator.training import batch_sizes
-
-FITTED_ARRAYS = ("alpha_", "mislabel_scores_", "mislabel_proba_", "suggested_labels_")
+from acestimator.training import TrainingPlan
 
 
 def quick(**parameters):
     return AutoCleansingClassifier(**{"max_epochs": 3, "random_state": 0, **parameters})
-
-
-def linear(input_shape, n_classes):
-    return nn.Linear(input_shape[0], n_classes)
 
 
 # ------------------------------------------------------------------ what it is for
@@ -69,18 +61,6 @@ def test_what_is_read_off_the_constants_is_consistent(noisy_digits):
     np.testing.assert_array_equal(clf.find_mislabeled(3.0), detection.find_mislabeled(clf.alpha_, 3.0))
 
 
-def test_predictions_are_the_modules_own(noisy_digits):
-    """Prediction never sees alpha: logits, probabilities and labels are the softmax of module_ alone."""
-    X, y, _, X_test, _ = noisy_digits
-    clf = quick().fit(X, y)
-    x = torch.from_numpy(clf.scaler_.transform(X_test))
-    with torch.no_grad():
-        logits = clf.module_(x)
-    np.testing.assert_allclose(clf.decision_function(X_test), logits.numpy(), atol=1e-10)
-    np.testing.assert_allclose(clf.predict_proba(X_test), logits.softmax(dim=1).numpy(), atol=1e-10)
-    np.testing.assert_array_equal(clf.predict(X_test), logits.argmax(dim=1).numpy())
-
-
 def test_history_and_shapes(small):
     X, y = small
     clf = quick(max_epochs=6, batch_size=32).fit(X, y)
@@ -98,23 +78,45 @@ def test_history_and_shapes(small):
 # ------------------------------------------------------------------ properties
 
 
+def scores_in_this_order(X, y, orders, variant):
+    """Scores (N,) of a training whose batches are drawn in these orders, one an epoch."""
+    features, labels = torch.from_numpy(X).float(), torch.from_numpy(y)
+    plan = TrainingPlan(
+        len(orders), 32, 1e-3, "adamw", 0.9, 1e-2, batch_order=lambda epoch, generator: torch.from_numpy(orders[epoch])
+    )
+    trainer = Trainer(
+        make=lambda n_outputs: backbones.make("mlp", features[:2], n_outputs),
+        samples=TensorSamples(features, Preprocessing(labels.device)),
+        labels=labels,
+        n_classes=3,
+        sample_weight=None,
+        plan=plan,
+        dtype=torch.float32,
+        seed=0,
+        shuffle=True,
+        draws=False,
+    )
+    objective = AutoCleansing(variant=variant, **resolve("default", {}, len(y)).objective())
+    network, _ = trainer.run(Phase(objective))
+    _, observed, _ = read_constants(objective.table.dense(), trainer.logits(network), labels)
+    return objective.finish(observed)[0].numpy()
+
+
 @given(st.integers(0, 1000), st.sampled_from(["AC1", "AC2"]))
 @settings(max_examples=8)
 def test_permuting_the_rows_permutes_the_scores(seed, variant):
-    """When the batch order is permuted alike, through the private hook."""
+    """When the batch order is permuted alike."""
     rng = np.random.RandomState(seed)
     y = np.arange(90) % 3
     X = rng.normal(size=(90, 4)) + 2.0 * np.eye(3, 4)[y]
     y = np.where(rng.uniform(size=90) < 0.2, rng.permutation(y), y)
     rows = rng.permutation(90)
-    orders = [torch.from_numpy(rng.permutation(90)) for _ in range(5)]
-    place = torch.from_numpy(np.argsort(rows))
-    clf, permuted = (quick(variant=variant, max_epochs=5, batch_size=32) for _ in range(2))
-    clf._batch_order = lambda epoch, generator: orders[epoch]
-    permuted._batch_order = lambda epoch, generator: place[orders[epoch]]
-    clf.fit(X, y)
-    permuted.fit(X[rows], y[rows])
-    np.testing.assert_allclose(permuted.mislabel_scores_, clf.mislabel_scores_[rows], atol=1e-5)
+    orders = [rng.permutation(90) for _ in range(5)]
+    position = np.argsort(rows)  # of each sample, once they are permuted
+    scores = scores_in_this_order(X, y, orders, variant)
+    permuted = scores_in_this_order(X[rows], y[rows], [position[order] for order in orders], variant)
+    np.testing.assert_allclose(permuted, scores[rows], atol=1e-5)
+    assert scores.std() > 0.1
 
 
 @pytest.mark.parametrize("parameters", [{}, {"variant": "AC2"}, {"preset": "paper", "max_epochs": 3}])
@@ -125,15 +127,6 @@ def test_alpha_lr_zero_is_plain_training_with_nothing_to_report(noisy_digits, pa
         assert not getattr(clf, name).any()
     assert clf.noise_rate_ == 0
     np.testing.assert_array_equal(clf.suggested_labels_, y)
-
-
-def test_a_random_state_repeats_the_fit_exactly(noisy_digits):
-    X, y = noisy_digits[:2]
-    first, second, other = (quick(max_epochs=15, random_state=seed).fit(X, y) for seed in (1, 1, 2))
-    for name in FITTED_ARRAYS:
-        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
-    np.testing.assert_array_equal(first.decision_function(X), second.decision_function(X))
-    assert (first.decision_function(X) != other.decision_function(X)).any()
 
 
 @pytest.mark.parametrize("variant", ["AC1", "AC2"])
@@ -199,20 +192,29 @@ def test_the_papers_regime_through_the_estimator(small, variant):
     """Against network and dense alpha under one torch.optim.SGD on the mean loss, ragged batch included."""
     X, y = small
     weight = np.random.RandomState(0).randint(1, 4, size=150).astype(float)
-    orders = [torch.from_numpy(np.random.RandomState(i).permutation(150)) for i in range(4)]
-    start = nn.Linear(4, 3)
+    sample = {row.tobytes(): i for i, row in enumerate(X.astype(np.float32))}
+    batches = []
+
+    class Watched(nn.Linear):
+        def forward(self, x):
+            if self.training:
+                batches.append(torch.tensor([sample[row.tobytes()] for row in x.numpy()]))
+            return super().forward(x)
+
+    start = Watched(4, 3)
     clf = AutoCleansingClassifier(
         start, variant=variant, preset="paper", standardize=False, max_epochs=4, batch_size=40, random_state=0
     )
-    clf._batch_order = lambda epoch, generator: orders[epoch]
     clf.fit(X, y, sample_weight=weight)
+    assert [len(index) for index in batches] == 4 * [40, 40, 40, 30]
 
-    network, alpha = copy.deepcopy(start), nn.Parameter(torch.zeros(150, 3))
+    network, alpha = nn.Linear(4, 3), nn.Parameter(torch.zeros(150, 3))
+    network.load_state_dict(start.state_dict())
     x, labels, w = torch.from_numpy(X).float(), torch.from_numpy(y), torch.from_numpy(weight).float()
     mask = F.one_hot(labels, 3) if variant == "AC2" else torch.ones(150, 3)
     groups = [{"params": network.parameters(), "weight_decay": 5e-4}, {"params": [alpha], "weight_decay": 5e-5}]
     optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9, nesterov=True)
-    for step, index in enumerate(index for order in orders for index in order.split(40)):
+    for step, index in enumerate(batches):
         for group in optimizer.param_groups:
             group["lr"] = 0.1 * 0.5 * (1 + np.cos(np.pi * step / 16))
         loss = F.cross_entropy(network(x[index]) + (alpha * mask)[index], labels[index], reduction="none")
@@ -237,113 +239,7 @@ def test_classes_that_only_zero_weights_have_are_no_classes(small):
     np.testing.assert_array_equal(clf.suggested_labels_[y == 2], 2)
 
 
-# ------------------------------------------------------------------ backbones
-
-
-def test_a_module_is_copied_and_never_trained_in_place(small):
-    X, y = small
-    module = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
-    before = copy.deepcopy(module.state_dict())
-    clf = quick(backbone=module, batch_size=149).fit(X, y)  # a last batch of one would stop batch normalisation
-    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
-    assert not torch.equal(clf.module_[0].weight, module[0].weight)
-    assert not clf.module_.training
-
-
-def test_a_callable_and_a_lazy_module(small):
-    X, y = small
-    assert quick(backbone=linear, max_epochs=20, learning_rate=0.05).fit(X, y).score(X, y) > 0.95
-    assert quick(backbone=nn.LazyLinear(3)).fit(X, y).module_.weight.shape == (3, 4)
-
-
-def test_a_module_with_float32_constants_inside_its_forward(small):
-    class Gated(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.linear = nn.Linear(4, 3)
-
-        def forward(self, x):
-            return self.linear(x) @ torch.eye(3)
-
-    X, y = small
-    clf = quick(backbone=Gated()).fit(X[:20], y[:20])
-    assert clf.decision_function(X).shape == (150, 3)
-
-
-def test_a_frozen_module_is_scored_and_not_trained(small):
-    X, y = small
-    module = nn.Linear(4, 3).requires_grad_(False)
-    clf = quick(backbone=module).fit(X, y)
-    assert torch.equal(clf.module_.weight, module.weight)
-    assert clf.mislabel_scores_.any()
-
-
-def test_prediction_uses_what_was_fitted_whatever_the_parameters_say_now(small):
-    X, y = small
-    clf = quick().fit(X, y)
-    expected = clf.predict_proba(X)
-    clf.set_params(backbone=nn.Linear(4, 3), device="cuda", standardize=False)
-    np.testing.assert_array_equal(clf.predict_proba(X), expected)
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(clf)).predict_proba(X), expected)
-
-
-@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
-@pytest.mark.parametrize("backbone", ["mlp", linear])
-def test_fitting_inside_no_grad_and_inference_mode(small, context, backbone):
-    expected = quick(backbone=backbone).fit(*small).decision_function(small[0])
-    with context():
-        np.testing.assert_array_equal(quick(backbone=backbone).fit(*small).decision_function(small[0]), expected)
-
-
-def test_fits_in_threads_equal_fits_one_after_the_other(small):
-    clfs = [quick(random_state=seed) for seed in range(6)]
-    expected = [clone(clf).fit(*small).decision_function(small[0]) for clf in clfs]
-    fitted = Parallel(n_jobs=3, backend="threading")(delayed(clf.fit)(*small) for clf in clfs)
-    for clf, decision in zip(fitted, expected, strict=True):
-        np.testing.assert_array_equal(clf.decision_function(small[0]), decision)
-
-
-def test_a_subclass_keeps_its_own_attributes(small):
-    class Sub(AutoCleansingClassifier):
-        def fit(self, X, y):
-            self.seen_ = len(X)
-            return super().fit(X, y)
-
-    assert Sub(max_epochs=1).fit(*small).seen_ == 150
-
-
-# ------------------------------------------------------------------ with the rest of scikit-learn
-
-
-def test_pipeline_grid_search_and_nested_names(small):
-    X, y = small
-    pipeline = make_pipeline(StandardScaler(), quick())
-    pipeline.set_params(autocleansingclassifier__alpha_lr=0.1)
-    search = GridSearchCV(pipeline, {"autocleansingclassifier__variant": ["AC1", "AC2"]}, cv=2).fit(X, y)
-    assert search.best_estimator_[-1].alpha_lr == 0.1
-    assert search.best_estimator_[-1].mislabel_scores_.shape == (150,)
-
-
-def test_cross_val_score_in_two_processes_equals_one(small):
-    scores = [cross_val_score(quick(), *small, cv=3, n_jobs=n_jobs) for n_jobs in (1, 2)]
-    np.testing.assert_array_equal(*scores)
-
-
-@pytest.mark.parametrize("copied", [lambda clf: pickle.loads(pickle.dumps(clf)), copy.deepcopy, copy.copy])
-def test_pickle_and_copy(small, copied):
-    X, y = small
-    clf = quick().fit(X, y)
-    again = copied(clf)
-    np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
-    np.testing.assert_array_equal(again.mislabel_scores_, clf.mislabel_scores_)
-    again.fit(X[:30], y[:30])  # and the original does not notice
-    assert clf.mislabel_scores_.shape == (150,)
-
-
-def test_clone_is_unfitted_and_keeps_the_parameters(small):
-    clf = clone(quick(backbone=linear, penalty=("group", 0.1)).fit(*small))
-    assert clf.penalty == ("group", 0.1)
-    assert not hasattr(clf, "mislabel_scores_")
+# ------------------------------------------------------------------ among other classifiers
 
 
 def test_suggested_labels_feed_another_classifier(noisy_digits):
@@ -354,33 +250,6 @@ def test_suggested_labels_feed_another_classifier(noisy_digits):
         for labels in (y, clf.suggested_labels_)
     ]
     assert scores[1] > scores[0]
-
-
-def test_settings_come_from_the_preset_unless_they_are_given(small):
-    paper = resolve("paper", {"learning_rate": 0.02, "alpha_momentum": None}, 10_000)
-    assert (paper.optimizer, paper.learning_rate, paper.batch_size, paper.alpha_lr) == ("sgd", 0.02, 128, "paper")
-    assert (paper.alpha_momentum, paper.alpha_weight_decay) == (0.9, 5e-5)
-    regime = resolve("default", {"alpha_lr": "paper"}, 10_000)
-    named = resolve("default", {"optimizer": "sgd"}, 10_000)
-    assert (named.learning_rate, named.weight_decay) == (0.03, 1e-3)
-    assert resolve("default", {"optimizer": "sgd", "learning_rate": 0.2}, 10_000).learning_rate == 0.2
-    assert resolve("paper", {"optimizer": "sgd"}, 10_000).learning_rate == 0.1
-    assert (regime.alpha_momentum, regime.alpha_weight_decay, regime.posterior_weights) == (0.9, 5e-5, False)
-    assert resolve("default", {"alpha_lr": "paper", "alpha_weight_decay": 1e-5}, 100).alpha_weight_decay == 1e-5
-    clf = quick(preset="paper", learning_rate=0.01).fit(*small)
-    assert clf.history_[0]["alpha_norm"] > 0
-    assert "noise_rate" not in clf.history_[-1]  # no posterior weights, so no mixture before the end
-
-
-@given(st.integers(2, 5000), st.integers(1, 200))
-def test_small_sets_get_more_epochs_and_slower_constants(n_samples, batch_size):
-    settings = resolve("default", {"batch_size": batch_size}, n_samples)
-    steps = len(batch_sizes(n_samples, batch_size))
-    assert settings.max_epochs * steps >= 300
-    assert settings.max_epochs == 60 or (settings.max_epochs - 1) * steps < 300
-    assert settings.alpha_lr == pytest.approx(0.3 * min(1.0, steps / 8))
-    given = resolve("default", {"batch_size": batch_size, "max_epochs": 7, "alpha_lr": 0.2}, n_samples)
-    assert (given.max_epochs, given.alpha_lr) == (7, 0.2)
 
 
 @pytest.mark.parametrize("load", [load_iris, load_wine])
@@ -399,24 +268,3 @@ def test_a_penalty_shrinks_the_constants(noisy_digits, penalty):
     X, y = noisy_digits[:2]
     norms = [quick(penalty=p).fit(X, y).history_[-1]["alpha_norm"] for p in (None, penalty)]
     assert norms[1] < 0.8 * norms[0]
-
-
-def test_verbose_shows_loss_and_noise_rate(noisy_digits, capsys):
-    quick(verbose=1, max_epochs=10).fit(*noisy_digits[:2])
-    shown = capsys.readouterr().err
-    assert "loss=" in shown
-    assert "noise_rate=" in shown
-
-
-@pytest.mark.cuda
-def test_cuda_fit_is_close_to_the_cpus_and_pickles_to_the_cpu(noisy_digits):
-    X, y, _, X_test, y_test = noisy_digits
-    scores = {}
-    for device in ("cpu", "cuda"):
-        clf = AutoCleansingClassifier(device=device, random_state=0).fit(X, y)
-        scores[device] = clf.score(X_test, y_test)
-    assert abs(scores["cpu"] - scores["cuda"]) < 0.03
-    assert next(clf.module_.parameters()).is_cuda
-    again = pickle.loads(pickle.dumps(clf))
-    assert not next(again.module_.parameters()).is_cuda
-    np.testing.assert_allclose(again.predict_proba(X_test), clf.predict_proba(X_test), atol=1e-6)
