@@ -18,6 +18,7 @@ from acestimator.comparison.runs import CLEANLAB, ORACLE, available
 from acestimator.comparison.tables import METRICS, as_text, sections
 from acestimator.comparison.tasks import Split, split
 from acestimator.datasets import load_samples
+from acestimator.runs.ledger import records_of
 
 GIVEN = "given"
 
@@ -71,8 +72,7 @@ def compare(
     load = functools.partial(load_own, path=path, target=target)
     with tempfile.TemporaryDirectory() as folder:
         records = run_grid(wanted, out or Path(folder, "comparison.jsonl"), load=load, n_jobs=n_jobs)
-    asked = {(cell.dataset, cell.process, cell.seed, cell.method) for cell in wanted}
-    return Comparison([r for r in records if (r["dataset"], r["process"], r["seed"], r["method"]) in asked])
+    return Comparison(records_of(wanted, records))
 
 
 def report(comparison: Comparison) -> str:

@@ -21,7 +21,7 @@ from acestimator.estimators.baseline import BaselineClassifier
 from acestimator.experiments.images import Images, load, source_of
 from acestimator.experiments.tables import Run
 from acestimator.inputs.device import resolve_device
-from acestimator.runs.versions import versions
+from acestimator.runs.ledger import attempt
 from acestimator.training.fingerprint import describe
 
 KEY = ("dataset", "network", "augment", "method", "percent", "seed", "epochs", "images", "source", "precision")
@@ -102,11 +102,7 @@ def execute(job: Job) -> dict[str, Any]:
 
     A training that was stopped goes on from its checkpoint, which is removed at the end.
     """
-    record: dict[str, Any] = {**job.key(), "versions": versions()}
-    try:
-        return record | _execute(job)
-    except Exception as error:  # one failure must not cost the other trainings their results
-        return record | {"error": f"{type(error).__name__}: {error}"}
+    return attempt(job.key(), lambda: _execute(job))
 
 
 def _execute(job: Job) -> dict[str, Any]:
