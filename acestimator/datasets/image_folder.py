@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from acestimator.datasets._views import evaluation_view, read_image, training_view
+from acestimator.datasets._crops import evaluation_view, read_image, training_view
 from acestimator.training.fingerprint import describe
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".ppm", ".tif", ".tiff")

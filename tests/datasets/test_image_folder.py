@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from acestimator.datasets import ImageFolder, load_image_folder
-from acestimator.datasets._views import random_box, training_view
+from acestimator.datasets._crops import random_box, training_view
 
 # Python 3.12 and 3.13 warn when a process with threads forks
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
