@@ -94,9 +94,9 @@ def _what_is_left(arguments: argparse.Namespace) -> str:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from acestimator.demo import run
+    from acestimator.demo import run_demo
 
-    print(run(arguments.out, rate=arguments.rate, random_state=arguments.seed))
+    print(run_demo(arguments.out, rate=arguments.rate, random_state=arguments.seed))
     return 0
 
 
@@ -119,9 +119,9 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _experiment(arguments: argparse.Namespace) -> int:
-    from acestimator.experiments.command import run
+    from acestimator.experiments.command import run_experiment
 
-    text, failures = run(arguments)
+    text, failures = run_experiment(arguments)
     print(text)
     for line in failures:
         print(f"failed: {line}", file=sys.stderr)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from acestimator.comparison.runs import check_method, run
+from acestimator.comparison.runs import check_method, run_method
 from acestimator.comparison.tasks import NotPossibleError, Split, load, make_task, parse
 from acestimator.runs.ledger import Ledger, attempt
 
@@ -31,7 +31,7 @@ class Cell:
     seed : int
         Of the split, the corruption, and the fit.
     method : str
-        As :func:`acestimator.comparison.runs.run` takes it.
+        As :func:`acestimator.comparison.runs.run_method` takes it.
     """
 
     dataset: str
@@ -117,7 +117,7 @@ def run_cell(cell: Cell, load: Load = load, settings: dict[str, Any] | None = No
 def _measure(cell: Cell, load: Load, settings: dict[str, Any] | None) -> dict[str, Any]:
     try:
         task = make_task(load(cell.dataset, cell.seed), cell.process, cell.seed)
-        return run(cell.method, task, cell.seed, settings)
+        return run_method(cell.method, task, cell.seed, settings)
     except NotPossibleError as error:
         return {"not_possible": str(error)}
 

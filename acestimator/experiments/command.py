@@ -16,7 +16,7 @@ from acestimator.experiments.tables import Table
 from acestimator.runs.ledger import records_of
 
 
-def run(arguments: argparse.Namespace) -> tuple[str, list[str]]:
+def run_experiment(arguments: argparse.Namespace) -> tuple[str, list[str]]:
     """Run what is missing, and report.
 
     Parameters
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> tuple[str, list[str]]:
             **{name: getattr(arguments, name) for name in _OPTIONS},
         )
         wanted = runner.jobs(table.entries, range(arguments.seeds), options)
-        records = runner.run(wanted, arguments.out, n_jobs=arguments.jobs)
+        records = runner.run_jobs(wanted, arguments.out, n_jobs=arguments.jobs)
     text, failures = report.as_text(table, records), _failures(records, wanted)
     if arguments.picture is not None and wanted and failures:
         text += "\n\nThere is no picture: a training of it failed."

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from acestimator.experiments.runs import KEY, Job, Options, check, execute
+from acestimator.experiments.runs import KEY, Job, Options, check, run_job
 from acestimator.experiments.tables import TABLES, Entry, Table
 from acestimator.runs.ledger import Ledger
 
@@ -74,7 +74,7 @@ def finished(path: Path) -> list[dict[str, Any]]:
     return _ledger(path).records()
 
 
-def run(wanted: Iterable[Job], path: Path, *, n_jobs: int = 1) -> list[dict[str, Any]]:
+def run_jobs(wanted: Iterable[Job], path: Path, *, n_jobs: int = 1) -> list[dict[str, Any]]:
     """Run the trainings that the file does not have, and append them to it.
 
     Parameters
@@ -97,7 +97,7 @@ def run(wanted: Iterable[Job], path: Path, *, n_jobs: int = 1) -> list[dict[str,
     RuntimeError
         If a process died. What was finished is in the file.
     """
-    return _ledger(path).complete(wanted, execute, check=_check, stage=_stage, n_jobs=n_jobs, one_thread=False)
+    return _ledger(path).complete(wanted, run_job, check=_check, stage=_stage, n_jobs=n_jobs, one_thread=False)
 
 
 def _ledger(path: Path) -> Ledger:

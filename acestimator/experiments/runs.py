@@ -97,15 +97,15 @@ class Job:
         return Job(run, self.seed, self.options)
 
 
-def execute(job: Job) -> dict[str, Any]:
+def run_job(job: Job) -> dict[str, Any]:
     """Train, test, and return the record; of a training that failed, with ``error`` in place of what was measured.
 
     A training that was stopped goes on from its checkpoint, which is removed at the end.
     """
-    return attempt(job.key(), lambda: _execute(job))
+    return attempt(job.key(), lambda: _train_and_test(job))
 
 
-def _execute(job: Job) -> dict[str, Any]:
+def _train_and_test(job: Job) -> dict[str, Any]:
     recipe, options = recipes.find(job.run.dataset, job.run.network), job.options
     images = _images(job.run.dataset, options.data, options.workers).first(options.images)
     estimator = make_estimator(job)

@@ -17,7 +17,7 @@ from scipy.stats import sem, ttest_rel
 
 from acestimator import AutoCleansingClassifier, cli
 from acestimator.comparison import Cell, Comparison, available, cells, draw, finished, grid, runs, verdicts
-from acestimator.comparison.runs import CLEANLAB_FILTERS, calibration_error, detection_metrics, run
+from acestimator.comparison.runs import CLEANLAB_FILTERS, calibration_error, detection_metrics, run_method
 from acestimator.comparison.tables import as_markdown, as_numbers, as_text, coverage, sections
 from acestimator.comparison.tasks import NotPossibleError, Task, load, make_task
 from acestimator.comparison.verdicts import holm, p_below
@@ -93,7 +93,7 @@ FAST = {"max_epochs": 3}
 
 
 def test_a_run_is_the_estimators_fit(task):
-    found = run("AutoCleansing", task, 4, FAST)
+    found = run_method("AutoCleansing", task, 4, FAST)
     clf = AutoCleansingClassifier(random_state=4, **FAST).fit(task.X_train, task.observed)
     assert found["accuracy"] == clf.score(task.X_test, task.y_test)
     assert found["noise_rate"] == clf.noise_rate_
@@ -104,15 +104,15 @@ def test_a_run_is_the_estimators_fit(task):
 
 def test_the_oracle_sees_the_right_labels_only(task):
     hidden = Task(np.where(task.is_wrong[:, None], 1e3, task.X_train), *list(vars(task).values())[1:])
-    assert run("oracle", task, 0, FAST)["accuracy"] == run("oracle", hidden, 0, FAST)["accuracy"]
-    assert set(run("oracle", task, 0, FAST)) == {"seconds", "accuracy"}
+    assert run_method("oracle", task, 0, FAST)["accuracy"] == run_method("oracle", hidden, 0, FAST)["accuracy"]
+    assert set(run_method("oracle", task, 0, FAST)) == {"seconds", "accuracy"}
 
 
 def test_labels_as_given(task):
     unknown = Task(task.X_train, task.observed, None, task.X_test, task.y_test)
-    assert set(run("gce", unknown, 0, FAST)) == {"seconds", "accuracy", "noise_rate"}
+    assert set(run_method("gce", unknown, 0, FAST)) == {"seconds", "accuracy", "noise_rate"}
     with pytest.raises(NotPossibleError, match="nobody knows"):
-        run("oracle", unknown, 0)
+        run_method("oracle", unknown, 0)
 
 
 def test_parameters_that_are_not_the_defaults(task):
@@ -133,19 +133,19 @@ def test_parameters_that_are_not_the_defaults(task):
 
 def test_cleanlab_has_a_flagged_set_for_each_filter(task):
     pytest.importorskip("cleanlab")
-    found = run("cleanlab", task, 0, {"max_epochs": 20})
+    found = run_method("cleanlab", task, 0, {"max_epochs": 20})
     assert {f"f1 {name}" for name in CLEANLAB_FILTERS} < set(found)
     assert found["auroc"] > 0.8
     assert "ece" not in found
-    assert found["accuracy"] == run("cleanlab", task, 0, {"max_epochs": 20})["accuracy"]
+    assert found["accuracy"] == run_method("cleanlab", task, 0, {"max_epochs": 20})["accuracy"]
 
 
 def test_cleanlab_that_is_not_installed(task, monkeypatch):
     monkeypatch.setattr(runs, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install acestimator\[peers\]"):
-        run("cleanlab", task, 0)
+        run_method("cleanlab", task, 0)
     with pytest.raises(ValueError, match="method is 'nothing', expected one of 'AutoCleansing', "):
-        run("nothing", task, 0)
+        run_method("nothing", task, 0)
 
 
 # ---------------------------------------------------------------- statistics
@@ -375,7 +375,7 @@ def counted(monkeypatch):
             raise FloatingPointError("loss is nan")
         return {"seconds": 1.0, "accuracy": 0.5}
 
-    monkeypatch.setattr(grid, "run", quick)
+    monkeypatch.setattr(grid, "run_method", quick)
     return called
 
 
@@ -646,7 +646,7 @@ def test_own_labels_corrupted_and_resumed(own, tmp_path, capsys, monkeypatch):
     assert "and 1 more: there are 3 classes, too few to hold out 60% of the training set." in printed
     assert "Detection: AUROC" in printed
     assert "some may be wrong" not in printed
-    monkeypatch.setattr(grid, "run", lambda *args: pytest.fail("run again"))
+    monkeypatch.setattr(grid, "run_method", lambda *args: pytest.fail("run again"))
     assert cli.main(arguments) == 0
     assert capsys.readouterr().out == printed
     own.write_text(own.read_text() + "\nx,0,0,0,0\n")  # another data set
@@ -657,7 +657,7 @@ def test_own_labels_corrupted_and_resumed(own, tmp_path, capsys, monkeypatch):
 def test_another_column_of_labels_is_another_data_set(tmp_path, monkeypatch):
     from acestimator.comparison import own as module
 
-    monkeypatch.setattr(grid, "run", lambda *args: {"accuracy": 0.5})
+    monkeypatch.setattr(grid, "run_method", lambda *args: {"accuracy": 0.5})
     path = tmp_path / "own.csv"
     path.write_text("a,b,c\n" + "".join(f"{i},{i % 2},{i % 3}\n" for i in range(30)))
     names = {module.compare(path, target=target, methods=["gce"], n_seeds=1).datasets[0] for target in ("b", "c")}
@@ -669,7 +669,7 @@ def test_own_runs_that_fail(own, monkeypatch, capsys):
     def failing(method, task, seed, settings=None):
         raise FloatingPointError("loss is nan")
 
-    monkeypatch.setattr(grid, "run", failing)
+    monkeypatch.setattr(grid, "run_method", failing)
     assert cli.main(["compare", str(own), "--target", "kind", "--seeds", "2", "--methods", "gce", "elr"]) == 1
     printed = capsys.readouterr()
     assert "failed: gce on own.csv" in printed.err
@@ -680,7 +680,7 @@ def test_own_runs_that_fail(own, monkeypatch, capsys):
 def test_default_methods_are_those_that_can_be_run(own, monkeypatch):
     from acestimator.comparison import own as module
 
-    monkeypatch.setattr(grid, "run", lambda *args: {"accuracy": 0.5})
+    monkeypatch.setattr(grid, "run_method", lambda *args: {"accuracy": 0.5})
     everything = set(available())
     assert set(module.compare(own, target="kind", n_seeds=1).methods) >= everything - {"oracle", "cleanlab"}
     monkeypatch.setattr(module, "find_spec", lambda name: None)
@@ -727,7 +727,7 @@ def test_images_of_ones_own_stay_images(tmp_path, monkeypatch):
         shapes.append(task.X_train.shape)
         return {"accuracy": 0.5}
 
-    monkeypatch.setattr(grid, "run", shape_of)
+    monkeypatch.setattr(grid, "run_method", shape_of)
     np.savez(tmp_path / "own.npz", X=np.random.RandomState(0).normal(size=(30, 1, 8, 8)), y=np.arange(30) % 2)
     for process in ("instance_20", "none"):
         arguments = ["--noise", process, "--methods", "gce", "--seeds", "1"]
@@ -739,7 +739,7 @@ def test_an_interrupt_of_the_command(own, tmp_path, monkeypatch, capsys):
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(grid, "run", interrupted)
+    monkeypatch.setattr(grid, "run_method", interrupted)
     arguments = ["compare", str(own), "--target", "kind", "--methods", "gce"]
     assert cli.main(arguments) == 130
     assert "interrupted; with --out FILE results would have been kept" in capsys.readouterr().err
