@@ -101,7 +101,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from acestimator.comparison import own
+    from acestimator.comparison import failures, own
 
     comparison = own.compare(
         arguments.file,
@@ -113,9 +113,9 @@ def _compare(arguments: argparse.Namespace) -> int:
         n_jobs=arguments.jobs,
     )
     print(own.report(comparison))
-    for line in comparison.failures():
+    for line in failures(comparison):
         print(f"failed: {line}", file=sys.stderr)
-    return 1 if comparison.failures() else 0
+    return 1 if failures(comparison) else 0
 
 
 def _experiment(arguments: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from acestimator.comparison.grid import cells, run_grid
-from acestimator.comparison.results import Comparison
+from acestimator.comparison.results import Comparison, not_possible
 from acestimator.comparison.runs import CLEANLAB, ORACLE, available
 from acestimator.comparison.tables import METRICS, as_text, sections
 from acestimator.comparison.tasks import Split, split
@@ -80,7 +80,7 @@ def report(comparison: Comparison) -> str:
     shown = [metric for metric in METRICS if metric.name != "seconds"]
     left_out = [m for m in available() if m not in comparison.methods]
     notes = [f"Not run: {', '.join(left_out)}."] if left_out else []
-    notes += [f"Not possible: {line}" for line in comparison.not_possible()]
+    notes += [f"Not possible: {line}" for line in not_possible(comparison)]
     if any(process == GIVEN for _, process in comparison.settings):
         notes.append("given: labels are as in the file, those that accuracy is measured on, too; some may be wrong.")
     return "\n\n".join([as_text(sections(comparison, shown)), *notes])
