@@ -169,7 +169,7 @@ def regularity(relative: Array) -> float:
 
 @_on_arrays
 def mislabel_log_odds(right: Array, pattern: Array, n_classes: int) -> Array:
-    r"""Log-odds that labels are wrong, but for the noise rate's own, by predictions averaged over a training.
+    r"""Log-odds that labels are wrong, less those of the noise rate, by predictions averaged over a training.
 
     By Bayes' rule, where a category is mistaken for the others as often as :math:`\pi_{ky} \propto R_{ky}` says, they
     are :math:`\ln f + \ln \frac{1 - p_y}{p_y} - \ln (K - 1)`, with the pattern's factor
@@ -177,8 +177,8 @@ def mislabel_log_odds(right: Array, pattern: Array, n_classes: int) -> Array:
 
     .. math:: \frac32 \Bigl( \ln f + \ln \frac{1 - p_y}{p_y} - \frac12 \ln (K - 1) \Bigr) ,
 
-    for an average that begins with an untrained network is less sure than the trained one, and a category has some
-    likely mistakes, not one and not K - 1. Both numbers are from experiments, see docs/what-we-tried.md.
+    since an average that begins with an untrained network is less sure than the trained one, and a category has some
+    likely mistakes, more than one and fewer than K - 1. Both numbers are from experiments, see docs/what-we-tried.md.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def wrong_probability(log_odds: Array, weight: Array | None = None) -> Array:
     Parameters
     ----------
     log_odds : array of float64, shape (N,)
-        s, as of labels of which half were wrong.
+        s, which would be the log-odds if half of the labels were wrong.
     weight : array of shape (N,), optional
         Weight 2 is a sample twice.
 

@@ -1,7 +1,6 @@
 """A grid of cells, data set by process by seed by method: run in parallel, a JSON line each, resumed where it stopped.
 
-Legend: none of the methods of a cell sees another's result; all methods of a seed share the split, the corruption and
-``random_state``.
+No method sees another one's result. All methods of a seed share the split, the corruption and ``random_state``.
 """
 
 from __future__ import annotations

@@ -43,8 +43,8 @@ def compare(
         Column of the labels.
     processes : sequence of str
         Corruptions of the training labels, as :func:`acestimator.comparison.make_task` takes them; the file's labels
-        are then held for right. By default the labels are taken as they are: all that can be told is accuracy on
-        held-out labels, some of them wrong as well, the estimated noise rate, and the time.
+        are then taken to be right. By default the labels stay as they are. All that can be told then is the accuracy on
+        held-out labels, some of which are wrong as well, the estimated noise rate, and the time.
     methods : sequence of str
         All that can be run, by default.
     n_seeds : int, default=5

@@ -59,8 +59,8 @@ def sections(comparison: Comparison, metrics: Sequence[Metric] = METRICS) -> lis
     Returns
     -------
     list of (str, list of list of str)
-        The first row is the header. Entries are means over seeds and their standard errors, or what there is in place
-        of a number; a method that has not the metric, or a cell to which it does not apply, has "-".
+        The first row is the header. Entries are means over seeds and their standard errors, or say why there are none.
+        They are "-" where a method or a cell has no such metric.
     """
     c = comparison
     result = [("Runs", coverage(c))]
@@ -83,13 +83,13 @@ def sections(comparison: Comparison, metrics: Sequence[Metric] = METRICS) -> lis
 
 
 def coverage(comparison: Comparison, datasets: Sequence[str] = (), processes: Sequence[str] = ()) -> Rows:
-    """How many runs of each setting there are, of all methods times all seeds; those not run included.
+    """How many runs there are of each setting, out of all methods times all seeds.
 
     Parameters
     ----------
     comparison : Comparison
     datasets, processes : sequence of str
-        To be listed whether or not they were run.
+        To list these, too, though they were not run.
     """
     c = comparison
     datasets = list(dict.fromkeys([*datasets, *c.datasets]))

@@ -56,9 +56,9 @@ def jobs(entries: Iterable[Entry], seeds: Iterable[int], options: Options) -> li
     for seed in seeds:
         for entry in entries:
             job = Job(entry.run, seed, options)
-            before = job.before()
-            if before is not None:
-                found.setdefault(before)
+            needed = job.needs()
+            if needed is not None:
+                found.setdefault(needed)
             found.setdefault(job)
     return list(found)
 
@@ -111,4 +111,4 @@ def _check(missing: Iterable[Job]) -> None:
 
 def _stage(job: Job) -> int:
     """Trainings that others need are of the first stage."""
-    return 0 if job.before() is None else 1
+    return 0 if job.needs() is None else 1

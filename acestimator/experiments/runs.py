@@ -89,8 +89,8 @@ class Job:
         """File of its own among the experiment's."""
         return self.options.files / ("-".join(str(value) for value in self.key().values()) + suffix)
 
-    def before(self) -> Job | None:
-        """Training whose constants this one needs."""
+    def needs(self) -> Job | None:
+        """Training that comes before, for its constants."""
         if self.run.method != "trimmed":
             return None
         run = Run(self.run.dataset, self.run.network, self.run.augment, "AC1")
@@ -110,8 +110,8 @@ def _train_and_test(job: Job) -> dict[str, Any]:
     images = _images(job.run.dataset, options.data, options.workers).first(options.images)
     estimator = make_estimator(job)
     X, y = images.X_train, images.y_train
-    if (before := job.before()) is not None:
-        keep = _kept(before, job.run.percent)
+    if (needed := job.needs()) is not None:
+        keep = _kept(needed, job.run.percent)
         X, y = X[keep], y[keep]
     began = time.perf_counter()
     estimator.fit(X, y)
@@ -138,7 +138,7 @@ def _train_and_test(job: Job) -> dict[str, Any]:
 
 
 def check(job: Job) -> None:
-    """Raise what would fail a training from the start: no such data, recipe, augmentation or device, no place."""
+    """Raise now what would fail a training at its start: no such data, recipe, augmentation or device, no folder."""
     resolve_device(job.options.device)
     _images(job.run.dataset, job.options.data, job.options.workers).first(job.options.images)
     make_estimator(job)
@@ -195,9 +195,9 @@ def constants(job: Job) -> tuple[np.ndarray, np.ndarray]:
         return file["alpha"], file["labels"]
 
 
-def _kept(before: Job, percent: float) -> np.ndarray:
-    """Positions of the images that are left without the first suspects, by Algorithm 2."""
-    alpha, _ = constants(before)
+def _kept(job: Job, percent: float) -> np.ndarray:
+    """Positions of the images that are left when the first suspects of a finished AC1 training are dropped."""
+    alpha, _ = constants(job)
     return np.setdiff1d(np.arange(len(alpha)), detection.find_mislabeled(alpha, percent))
 
 

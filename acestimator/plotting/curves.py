@@ -1,4 +1,4 @@
-"""The course of a training, epoch by epoch."""
+"""Loss, accuracy and size of the constants, epoch by epoch."""
 
 from __future__ import annotations
 
