@@ -61,6 +61,8 @@ def compare(
     ------
     ValueError, OSError, ImportError
         If the file, a process or a method cannot be used; before any training.
+    RuntimeError
+        If one of several processes of the computer died.
     """
     if n_seeds < 1:
         raise ValueError(f"seeds is {n_seeds}, expected at least 1.")
@@ -70,9 +72,16 @@ def compare(
     digest = hashlib.sha256(path.read_bytes() + str(target).encode()).hexdigest()[:8]
     wanted = list(cells([f"{path.name}, {digest}"], processes, range(n_seeds), methods))
     load = functools.partial(load_own, path=path, target=target)
+    if out is not None:
+        return Comparison(records_of(wanted, run_grid(wanted, out, load=load, n_jobs=n_jobs)))
     with tempfile.TemporaryDirectory() as folder:
-        records = run_grid(wanted, out or Path(folder, "comparison.jsonl"), load=load, n_jobs=n_jobs)
-    return Comparison(records_of(wanted, records))
+        try:
+            return Comparison(run_grid(wanted, Path(folder, "comparison.jsonl"), load=load, n_jobs=n_jobs))
+        except RuntimeError:  # its cure is to go on from the file, which is gone
+            raise RuntimeError(
+                "a process died, perhaps for want of memory: take fewer processes, and give a file with --out to keep "
+                "what is finished."
+            ) from None
 
 
 def report(comparison: Comparison) -> str:

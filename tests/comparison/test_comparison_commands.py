@@ -14,6 +14,7 @@ from comparison_records import SEEDS, partly_run
 
 from acestimator import cli
 from acestimator.comparison import available, grid
+from acestimator.comparison import own as module_of_own
 
 mpl.use("agg")
 
@@ -99,12 +100,12 @@ def test_own_labels_corrupted_and_resumed(own, tmp_path, capsys, monkeypatch):
 
 
 def test_another_column_of_labels_is_another_data_set(tmp_path, monkeypatch):
-    from acestimator.comparison import own as module
-
     monkeypatch.setattr(grid, "run_method", lambda *args: {"accuracy": 0.5})
     path = tmp_path / "own.csv"
     path.write_text("a,b,c\n" + "".join(f"{i},{i % 2},{i % 3}\n" for i in range(30)))
-    names = {module.compare(path, target=target, methods=["gce"], n_seeds=1).datasets[0] for target in ("b", "c")}
+    names = {
+        module_of_own.compare(path, target=target, methods=["gce"], n_seeds=1).datasets[0] for target in ("b", "c")
+    }
     assert len(names) == 2
     assert all(name.startswith("own.csv, ") for name in names)
 
@@ -122,14 +123,12 @@ def test_own_runs_that_fail(own, monkeypatch, capsys):
 
 
 def test_default_methods_are_those_that_can_be_run(own, monkeypatch):
-    from acestimator.comparison import own as module
-
     monkeypatch.setattr(grid, "run_method", lambda *args: {"accuracy": 0.5})
     everything = set(available())
-    assert set(module.compare(own, target="kind", n_seeds=1).methods) >= everything - {"oracle", "cleanlab"}
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
-    assert set(module.compare(own, target="kind", n_seeds=1).methods) == everything - {"oracle", "cleanlab"}
-    noisy = module.compare(own, target="kind", n_seeds=1, processes=["pair_20"])
+    assert set(module_of_own.compare(own, target="kind", n_seeds=1).methods) >= everything - {"oracle", "cleanlab"}
+    monkeypatch.setattr(module_of_own, "find_spec", lambda name: None)
+    assert set(module_of_own.compare(own, target="kind", n_seeds=1).methods) == everything - {"oracle", "cleanlab"}
+    noisy = module_of_own.compare(own, target="kind", n_seeds=1, processes=["pair_20"])
     assert set(noisy.methods) == everything - {"cleanlab"}
 
 
@@ -189,3 +188,14 @@ def test_an_interrupt_of_the_command(own, tmp_path, monkeypatch, capsys):
     assert "interrupted; with --out FILE results would have been kept" in capsys.readouterr().err
     assert cli.main([*arguments, "--out", str(tmp_path / "runs.jsonl")]) == 130
     assert "interrupted; the same command goes on from" in capsys.readouterr().err
+
+
+def test_a_process_that_died_is_no_file_to_go_on_from_without_one(own, tmp_path, monkeypatch, capsys):
+    def died(*arguments, **options):
+        raise RuntimeError("a process died: go on from the file.")
+
+    monkeypatch.setattr(module_of_own, "run_grid", died)
+    assert cli.main(["compare", str(own), "--target", "kind"]) == 1
+    assert "take fewer processes, and give a file with --out" in capsys.readouterr().err
+    assert cli.main(["compare", str(own), "--target", "kind", "--out", str(tmp_path / "out.jsonl")]) == 1
+    assert "go on from the file" in capsys.readouterr().err
