@@ -94,14 +94,14 @@ def _what_is_left(arguments: argparse.Namespace) -> str:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from acestimator.demo import run
+    from acestimator.demo import run_demo
 
-    print(run(arguments.out, rate=arguments.rate, random_state=arguments.seed))
+    print(run_demo(arguments.out, rate=arguments.rate, random_state=arguments.seed))
     return 0
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from acestimator.comparison import own
+    from acestimator.comparison import failures, own
 
     comparison = own.compare(
         arguments.file,
@@ -113,15 +113,15 @@ def _compare(arguments: argparse.Namespace) -> int:
         n_jobs=arguments.jobs,
     )
     print(own.report(comparison))
-    for line in comparison.failures():
+    for line in failures(comparison):
         print(f"failed: {line}", file=sys.stderr)
-    return 1 if comparison.failures() else 0
+    return 1 if failures(comparison) else 0
 
 
 def _experiment(arguments: argparse.Namespace) -> int:
-    from acestimator.experiments.command import run
+    from acestimator.experiments.command import run_experiment
 
-    text, failures = run(arguments)
+    text, failures = run_experiment(arguments)
     print(text)
     for line in failures:
         print(f"failed: {line}", file=sys.stderr)

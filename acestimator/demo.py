@@ -59,7 +59,7 @@ class DemoResult:
         )
 
 
-def run(out: Path, *, rate: float = 0.2, random_state: int = 0) -> DemoResult:
+def run_demo(out: Path, *, rate: float = 0.2, random_state: int = 0) -> DemoResult:
     """Corrupt the digits' training labels, fit both models, and draw the suspects.
 
     Parameters

@@ -1,6 +1,7 @@
 """Reading alpha: gauges, mislabel scores, Algorithm 2, ranks, suggested labels. Pure functions on arrays.
 
-Every function takes numpy arrays or torch tensors and returns what it was given.
+Every function takes numpy arrays or torch tensors, on any device. Gauges, scores and probabilities come back as what
+was given, or as tensors where both kinds were; positions and ranks are numpy's.
 
 Legend: N samples, K classes. Softmax does not see a constant added to a row of alpha; a *gauge* picks that constant.
 """
@@ -24,18 +25,29 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _on_arrays(function: F) -> F:
-    """Let a function of tensors serve numpy arrays too, by views of the same memory."""
+    """Let a function of tensors serve numpy arrays too, by place and by name, by views of the same memory."""
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if any(isinstance(a, Tensor) for a in args):
-            return function(*args, **kwargs)
-        # torch shares the memory of writable, positively strided arrays only; others are copied.
-        tensors = [torch.from_numpy(np.require(a, requirements=["C", "W"])) if np.ndim(a) else a for a in args]
-        result = function(*tensors, **kwargs)
-        return result.numpy() if isinstance(result, Tensor) else result
+        device = next((a.device for a in (*args, *kwargs.values()) if isinstance(a, Tensor)), None)
+        result = function(
+            *(_as_tensor(a, device) for a in args), **{name: _as_tensor(a, device) for name, a in kwargs.items()}
+        )
+        return result.numpy() if device is None and isinstance(result, Tensor) else result
 
     return wrapper  # type: ignore[return-value]
+
+
+def _as_tensor(value: Any, device: torch.device | None) -> Any:
+    """Tensors and single values as they are, arrays as tensors."""
+    if isinstance(value, Tensor) or not np.ndim(value):
+        return value
+    # torch shares the memory of writable, positively strided arrays only; others are copied.
+    return torch.from_numpy(np.require(value, requirements=["C", "W"])).to(device)
+
+
+def _as_array(value: Any) -> np.ndarray:
+    return value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
 
 
 @_on_arrays
@@ -117,7 +129,7 @@ def mistaken(proba: Array, labels: Array, relative: Array | None) -> Array:
     ----------
     proba : array of shape (N, K)
         p, the network's probabilities of the true category.
-    labels : array of int64, shape (N,)
+    labels : array of int, shape (N,)
         Observed labels y, 0..K-1.
     relative : array of shape (K, K), or None
         R, whose diagonal is zero: how often k is labelled y, over the mean of the mistakes. None: one everywhere.
@@ -126,6 +138,7 @@ def mistaken(proba: Array, labels: Array, relative: Array | None) -> Array:
     -------
     array of shape (N,)
     """
+    labels = labels.long()
     if relative is None:
         return proba.scatter(1, labels[:, None], 0.0).sum(dim=1)
     return (proba * relative.index_select(1, labels).T).sum(dim=1)
@@ -156,7 +169,7 @@ def regularity(relative: Array) -> float:
 
 @_on_arrays
 def mislabel_log_odds(right: Array, pattern: Array, n_classes: int) -> Array:
-    r"""Log-odds that labels are wrong, but for the noise rate's own, by predictions averaged over a training.
+    r"""Log-odds that labels are wrong, less those of the noise rate, by predictions averaged over a training.
 
     By Bayes' rule, where a category is mistaken for the others as often as :math:`\pi_{ky} \propto R_{ky}` says, they
     are :math:`\ln f + \ln \frac{1 - p_y}{p_y} - \ln (K - 1)`, with the pattern's factor
@@ -164,8 +177,8 @@ def mislabel_log_odds(right: Array, pattern: Array, n_classes: int) -> Array:
 
     .. math:: \frac32 \Bigl( \ln f + \ln \frac{1 - p_y}{p_y} - \frac12 \ln (K - 1) \Bigr) ,
 
-    for an average that begins with an untrained network is less sure than the trained one, and a category has some
-    likely mistakes, not one and not K - 1. Both numbers are from experiments, see docs/what-we-tried.md.
+    since an average that begins with an untrained network is less sure than the trained one, and a category has some
+    likely mistakes, more than one and fewer than K - 1. Both numbers are from experiments, see docs/what-we-tried.md.
 
     Parameters
     ----------
@@ -192,7 +205,7 @@ def wrong_probability(log_odds: Array, weight: Array | None = None) -> Array:
     Parameters
     ----------
     log_odds : array of float64, shape (N,)
-        s, as of labels of which half were wrong.
+        s, which would be the log-odds if half of the labels were wrong.
     weight : array of shape (N,), optional
         Weight 2 is a sample twice.
 
@@ -277,29 +290,32 @@ def max_min_ranks(alpha: Array) -> tuple[np.ndarray, np.ndarray]:
     return scale * rankdata(-highest, method="min"), scale * rankdata(lowest, method="min")
 
 
-def suggested_labels(labels: np.ndarray, predicted: np.ndarray, mislabel_proba: np.ndarray) -> np.ndarray:
+def suggested_labels(labels: Array, predicted: Array, mislabel_proba: Array) -> Array:
     """Return the network's label where the given one is more likely wrong than right, the given one elsewhere.
 
     Parameters
     ----------
-    labels : ndarray of shape (N,)
-        Observed labels.
-    predicted : ndarray of shape (N,)
+    labels : array of shape (N,)
+        Observed labels: numbers, or names.
+    predicted : array of shape (N,)
         The network's labels, without constants.
-    mislabel_proba : ndarray of shape (N,)
+    mislabel_proba : array of shape (N,)
 
     Returns
     -------
-    ndarray of shape (N,)
+    array of shape (N,)
+        A tensor where all three are.
     """
-    return np.where(mislabel_proba > 0.5, predicted, labels)
+    if all(isinstance(array, Tensor) for array in (labels, predicted, mislabel_proba)):
+        return torch.where(mislabel_proba > 0.5, predicted, labels)
+    return np.where(_as_array(mislabel_proba) > 0.5, _as_array(predicted), _as_array(labels))
 
 
 def _extremes(alpha: Array) -> tuple[np.ndarray, np.ndarray]:
     """Alpha-Max and alpha-Min (N,) of the mean-centred rows."""
     if np.ndim(alpha) != 2:
         raise ValueError(f"alpha has shape {np.shape(alpha)}, expected (N, K), a row of constants for each sample.")
-    centered = np.asarray(mean_centered_gauge(alpha))
+    centered = _as_array(mean_centered_gauge(alpha))
     if not np.isfinite(centered).all():
         rows = np.flatnonzero(~np.isfinite(centered).all(axis=1))
         raise ValueError(

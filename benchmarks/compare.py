@@ -25,7 +25,7 @@ import sys
 from pathlib import Path
 
 from acestimator import augment
-from acestimator.comparison import Comparison, available, cells, draw, finished, load, run_grid, verdicts
+from acestimator.comparison import Comparison, available, cells, draw, failures, finished, load, run_grid, verdicts
 from acestimator.comparison.tables import as_markdown, as_numbers, as_text, coverage, sections
 
 DATASETS = ["digits", "breast_cancer", "fashion_mnist_10000"]
@@ -94,7 +94,7 @@ def report(comparison: Comparison, arguments: argparse.Namespace) -> None:
     runs, *tables = sections(comparison)
     tables = [(runs[0], coverage(comparison, ALL_DATASETS, ALL_PROCESSES)), *tables]
     versions = "\n".join(f"Measured with {line}." for line in numbers["versions"])
-    print(as_text(tables), "", versions, "", *judged, *(f"failed: {line}" for line in comparison.failures()), sep="\n")
+    print(as_text(tables), "", versions, "", *judged, *(f"failed: {line}" for line in failures(comparison)), sep="\n")
     if arguments.markdown:
         arguments.markdown.write_text(f"{as_markdown(tables, judged)}\n{versions}\n", encoding="utf-8")
     if arguments.json:

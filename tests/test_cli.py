@@ -3,7 +3,7 @@
 import pytest
 
 from acestimator import cli
-from acestimator.demo import run
+from acestimator.demo import run_demo
 
 
 def test_demo_prints_both_accuracies_and_writes_the_picture(tmp_path, capsys):
@@ -17,7 +17,7 @@ def test_demo_prints_both_accuracies_and_writes_the_picture(tmp_path, capsys):
 
 
 def test_demo_finds_most_of_what_was_corrupted(tmp_path):
-    result = run(tmp_path)
+    result = run_demo(tmp_path)
     assert result.n_train == 1257
     assert result.cleansed_accuracy > result.plain_accuracy + 0.05
     assert result.n_found > 0.9 * result.n_corrupted

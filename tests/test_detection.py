@@ -1,5 +1,6 @@
 """Gauges, scores and Algorithm 2, the last against a slow transcription of the paper's pseudocode."""
 
+import inspect
 import math
 
 import numpy as np
@@ -112,16 +113,100 @@ def test_the_score_is_what_the_constants_add_to_the_log_probability():
     np.testing.assert_allclose(detection.observed_score(alpha, logits, labels), added, atol=1e-14)
 
 
-def test_numpy_and_torch_get_the_same_and_their_own():
+# ---------------------------------------------------------------- arrays of numpy and of torch
+
+
+PUBLIC = {
+    name: function
+    for name, function in vars(detection).items()
+    if inspect.isfunction(function) and function.__module__ == detection.__name__ and not name.startswith("_")
+}
+# Of these numpy's arrays come out, whatever goes in; of all others what went in.
+POSITIONS = {"find_mislabeled", "max_min_ranks"}
+
+
+def positive(shape):
+    return arrays(np.float64, shape, elements=st.floats(0.01, 0.99))
+
+
+@st.composite
+def arguments(draw):
+    """What the public functions take, by the names of their parameters."""
+    n, k = draw(st.integers(1, 6)), draw(st.integers(2, 5))
+    labels = arrays(np.int64, n, elements=st.integers(0, k - 1))
+    proba = draw(positive((n, k)))
+    return {
+        "alpha": draw(arrays(np.float64, (n, k), elements=reals)),
+        "logits": draw(arrays(np.float64, (n, k), elements=reals)),
+        "labels": draw(labels),
+        "predicted": draw(labels),
+        "proba": proba / proba.sum(axis=1, keepdims=True),
+        "relative": draw(st.none() | positive((k, k)).map(lambda a: a * (1 - np.eye(k)))),
+        "right": draw(positive(n)),
+        "pattern": draw(positive(n)),
+        "log_odds": draw(arrays(np.float64, n, elements=reals)),
+        "weight": draw(st.none() | positive(n)),
+        "mislabel_proba": draw(positive(n)),
+        "n_classes": k,
+        "percent": draw(st.floats(0, 100)),
+    }
+
+
+def as_tensor(value):
+    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+@given(data=st.data())
+def test_arguments_by_place_and_by_name_of_numpy_and_of_torch_give_the_same(name, data):
+    function, known = PUBLIC[name], data.draw(arguments())
+    values = {parameter: known[parameter] for parameter in inspect.signature(function).parameters}
+    if name == "regularity" and values["relative"] is None:
+        values["relative"] = 1.0 - np.eye(known["n_classes"])
+    expected = function(*values.values())
+    for convert, kind in ((lambda value: value, np.ndarray), (as_tensor, torch.Tensor)):
+        for n_places in range(len(values) + 1):
+            places = [convert(value) for value in list(values.values())[:n_places]]
+            names = {name: convert(values[name]) for name in list(values)[n_places:]}
+            found = function(*places, **names)
+            if isinstance(expected, np.ndarray):
+                assert isinstance(found, np.ndarray if name in POSITIONS else kind)
+            np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", ["partition_gauge", "observed_score", "mistaken", "mislabel_log_odds"])
+@given(data=st.data())
+def test_arrays_of_both_kinds_give_a_tensor(name, data):
+    known = data.draw(arguments())
+    values = {parameter: known[parameter] for parameter in inspect.signature(PUBLIC[name]).parameters}
+    expected = PUBLIC[name](*values.values())
+    for tensor in values:
+        if isinstance(values[tensor], np.ndarray):
+            found = PUBLIC[name](**{**values, tensor: as_tensor(values[tensor])})
+            assert isinstance(found, torch.Tensor)
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_arrays_that_torch_cannot_share_are_copied():
     alpha = np.random.RandomState(3).normal(size=(5, 3))
-    from_numpy, from_torch = (detection.first_zero_gauge(a) for a in (alpha, torch.from_numpy(alpha)))
-    assert isinstance(from_numpy, np.ndarray)
-    assert isinstance(from_torch, torch.Tensor)
-    np.testing.assert_array_equal(from_numpy, from_torch.numpy())
-    # read-only and reversed arrays, which torch cannot share, are copied
     frozen = alpha[::-1]
     frozen.flags.writeable = False
-    np.testing.assert_array_equal(detection.first_zero_gauge(frozen), from_numpy[::-1])
+    np.testing.assert_array_equal(detection.first_zero_gauge(frozen), detection.first_zero_gauge(alpha)[::-1])
+
+
+def test_labels_may_be_names():
+    suggested = detection.suggested_labels(np.array(["a", "b"]), np.array(["c", "c"]), np.array([0.9, 0.1]))
+    assert suggested.tolist() == ["c", "b"]
+
+
+def test_constants_that_are_trained_are_read_as_well():
+    alpha = torch.randn(9, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    expected = detection.find_mislabeled(alpha.detach().numpy(), 50)
+    np.testing.assert_array_equal(detection.find_mislabeled(alpha, 50), expected)
+    assert detection.mean_centered_gauge(alpha).requires_grad
+
+
+# ---------------------------------------------------------------- ranks and labels
 
 
 def test_ranks_are_percentiles_and_ties_share_the_better_one():

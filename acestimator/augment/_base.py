@@ -27,10 +27,10 @@ class Augmentation(ABC):
     Parameters
     ----------
     fill : int, sequence of int or None, default=None
-        Level, 0 to 255, of padding, of what geometric operations bring in and of squares that are cut out; one for all
-        channels or one for each. In the policies' original implementations these areas are zero after
-        standardisation, which is the training set's mean colour. None is that colour, rounded, where an estimator
-        trains with the transform, and 0 elsewhere.
+        Level, 0 to 255, of pixels that no image gives: of padding, of what geometric operations bring in, of squares
+        that are cut out. One for all channels, or one for each. Where an estimator trains with the transform, None is
+        the training set's mean colour, rounded: in the policies' original implementations these pixels are zero after
+        standardisation. Elsewhere None is 0.
     random_state : int, torch.Generator on the CPU, or None, default=None
         Stream of the draws; None is torch's global generator.
     """

@@ -78,7 +78,7 @@ _GROUPS = tuple(_KERNELS)
 
 
 def apply(images: Tensor, plan: Plan, rows: np.ndarray, places: np.ndarray, fill: np.ndarray) -> Tensor:
-    """Apply to every image its operations.
+    """Apply its own operations to every image.
 
     Parameters
     ----------
@@ -114,13 +114,13 @@ def apply(images: Tensor, plan: Plan, rows: np.ndarray, places: np.ndarray, fill
 
 
 def _words(images: Tensor) -> Tensor:
-    """View as (B, D) of eight bytes each where they come out even, which are copied faster than single ones."""
+    """View as (B, D): in words of eight bytes if an image fills them, since these are copied faster than bytes."""
     flat = images.flatten(1)
     return flat if flat.shape[1] % 8 else flat.view(torch.int64)
 
 
 def send(arrays: Sequence[np.ndarray], device: torch.device) -> list[Tensor]:
-    """Tensors of these arrays on the device, by one copy for all that nothing waits for."""
+    """Tensors of these arrays on the device. One copy takes all of them there, and nothing waits for it."""
     tensors = [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
     if device.type == "cpu":
         return tensors
@@ -143,7 +143,7 @@ def pack(tensors: Sequence[Tensor], pin: bool) -> tuple[Tensor, list[int]]:
 
 
 def table(operation: Operation) -> np.ndarray:
-    """What a pointwise operation that does not look at the image makes of the levels 0 to 255: uint8 (256,)."""
+    """New levels of the levels 0 to 255, uint8 (256,), of an operation that sees one pixel at a time."""
     name, value, _ = operation
     levels = np.arange(256)
     if name == "Brightness":

@@ -47,9 +47,9 @@ def equalize(images: Tensor, unused: Tensor, fill: Tensor) -> Tensor:
     b, c = images.shape[:2]
     flat = images.view(b * c, -1)
     # On one axis, where adding up is deterministic on every device.
-    place = flat.long().add_(256 * torch.arange(b * c, device=images.device)[:, None]).view(-1)
+    index = flat.long().add_(256 * torch.arange(b * c, device=images.device)[:, None]).view(-1)
     count = torch.zeros(b * c * 256, dtype=torch.int32, device=images.device)
-    count.scatter_add_(0, place, count.new_ones(1).expand(place.shape))
+    count.scatter_add_(0, index, count.new_ones(1).expand(index.shape))
     count = count.view(b * c, 256)
     highest = count.gather(1, flat.amax(1, keepdim=True).long())
     step = (flat.shape[1] - highest).div_(255, rounding_mode="floor")  # (b C, 1)
@@ -58,7 +58,7 @@ def equalize(images: Tensor, unused: Tensor, fill: Tensor) -> Tensor:
     levels = torch.arange(256, device=images.device, dtype=torch.int32)
     # A step of zero: too few pixels, or but one level. The channel stays.
     tables = torch.where(step > 0, flattened, levels).to(torch.uint8)
-    return tables.view(-1).gather(0, place).view_as(images)
+    return tables.view(-1).gather(0, index).view_as(images)
 
 
 def color(images: Tensor, factors: Tensor, fill: Tensor) -> Tensor:
@@ -100,11 +100,11 @@ def affine(images: Tensor, matrices: Tensor, fill: Tensor) -> Tensor:
 def fetch(images: Tensor, source_x: Tensor, source_y: Tensor, fill: Tensor) -> Tensor:
     """Pixels from these places, integers that broadcast to (b, H, W); from outside of the image, ``fill``."""
     b, c, height, width = images.shape
-    # The place after an image's last pixel has the fill: what is outside goes to it or beyond, and is then held there.
-    place = _inside_or(height, source_y, height) * width + _inside_or(height * width, source_x, width)
-    place = place.clamp_(max=height * width).long()  # (b, H, W)
+    # Behind an image's last pixel stands the fill. What is outside gets that index or a larger one, and is held to it.
+    index = _inside_or(height, source_y, height) * width + _inside_or(height * width, source_x, width)
+    index = index.clamp_(max=height * width).long()  # (b, H, W)
     pixels = torch.cat([images.flatten(2), fill.view(1, c, 1).expand(b, c, 1)], dim=2)
-    return pixels.gather(2, place.flatten(1)[:, None].expand(b, c, -1)).view_as(images)
+    return pixels.gather(2, index.flatten(1)[:, None].expand(b, c, -1)).view_as(images)
 
 
 def cut(images: Tensor, boxes: Tensor, fill: Tensor) -> Tensor:

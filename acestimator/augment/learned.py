@@ -137,8 +137,8 @@ class FastAutoAugment(_SubPolicies):
 class PopulationBasedAugment(_Policy):
     """Up to two of 30 operations for every image, with probabilities and magnitudes that change over the epochs.
 
-    For every image a count of 0, 1 or 2 is drawn with probabilities 0.2, 0.3 and 0.5; the operations are shuffled and
-    gone through, each applied with its probability, until as many as the count have been.
+    For every image a count of 0, 1 or 2 is drawn with probabilities 0.2, 0.3 and 0.5. The operations are shuffled and
+    tried one after the other, each with its probability, until as many as the count are applied.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ class PopulationBasedAugment(_Policy):
     def _draw(self, n: int, height: int, width: int) -> Choice:
         n_entries = len(self._probabilities)
         count = np.searchsorted(np.cumsum(COUNTS[:-1]), self._rand(n), side="right")  # (B,)
-        # An entry is a success or not wherever the shuffle puts it; the first successes are the ones applied.
+        # Whether an entry succeeds does not depend on its place: all are drawn, and the first that succeed are applied.
         success = self._rand(n, n_entries) < self._probabilities
         order = np.argsort(np.where(success, self._rand(n, n_entries), np.inf), axis=1)[:, :STEPS].T  # (STEPS, B)
         n_applied = np.minimum(count, success.sum(axis=1))

@@ -15,17 +15,16 @@ DATASETS = (*_CUTOUT, "imagenet")
 
 
 def pipeline(method: str, dataset: str) -> Compose:
-    """Augmentation that the paper's results with a method on a data set were had with.
+    """Augmentation by a method on a data set, as in the paper's results.
 
-    CIFAR's images are flipped and cropped first. SVHN's are not, in the published code of Population Based
-    Augmentation: a mirrored digit is another one, or none. Of ImageNet's,
-    :class:`acestimator.datasets.ImageFolder` gives flipped crops, and there is no Cutout. Standardisation is left to
-    the estimator.
+    CIFAR's images are flipped and cropped first. SVHN's are not, as in the published code of Population Based
+    Augmentation: a mirrored digit is another one, or none. ImageNet's come flipped and cropped from
+    :class:`acestimator.datasets.ImageFolder`, and get no Cutout. Standardisation is left to the estimator.
 
     Parameters
     ----------
     method : {"baseline", "cutout", "autoaugment", "fast_autoaugment", "pba"}
-        The last three with Cutout behind their policy.
+        In the last three, Cutout follows the policy.
     dataset : {"cifar10", "cifar100", "svhn", "imagenet"}
 
     Returns

@@ -2,7 +2,7 @@
 
 from acestimator.comparison.figure import draw
 from acestimator.comparison.grid import Cell, cells, finished, run_grid
-from acestimator.comparison.results import Comparison
+from acestimator.comparison.results import Comparison, failures, gap_closed, not_possible, relative_seconds
 from acestimator.comparison.runs import available
 from acestimator.comparison.tasks import Task, load, make_task
 from acestimator.comparison.verdicts import verdicts
@@ -14,9 +14,13 @@ __all__ = [
     "available",
     "cells",
     "draw",
+    "failures",
     "finished",
+    "gap_closed",
     "load",
     "make_task",
+    "not_possible",
+    "relative_seconds",
     "run_grid",
     "verdicts",
 ]

@@ -1,7 +1,6 @@
 """A grid of cells, data set by process by seed by method: run in parallel, a JSON line each, resumed where it stopped.
 
-Legend: none of the methods of a cell sees another's result; all methods of a seed share the split, the corruption and
-``random_state``.
+No method sees another one's result. All methods of a seed share the split, the corruption and ``random_state``.
 """
 
 from __future__ import annotations
@@ -13,12 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from acestimator.comparison.runs import check_method, run
+from acestimator.comparison.runs import check_method, run_method
 from acestimator.comparison.tasks import NotPossibleError, Split, load, make_task, parse
-from acestimator.runs import records as lines
-from acestimator.runs.versions import versions
+from acestimator.runs.ledger import Ledger, attempt
 
-KEY = ("dataset", "process", "seed", "method")
 Load = Callable[[str, int], Split]
 
 
@@ -33,13 +30,17 @@ class Cell:
     seed : int
         Of the split, the corruption, and the fit.
     method : str
-        As :func:`acestimator.comparison.runs.run` takes it.
+        As :func:`acestimator.comparison.runs.run_method` takes it.
     """
 
     dataset: str
     process: str
     seed: int
     method: str
+
+    def key(self) -> dict[str, Any]:
+        """What tells its record from others: all of it."""
+        return asdict(self)
 
 
 def cells(
@@ -60,7 +61,7 @@ def finished(path: Path) -> list[dict[str, Any]]:
     ValueError
         If the file holds anything else.
     """
-    return lines.read(path, KEY, "record of a cell")
+    return _ledger(path).records()
 
 
 def run_grid(
@@ -99,29 +100,29 @@ def run_grid(
     RuntimeError
         If a process died. What was finished is in the file.
     """
-    if n_jobs < 1:
-        raise ValueError(f"n_jobs is {n_jobs}, expected at least 1.")
-    records = {tuple(record[name] for name in KEY): record for record in finished(path)}
-    done = {key for key, record in records.items() if "error" not in record}
-    cells = list(dict.fromkeys(wanted))
-    missing = [cell for cell in cells if tuple(asdict(cell).values()) not in done]
-    _check(missing, load)
-    results = lines.each(functools.partial(run_cell, load=load, settings=settings), missing, n_jobs)
-    for record in lines.append(path, results, n_done=len(cells) - len(missing), n_all=len(cells)):
-        records[tuple(record[name] for name in KEY)] = record
-    return list(records.values())
+    return _ledger(path).complete(
+        wanted,
+        functools.partial(run_cell, load=load, settings=settings),
+        check=functools.partial(_check, load=load),
+        n_jobs=n_jobs,
+    )
 
 
 def run_cell(cell: Cell, load: Load = load, settings: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Record of one cell: its key, versions, and what was measured, or the error."""
-    record: dict[str, Any] = asdict(cell) | {"versions": versions()}
+    """Record of one cell: its key, the versions, and what was measured, or ``not_possible`` or ``error``."""
+    return attempt(cell.key(), lambda: _measure(cell, load, settings))
+
+
+def _measure(cell: Cell, load: Load, settings: dict[str, Any] | None) -> dict[str, Any]:
     try:
         task = make_task(load(cell.dataset, cell.seed), cell.process, cell.seed)
-        return record | run(cell.method, task, cell.seed, settings)
+        return run_method(cell.method, task, cell.seed, settings)
     except NotPossibleError as error:
-        return record | {"not_possible": str(error)}
-    except Exception as error:  # one failure must not cost the other cells their results
-        return record | {"error": f"{type(error).__name__}: {error}"}
+        return {"not_possible": str(error)}
+
+
+def _ledger(path: Path) -> Ledger:
+    return Ledger(path, ("dataset", "process", "seed", "method"), "record of a cell")
 
 
 def _check(missing: Sequence[Cell], load: Load) -> None:

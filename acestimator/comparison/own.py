@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from acestimator.comparison.grid import cells, run_grid
-from acestimator.comparison.results import Comparison
+from acestimator.comparison.results import Comparison, not_possible
 from acestimator.comparison.runs import CLEANLAB, ORACLE, available
 from acestimator.comparison.tables import METRICS, as_text, sections
 from acestimator.comparison.tasks import Split, split
 from acestimator.datasets import load_samples
+from acestimator.runs.ledger import records_of
 
 GIVEN = "given"
 
@@ -42,8 +43,8 @@ def compare(
         Column of the labels.
     processes : sequence of str
         Corruptions of the training labels, as :func:`acestimator.comparison.make_task` takes them; the file's labels
-        are then held for right. By default the labels are taken as they are: all that can be told is accuracy on
-        held-out labels, some of them wrong as well, the estimated noise rate, and the time.
+        are then taken to be right. By default the labels stay as they are. All that can be told then is the accuracy on
+        held-out labels, some of which are wrong as well, the estimated noise rate, and the time.
     methods : sequence of str
         All that can be run, by default.
     n_seeds : int, default=5
@@ -60,6 +61,8 @@ def compare(
     ------
     ValueError, OSError, ImportError
         If the file, a process or a method cannot be used; before any training.
+    RuntimeError
+        If one of several processes of the computer died.
     """
     if n_seeds < 1:
         raise ValueError(f"seeds is {n_seeds}, expected at least 1.")
@@ -69,10 +72,16 @@ def compare(
     digest = hashlib.sha256(path.read_bytes() + str(target).encode()).hexdigest()[:8]
     wanted = list(cells([f"{path.name}, {digest}"], processes, range(n_seeds), methods))
     load = functools.partial(load_own, path=path, target=target)
+    if out is not None:
+        return Comparison(records_of(wanted, run_grid(wanted, out, load=load, n_jobs=n_jobs)))
     with tempfile.TemporaryDirectory() as folder:
-        records = run_grid(wanted, out or Path(folder, "comparison.jsonl"), load=load, n_jobs=n_jobs)
-    asked = {(cell.dataset, cell.process, cell.seed, cell.method) for cell in wanted}
-    return Comparison([r for r in records if (r["dataset"], r["process"], r["seed"], r["method"]) in asked])
+        try:
+            return Comparison(run_grid(wanted, Path(folder, "comparison.jsonl"), load=load, n_jobs=n_jobs))
+        except RuntimeError:  # its cure is to go on from the file, which is gone
+            raise RuntimeError(
+                "a process died, perhaps for want of memory: take fewer processes, and give a file with --out to keep "
+                "what is finished."
+            ) from None
 
 
 def report(comparison: Comparison) -> str:
@@ -80,7 +89,7 @@ def report(comparison: Comparison) -> str:
     shown = [metric for metric in METRICS if metric.name != "seconds"]
     left_out = [m for m in available() if m not in comparison.methods]
     notes = [f"Not run: {', '.join(left_out)}."] if left_out else []
-    notes += [f"Not possible: {line}" for line in comparison.not_possible()]
+    notes += [f"Not possible: {line}" for line in not_possible(comparison)]
     if any(process == GIVEN for _, process in comparison.settings):
         notes.append("given: labels are as in the file, those that accuracy is measured on, too; some may be wrong.")
     return "\n\n".join([as_text(sections(comparison, shown)), *notes])

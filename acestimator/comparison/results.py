@@ -108,44 +108,49 @@ class Comparison:
         a, b = self.values(metric, first, setting), self.values(metric, second, setting)
         return np.array([a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())])
 
-    def gap_closed(self, method: str, setting: Setting) -> float:
-        """Share of the gap between plain cross-entropy and the oracle that a method closes, of the means over seeds.
 
-        The seeds are those that all three have. NaN where there are none, or the oracle is no better than plain.
-        """
-        values = [self.values("accuracy", name, setting) for name in (method, PLAIN, ORACLE)]
-        shared = set.intersection(*(set(v) for v in values))
-        if not shared:
-            return float("nan")
-        own, plain, oracle = (float(np.mean([v[seed] for seed in shared])) for v in values)
-        return (own - plain) / (oracle - plain) if oracle > plain else float("nan")
+def gap_closed(comparison: Comparison, method: str, setting: Setting) -> float:
+    """Share of the gap between plain cross-entropy and the oracle that a method closes, of the means over seeds.
 
-    def relative_seconds(self, method: str) -> float:
-        """Median over settings and seeds of the time of a fit against plain cross-entropy's."""
-        ratios: list[float] = []
-        for setting in self.settings:
-            own, plain = (self.values("seconds", name, setting) for name in (method, PLAIN))
-            ratios += [own[seed] / plain[seed] for seed in own.keys() & plain.keys()]
-        return float(np.median(ratios)) if ratios else float("nan")
+    The seeds are those that all three have. NaN where there are none, or the oracle is no better than plain.
+    """
+    values = [comparison.values("accuracy", name, setting) for name in (method, PLAIN, ORACLE)]
+    shared = set.intersection(*(set(v) for v in values))
+    if not shared:
+        return float("nan")
+    own, plain, oracle = (float(np.mean([v[seed] for seed in shared])) for v in values)
+    return (own - plain) / (oracle - plain) if oracle > plain else float("nan")
 
-    def failures(self) -> list[str]:
-        """A line for each error, with the cells that it cost."""
-        return self._by_reason("error")
 
-    def not_possible(self) -> list[str]:
-        """A line for each reason why cells cannot be, with the cells."""
-        return self._by_reason("not_possible")
+def relative_seconds(comparison: Comparison, method: str) -> float:
+    """Median over settings and seeds of the time of a fit against plain cross-entropy's."""
+    ratios: list[float] = []
+    for setting in comparison.settings:
+        own, plain = (comparison.values("seconds", name, setting) for name in (method, PLAIN))
+        ratios += [own[seed] / plain[seed] for seed in own.keys() & plain.keys()]
+    return float(np.median(ratios)) if ratios else float("nan")
 
-    def _by_reason(self, key: str) -> list[str]:
-        where: dict[str, list[str]] = {}
-        for record in self.records:
-            if key in record:
-                name = f"{record['method']} on {record['dataset']} {record['process']}, seed {record['seed']}"
-                where.setdefault(record[key], []).append(name)
-        return [
-            f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {reason}"
-            for reason, names in where.items()
-        ]
+
+def failures(comparison: Comparison) -> list[str]:
+    """A line for each error, with the cells that it cost."""
+    return _by_reason(comparison.records, "error")
+
+
+def not_possible(comparison: Comparison) -> list[str]:
+    """A line for each reason why cells cannot be, with the cells."""
+    return _by_reason(comparison.records, "not_possible")
+
+
+def _by_reason(records: Iterable[dict[str, Any]], key: str) -> list[str]:
+    where: dict[str, list[str]] = {}
+    for record in records:
+        if key in record:
+            name = f"{record['method']} on {record['dataset']} {record['process']}, seed {record['seed']}"
+            where.setdefault(record[key], []).append(name)
+    return [
+        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {reason}"
+        for reason, names in where.items()
+    ]
 
 
 def _in_order(found: Iterable[str], known: Sequence[str]) -> list[str]:

@@ -40,7 +40,7 @@ def available() -> list[str]:
 
 
 def check_method(method: str) -> None:
-    """Raise what :func:`run` would raise for a method whatever the task.
+    """Raise what :func:`run_method` would raise for a method whatever the task.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def check_method(method: str) -> None:
         )
 
 
-def run(method: str, task: Task, seed: int, settings: dict[str, Any] | None = None) -> dict[str, float]:
+def run_method(method: str, task: Task, seed: int, settings: dict[str, Any] | None = None) -> dict[str, float]:
     """Fit a method with its defaults and measure it.
 
     Parameters
@@ -118,7 +118,7 @@ def detection_metrics(
     proba: np.ndarray | None = None,
     flagged: dict[str, np.ndarray] | None = None,
 ) -> dict[str, float]:
-    """How well the wrong labels were found; see :func:`run`.
+    """How well the wrong labels were found; see :func:`run_method`.
 
     Parameters
     ----------

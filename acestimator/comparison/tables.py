@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from acestimator.comparison.results import Comparison, Setting
+from acestimator.comparison.results import Comparison, Setting, failures, gap_closed, relative_seconds
 from acestimator.comparison.runs import CLEANLAB_FILTERS, DEFAULT
 from acestimator.comparison.verdicts import Verdict
 
@@ -59,8 +59,8 @@ def sections(comparison: Comparison, metrics: Sequence[Metric] = METRICS) -> lis
     Returns
     -------
     list of (str, list of list of str)
-        The first row is the header. Entries are means over seeds and their standard errors, or what there is in place
-        of a number; a method that has not the metric, or a cell to which it does not apply, has "-".
+        The first row is the header. Entries are means over seeds and their standard errors, or say why there are none.
+        They are "-" where a method or a cell has no such metric.
     """
     c = comparison
     result = [("Runs", coverage(c))]
@@ -76,20 +76,20 @@ def sections(comparison: Comparison, metrics: Sequence[Metric] = METRICS) -> lis
     filters = _filters(c)
     if filters:
         result.append(filters)
-    times = [[m, f"{c.relative_seconds(m):.2f}"] for m in c.methods if np.isfinite(c.relative_seconds(m))]
+    times = [[m, f"{relative_seconds(c, m):.2f}"] for m in c.methods if np.isfinite(relative_seconds(c, m))]
     if times:
         result.append(("Seconds against plain cross-entropy, median", [["method", "ratio"], *times]))
     return result
 
 
 def coverage(comparison: Comparison, datasets: Sequence[str] = (), processes: Sequence[str] = ()) -> Rows:
-    """How many runs of each setting there are, of all methods times all seeds; those not run included.
+    """How many runs there are of each setting, out of all methods times all seeds.
 
     Parameters
     ----------
     comparison : Comparison
     datasets, processes : sequence of str
-        To be listed whether or not they were run.
+        To list these, too, though they were not run.
     """
     c = comparison
     datasets = list(dict.fromkeys([*datasets, *c.datasets]))
@@ -144,21 +144,21 @@ def as_numbers(comparison: Comparison, judged: Sequence[Verdict] = ()) -> dict[s
                     if len(values) > 1:
                         row[metric.name]["standard_error"] = _standard_error(values)
             rows.append(row)
-    ratios = {m: c.relative_seconds(m) for m in c.methods}
+    ratios = {m: relative_seconds(c, m) for m in c.methods}
     return {
         "seeds": c.seeds,
         "versions": sorted({record["versions"] for record in c.records if "versions" in record}),
         "verdicts": [{"what": v.what, "target": v.target, "measured": v.measured, "verdict": v.word} for v in judged],
         "relative_seconds": {m: ratio for m, ratio in ratios.items() if np.isfinite(ratio)},
         "cells": rows,
-        "failures": c.failures(),
+        "failures": failures(c),
     }
 
 
 def _values(c: Comparison, metric: Metric, method: str, setting: Setting) -> np.ndarray:
     """By seed, (S,); of the gap, one value."""
     if metric.name == "gap closed":
-        share = c.gap_closed(method, setting) if setting in c.noisy else np.nan
+        share = gap_closed(c, method, setting) if setting in c.noisy else np.nan
         return np.array([share] if np.isfinite(share) else [])
     if metric.name == "rate error":
         rate, true = c.values("noise_rate", method, setting), c.values("true_rate", method, setting)

@@ -21,7 +21,7 @@ TABLES = ("digits", "breast_cancer", "wine", "iris")
 
 
 class NotPossibleError(ValueError):
-    """A cell that the data cannot have: two classes cannot spare one. Asking again would not help."""
+    """A data set cannot have this process: two classes, say, cannot spare one. Another try would not help."""
 
 
 @dataclass(frozen=True)

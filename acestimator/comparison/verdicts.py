@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import ttest_1samp
 
-from acestimator.comparison.results import Comparison, Setting
+from acestimator.comparison.results import Comparison, Setting, gap_closed, relative_seconds
 from acestimator.comparison.runs import CLEANLAB, CLEANLAB_FILTERS, DEFAULT, PLAIN
 from acestimator.comparison.tasks import parse
 
@@ -131,7 +131,7 @@ _ACCURACY_TARGETS = (
 def _gap(c: Comparison) -> list[Verdict]:
     result = []
     for what, kinds, target in (("symmetric and pair", ("symmetric", "pair"), 0.93), ("instance", ("instance",), 0.85)):
-        shares = [c.gap_closed(DEFAULT, s) for s in c.noisy if parse(s[1])[0] in kinds]
+        shares = [gap_closed(c, DEFAULT, s) for s in c.noisy if parse(s[1])[0] in kinds]
         shares = [share for share in shares if np.isfinite(share)]
         result.append(_at_least(f"share of the gap to the oracle, {what} noise", shares, target))
     return result
@@ -192,7 +192,7 @@ def _calibration(c: Comparison) -> list[Verdict]:
 
 
 def _time(c: Comparison) -> list[Verdict]:
-    what, target, ratio = "time against plain cross-entropy", "<= 1.10", c.relative_seconds(DEFAULT)
+    what, target, ratio = "time against plain cross-entropy", "<= 1.10", relative_seconds(c, DEFAULT)
     return [Verdict(what, target, f"{ratio:.2f}", ratio <= 1.10 + _ROUNDING) if ratio > 0 else Verdict(what, target)]
 
 

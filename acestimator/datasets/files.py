@@ -119,7 +119,7 @@ def _read_csv(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _is_sample(header: list[str], target: str) -> bool:
-    """Whether all columns, or all features, are named by numbers, and those do not count them, as some programs do."""
+    """Whether the first line is a sample: numbers that do not just count the features, as those of some headers do."""
     features = [name for name in header if name != target]
     if any(_number(name) is None for name in features):
         return False

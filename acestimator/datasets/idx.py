@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-# Names, and how many axes what they hold has.
+# Names of the files, and the number of axes of what each holds.
 _FILES = (
     *(("train-images-idx3-ubyte", 3), ("train-labels-idx1-ubyte", 1)),
     *(("t10k-images-idx3-ubyte", 3), ("t10k-labels-idx1-ubyte", 1)),

@@ -1,11 +1,12 @@
 """Images in a folder for each class, as ImageNet has them.
 
-Legend: N images, n images of a batch, S the views' side.
+Legend: N images, n images of a batch, S the crops' side.
 """
 
 from __future__ import annotations
 
 import copy
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,21 +18,20 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from acestimator.datasets._views import evaluation_view, read_image, training_view
-from acestimator.training.fingerprint import describe
+from acestimator.datasets._crops import evaluation_crop, read_image, training_crop
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".ppm", ".tif", ".tiff")
 _LAYOUT = "expected ROOT/CLASS/IMAGE, a folder for each class"
 _BATCH = 128  # images at a time, where all are read
 
-Request = tuple[int | None, np.ndarray]  # epoch, or None for evaluation views, and indices
+Request = tuple[int | None, np.ndarray]  # epoch, or None for evaluation crops, and indices
 
 
 class ImageFolder:
     """Images on disk that are decoded when they are asked for.
 
-    Images are shown in two ways. *Evaluation views*: the shorter side is resized to ``resize`` and the central square
-    taken. *Training views*: a random part of 8 to 100 % of the area and a ratio between 3/4 and 4/3 is resized, and
+    Images are shown in two ways. *Evaluation crops*: the shorter side is resized to ``resize`` and the central square
+    taken. *Training crops*: a random part of 8 to 100 % of the area and a ratio between 3/4 and 4/3 is resized, and
     flipped half of the time (C. Szegedy et al., "Going deeper with convolutions", CVPR 2015, section 6). They are drawn
     from ``random_state``, the epoch and the index alone: a run that is taken up again sees the same ones, whatever the
     order and the number of workers.
@@ -43,15 +43,15 @@ class ImageFolder:
         that are no images by their suffix, are passed over. For ImageNet, ``train``, with folders like ``n01440764``,
         or ``val``, once its files are sorted into such folders.
     size : int, default=224
-        S, side of the views in pixels.
+        S, side of the crops in pixels.
     resize : int, optional
-        Length of the shorter side in evaluation views, at least ``size``. By default S 256/224, rounded.
+        Length of the shorter side in evaluation crops, at least ``size``. By default S 256/224, rounded.
     workers : int, default=0
         Processes that decode for :meth:`stream`, ahead of what is asked for; 0 decodes in this one. They start with the
         first stream and end with this object. Where processes are started by "spawn", a script needs the usual
         ``if __name__ == "__main__"``.
     random_state : int, default=0
-        Of the training views, not negative.
+        Of the training crops, not negative.
     start_method : {"fork", "spawn", "forkserver"}, optional
         How workers are started; by default the platform's.
 
@@ -62,7 +62,7 @@ class ImageFolder:
     labels : ndarray of int64, shape (N,)
         Positions in ``classes``.
     shape : tuple of int
-        (3, S, S), of one view.
+        (3, S, S), of one crop.
 
     Raises
     ------
@@ -91,7 +91,7 @@ class ImageFolder:
         self.shape = (3, size, size)
         self.workers = workers
         self.start_method = start_method
-        self._views = _Views(Path(root), files, size, resize, random_state)
+        self._decoder = _Decoder(Path(root), files, size, resize, random_state)
         self._requests = _Requests()
         self._loader: DataLoader[Tensor] | None = None
         self._n_streams = 0
@@ -103,24 +103,23 @@ class ImageFolder:
         return self.__dict__ | {"_loader": None, "_requests": _Requests()}  # a copy has workers of its own
 
     def __repr__(self) -> str:
-        views = self._views
-        return (
-            f"ImageFolder({views.root.name!r}, {views.size}, resize={views.resize}, random_state={views.random_state})"
-        )
+        own = self._decoder
+        return f"ImageFolder({own.root.name!r}, {own.size}, resize={own.resize}, random_state={own.random_state})"
 
     def path(self, index: int) -> Path:
         """File of one image."""
-        return self._views.path(index)
+        return self._decoder.path(index)
 
     def digest(self, index: np.ndarray) -> str:
-        """A text that tells these images (n,) from others, by the names of their files."""
-        return describe(self._views.files[index])
+        """A text that tells these images (n,) from others, by the names of their files; checkpoints hold it."""
+        names = np.ascontiguousarray(self._decoder.files[index])
+        return f"{names.dtype} of shape {names.shape}, digest {hashlib.blake2b(names.data, digest_size=8).hexdigest()}"
 
     def seeded(self, random_state: int) -> ImageFolder:
-        """The same images, with other training views, and workers of their own."""
+        """The same images, with other training crops, and workers of their own."""
         folder = copy.copy(self)
-        views = self._views
-        folder._views = _Views(views.root, views.files, views.size, views.resize, random_state)
+        folder._decoder = copy.copy(self._decoder)
+        folder._decoder.random_state = random_state
         folder._requests, folder._loader = _Requests(), None
         return folder
 
@@ -132,7 +131,7 @@ class ImageFolder:
         index : array-like of int, shape (n,)
             Positions, from 0 to N - 1.
         epoch : int, optional
-            Whose training views to take. By default, evaluation views.
+            Whose training crops to take. By default, evaluation crops.
 
         Returns
         -------
@@ -149,7 +148,7 @@ class ImageFolder:
         ValueError
             If an image cannot be decoded: which.
         """
-        return self._views[self._request(index, epoch)]
+        return self._decoder[self._request(index, epoch)]
 
     def stream(self, batches: Iterable[ArrayLike], epoch: int | None = None) -> Iterator[Tensor]:
         """Decode one batch after another, ahead of what is asked for if there are workers.
@@ -174,13 +173,13 @@ class ImageFolder:
         """
         requests = (self._request(batch, epoch) for batch in batches)
         if not self.workers:
-            yield from map(self._views.__getitem__, requests)
+            yield from map(self._decoder.__getitem__, requests)
             return
         self._n_streams += 1
         this = self._n_streams
         self._requests.now = requests
-        for views in self._workers():
-            yield views
+        for crops in self._workers():
+            yield crops
             if self._n_streams != this:
                 raise RuntimeError(
                     "another stream was begun before this one ended, and the workers left it: read them one after the "
@@ -200,7 +199,7 @@ class ImageFolder:
     def _workers(self) -> DataLoader[Tensor]:
         if self._loader is None:
             self._loader = DataLoader(
-                self._views,
+                self._decoder,
                 batch_size=None,  # a request is a batch
                 sampler=self._requests,
                 num_workers=self.workers,
@@ -238,8 +237,8 @@ def load_image_folder(root: str | Path, size: int, workers: int = 0) -> tuple[np
     X = np.empty((len(folder), *folder.shape), dtype=np.uint8)
     starts = range(0, len(folder), _BATCH)
     batches = [np.arange(start, min(start + _BATCH, len(folder))) for start in starts]
-    for start, views in zip(starts, folder.stream(batches), strict=True):
-        X[start : start + len(views)] = views.numpy()
+    for start, crops in zip(starts, folder.stream(batches), strict=True):
+        X[start : start + len(crops)] = crops.numpy()
     return X, folder.labels, np.array(folder.classes)
 
 
@@ -253,7 +252,7 @@ class _Requests:
         return iter(self.now)
 
 
-class _Views(Dataset[Tensor]):
+class _Decoder(Dataset[Tensor]):
     """What a worker knows. Names are one array of bytes: a million strings would be copied into every worker."""
 
     def __init__(self, root: Path, files: np.ndarray, size: int, resize: int, random_state: int) -> None:
@@ -266,15 +265,15 @@ class _Views(Dataset[Tensor]):
 
     def __getitem__(self, request: Request) -> Tensor:
         epoch, index = request
-        views = torch.empty((len(index), 3, self.size, self.size), dtype=torch.uint8)
-        for view, i in zip(views.numpy(), index.tolist(), strict=True):
+        crops = torch.empty((len(index), 3, self.size, self.size), dtype=torch.uint8)
+        for crop, i in zip(crops.numpy(), index.tolist(), strict=True):
             image = read_image(self.path(i))
             if epoch is None:
-                view[:] = evaluation_view(image, self.size, self.resize)
+                crop[:] = evaluation_crop(image, self.size, self.resize)
             else:
                 rng = np.random.default_rng((self.random_state, epoch, i))
-                view[:] = training_view(image, self.size, rng)
-        return views
+                crop[:] = training_crop(image, self.size, rng)
+        return crops
 
 
 def _scan(root: Path) -> tuple[list[str], np.ndarray, np.ndarray]:

@@ -2,8 +2,8 @@
 
 from acestimator.experiments.figures import draw_dropped, draw_suspects
 from acestimator.experiments.report import as_markdown, as_text
-from acestimator.experiments.runner import finished, jobs, run, select
-from acestimator.experiments.runs import Job, Options, execute
+from acestimator.experiments.runner import finished, jobs, run_jobs, select
+from acestimator.experiments.runs import Job, Options, run_job
 from acestimator.experiments.tables import TABLES, Entry, Run, Table
 
 __all__ = [
@@ -17,9 +17,9 @@ __all__ = [
     "as_text",
     "draw_dropped",
     "draw_suspects",
-    "execute",
     "finished",
     "jobs",
-    "run",
+    "run_job",
+    "run_jobs",
     "select",
 ]

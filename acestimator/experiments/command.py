@@ -13,9 +13,10 @@ from acestimator.experiments import figures, report, runner
 from acestimator.experiments.images import folder_of, load
 from acestimator.experiments.runs import Job, Options
 from acestimator.experiments.tables import Table
+from acestimator.runs.ledger import records_of
 
 
-def run(arguments: argparse.Namespace) -> tuple[str, list[str]]:
+def run_experiment(arguments: argparse.Namespace) -> tuple[str, list[str]]:
     """Run what is missing, and report.
 
     Parameters
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> tuple[str, list[str]]:
             **{name: getattr(arguments, name) for name in _OPTIONS},
         )
         wanted = runner.jobs(table.entries, range(arguments.seeds), options)
-        records = runner.run(wanted, arguments.out, n_jobs=arguments.jobs)
+        records = runner.run_jobs(wanted, arguments.out, n_jobs=arguments.jobs)
     text, failures = report.as_text(table, records), _failures(records, wanted)
     if arguments.picture is not None and wanted and failures:
         text += "\n\nThere is no picture: a training of it failed."
@@ -117,10 +118,10 @@ def _draw(arguments: argparse.Namespace, wanted: Sequence[Job], records: list[di
 
 
 def _failures(records: list[dict[str, Any]], wanted: Sequence[Job]) -> list[str]:
-    ours = [job.key() for job in wanted]
+    """A line for each that failed of the wanted ones; of all, if none is wanted."""
     return [
         f"{record['network']} on {record['dataset']}, {record['augment']}, {record['method']}, seed {record['seed']}: "
         f"{record['error']}"
-        for record in records
-        if "error" in record and (not wanted or {name: record[name] for name in ours[0]} in ours)
+        for record in (records_of(wanted, records) if wanted else records)
+        if "error" in record
     ]

@@ -1,4 +1,4 @@
-"""The images of an experiment, and what is said of them beside every number.
+"""The images of an experiment, and the name of their copy, which stands beside every number.
 
 Legend: N training and M test images.
 """
@@ -102,9 +102,9 @@ def folder_of(dataset: str, root: str | Path) -> Path:
 
 
 def source_of(dataset: str, root: str | Path) -> str:
-    """Name of a copy of a data set, of which there may be several that are not the same: its folder's.
+    """Name of a copy of a data set: copies may differ, by a compression for instance.
 
-    Where every copy's folder is called so, it is that of the folder around it.
+    It is the name of the copy's folder; or of the folder around that, if every copy's folder is called so.
     """
     folder = folder_of(dataset, root).resolve()
     while folder.name in _COMMON:

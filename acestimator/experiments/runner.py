@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from acestimator.experiments.runs import KEY, Job, Options, check, execute
+from acestimator.experiments.runs import KEY, Job, Options, check, run_job
 from acestimator.experiments.tables import TABLES, Entry, Table
-from acestimator.runs import records as lines
+from acestimator.runs.ledger import Ledger
 
 
 def select(name: str, rows: Iterable[str] = (), columns: Iterable[str] = ()) -> Table:
@@ -56,9 +56,9 @@ def jobs(entries: Iterable[Entry], seeds: Iterable[int], options: Options) -> li
     for seed in seeds:
         for entry in entries:
             job = Job(entry.run, seed, options)
-            before = job.before()
-            if before is not None:
-                found.setdefault(before)
+            needed = job.needs()
+            if needed is not None:
+                found.setdefault(needed)
             found.setdefault(job)
     return list(found)
 
@@ -71,10 +71,10 @@ def finished(path: Path) -> list[dict[str, Any]]:
     ValueError
         If the file holds something else.
     """
-    return lines.read(path, KEY, "record of an experiment")
+    return _ledger(path).records()
 
 
-def run(wanted: Iterable[Job], path: Path, *, n_jobs: int = 1) -> list[dict[str, Any]]:
+def run_jobs(wanted: Iterable[Job], path: Path, *, n_jobs: int = 1) -> list[dict[str, Any]]:
     """Run the trainings that the file does not have, and append them to it.
 
     Parameters
@@ -97,22 +97,18 @@ def run(wanted: Iterable[Job], path: Path, *, n_jobs: int = 1) -> list[dict[str,
     RuntimeError
         If a process died. What was finished is in the file.
     """
-    if n_jobs < 1:
-        raise ValueError(f"n_jobs is {n_jobs}, expected at least 1.")
-    records = {_key(record): record for record in finished(path)}
-    done = {key for key, record in records.items() if "error" not in record}
-    wanted = list(wanted)
-    missing = [job for job in wanted if _key(job.key()) not in done]
+    return _ledger(path).complete(wanted, run_job, check=_check, stage=_stage, n_jobs=n_jobs, one_thread=False)
+
+
+def _ledger(path: Path) -> Ledger:
+    return Ledger(path, KEY, "record of an experiment")
+
+
+def _check(missing: Iterable[Job]) -> None:
     for job in missing:
         check(job)
-    # What others need comes first, and is finished before these begin.
-    parts = [[job for job in missing if (job.before() is None) == first] for first in (True, False)]
-    results = (record for part in parts for record in lines.each(execute, part, n_jobs, one_thread=False))
-    if missing:
-        for record in lines.append(path, results, n_done=len(wanted) - len(missing), n_all=len(wanted)):
-            records[_key(record)] = record
-    return list(records.values())
 
 
-def _key(record: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(record[name] for name in KEY)
+def _stage(job: Job) -> int:
+    """Trainings that others need are of the first stage."""
+    return 0 if job.needs() is None else 1

@@ -21,7 +21,7 @@ from acestimator.estimators.baseline import BaselineClassifier
 from acestimator.experiments.images import Images, load, source_of
 from acestimator.experiments.tables import Run
 from acestimator.inputs.device import resolve_device
-from acestimator.runs.versions import versions
+from acestimator.runs.ledger import attempt
 from acestimator.training.fingerprint import describe
 
 KEY = ("dataset", "network", "augment", "method", "percent", "seed", "epochs", "images", "source", "precision")
@@ -89,33 +89,29 @@ class Job:
         """File of its own among the experiment's."""
         return self.options.files / ("-".join(str(value) for value in self.key().values()) + suffix)
 
-    def before(self) -> Job | None:
-        """Training whose constants this one needs."""
+    def needs(self) -> Job | None:
+        """Training that comes before, for its constants."""
         if self.run.method != "trimmed":
             return None
         run = Run(self.run.dataset, self.run.network, self.run.augment, "AC1")
         return Job(run, self.seed, self.options)
 
 
-def execute(job: Job) -> dict[str, Any]:
+def run_job(job: Job) -> dict[str, Any]:
     """Train, test, and return the record; of a training that failed, with ``error`` in place of what was measured.
 
     A training that was stopped goes on from its checkpoint, which is removed at the end.
     """
-    record: dict[str, Any] = {**job.key(), "versions": versions()}
-    try:
-        return record | _execute(job)
-    except Exception as error:  # one failure must not cost the other trainings their results
-        return record | {"error": f"{type(error).__name__}: {error}"}
+    return attempt(job.key(), lambda: _train_and_test(job))
 
 
-def _execute(job: Job) -> dict[str, Any]:
+def _train_and_test(job: Job) -> dict[str, Any]:
     recipe, options = recipes.find(job.run.dataset, job.run.network), job.options
     images = _images(job.run.dataset, options.data, options.workers).first(options.images)
     estimator = make_estimator(job)
     X, y = images.X_train, images.y_train
-    if (before := job.before()) is not None:
-        keep = _kept(before, job.run.percent)
+    if (needed := job.needs()) is not None:
+        keep = _kept(needed, job.run.percent)
         X, y = X[keep], y[keep]
     began = time.perf_counter()
     estimator.fit(X, y)
@@ -142,7 +138,7 @@ def _execute(job: Job) -> dict[str, Any]:
 
 
 def check(job: Job) -> None:
-    """Raise what would fail a training from the start: no such data, recipe, augmentation or device, no place."""
+    """Raise now what would fail a training at its start: no such data, recipe, augmentation or device, no folder."""
     resolve_device(job.options.device)
     _images(job.run.dataset, job.options.data, job.options.workers).first(job.options.images)
     make_estimator(job)
@@ -199,9 +195,9 @@ def constants(job: Job) -> tuple[np.ndarray, np.ndarray]:
         return file["alpha"], file["labels"]
 
 
-def _kept(before: Job, percent: float) -> np.ndarray:
-    """Positions of the images that are left without the first suspects, by Algorithm 2."""
-    alpha, _ = constants(before)
+def _kept(job: Job, percent: float) -> np.ndarray:
+    """Positions of the images that are left when the first suspects of a finished AC1 training are dropped."""
+    alpha, _ = constants(job)
     return np.setdiff1d(np.arange(len(alpha)), detection.find_mislabeled(alpha, percent))
 
 

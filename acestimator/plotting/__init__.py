@@ -1,6 +1,11 @@
-"""Displays of the suspects, the scores, the constants and the training. matplotlib is imported when one is drawn."""
+"""Pictures of a fitted estimator, in scikit-learn's Display style: ``XDisplay.from_estimator(clf, ...)``.
+
+matplotlib is imported when something is drawn, not before.
+"""
 
 from acestimator.plotting.constants import ConstantsDisplay
-from acestimator.plotting.suspects import ScoreHistogramDisplay, SuspectsDisplay, TrainingCurvesDisplay
+from acestimator.plotting.curves import TrainingCurvesDisplay
+from acestimator.plotting.scores import ScoreHistogramDisplay
+from acestimator.plotting.suspects import SuspectsDisplay
 
 __all__ = ["ConstantsDisplay", "ScoreHistogramDisplay", "SuspectsDisplay", "TrainingCurvesDisplay"]

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from acestimator import detection
+from acestimator.plotting.images import as_images
 
 _COLUMNS = 2  # suspects a row: an image and its bars each
 _NAMED = 12  # classes at most whose names stand under the bars
@@ -116,8 +117,6 @@ class ConstantsDisplay:
         labels : ndarray of int64, shape (N,)
             Observed labels, 0..K-1.
         """
-        from acestimator.plotting.suspects import as_images
-
         for name, value in (("X", X), ("y", labels)):
             if len(value) != len(alpha):
                 raise ValueError(
@@ -133,7 +132,7 @@ class ConstantsDisplay:
                 "the training set."
             )
         return cls(
-            as_images(np.asarray(X)[positions], None),
+            as_images(np.asarray(X)[positions]),
             alpha[positions],
             positions=positions,
             given=np.asarray(labels)[positions],

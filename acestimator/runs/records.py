@@ -1,21 +1,11 @@
-"""Results as JSON lines: a file that a stopped run goes on from; and functions of many items, in processes."""
+"""Records as JSON lines: a file that is read whole, and appended to."""
 
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
-from multiprocessing import get_context
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
-
-import torch
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from typing import Any
 
 
 def read(path: Path, key: Sequence[str], what: str) -> list[dict[str, Any]]:
@@ -101,57 +91,3 @@ def _end_last_line(path: Path) -> None:
         else:
             file.seek(0, 2)
             file.write(b"\n")
-
-
-def each(
-    function: Callable[[Item], Result], items: Sequence[Item], n_jobs: int, *, one_thread: bool = True
-) -> Iterator[Result]:
-    """Results of a function that can be pickled, as they come.
-
-    Parameters
-    ----------
-    function : callable
-    items : sequence
-    n_jobs : int
-        Processes, of one thread each; with 1 it is this one.
-    one_thread : bool, default=True
-        Whether this one has one thread, too.
-
-    Raises
-    ------
-    RuntimeError
-        If a process died.
-    """
-    if n_jobs == 1 or len(items) < 2:
-        with _one_thread() if one_thread else nullcontext():
-            yield from map(function, items)
-        return
-    # Not forked: torch's threads do not survive that.
-    pool = ProcessPoolExecutor(min(n_jobs, len(items)), get_context("spawn"), _start_worker)
-    try:
-        for future in as_completed([pool.submit(function, item) for item in items]):
-            yield future.result()
-    except BrokenProcessPool:
-        raise RuntimeError(
-            "a process died, perhaps for want of memory: what was finished is in the file, and the same call goes on "
-            "from there; take fewer processes."
-        ) from None
-    finally:
-        # An interrupt need not wait for the items that have not begun.
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """One thread; and an interrupt from the keyboard, which reaches all processes, ends a worker without a word."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    torch.set_num_threads(1)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from acestimator.datasets import ImageFolder, load_image_folder
-from acestimator.datasets._views import random_box, training_view
+from acestimator.datasets._crops import random_box, training_crop
 
 # Python 3.12 and 3.13 warn when a process with threads forks
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
@@ -55,6 +55,16 @@ def test_classes_and_files_are_sorted(root):
     assert [folder.path(i) for i in (0, 3, 4, 11)] == [
         root / p for p in ("ape/0.png", "ape/3.png", "bee/0.png", "cow/2.png")
     ]
+
+
+def test_the_digest_is_of_the_names_in_their_order(root):
+    folder = ImageFolder(root, SIZE)
+    # As it is in checkpoints: another one would end their trainings
+    assert folder.digest(np.array([0, 4])) == "|S9 of shape (2,), digest beadfd29c3b23123"
+    others = {folder.digest(np.array(index, dtype=int)) for index in ([0, 4], [4, 0], [0, 5], [0], [], [0, 4, 4])}
+    assert len(others) == 6
+    save(noise(9, 9), root / "ape" / "0.png")
+    assert ImageFolder(root, SIZE, random_state=1).digest(np.array([0, 4])) == folder.digest(np.array([0, 4]))
 
 
 def test_what_lies_beside_the_images_is_passed_over(root):
@@ -146,10 +156,10 @@ def test_jpeg_files(tmp_path):
     smooth = ramp(48, 40).resize((96, 80), Image.Resampling.BICUBIC)
     save(smooth, tmp_path / "a" / "rgb.jpg", quality=95)
     save(smooth.convert("CMYK"), tmp_path / "a" / "cmyk.jpg", quality=95)
-    views = ImageFolder(tmp_path, SIZE).read([0, 1]).numpy().astype(int)
+    crops = ImageFolder(tmp_path, SIZE).read([0, 1]).numpy().astype(int)
     save(smooth, tmp_path / "a" / "exact.png")
     exact = ImageFolder(tmp_path, SIZE).read([1]).numpy().astype(int)
-    assert np.abs(views - exact).max() <= 3
+    assert np.abs(crops - exact).max() <= 3
 
 
 @pytest.mark.parametrize("width_height", [(1, 1), (1, 300), (300, 1), (2, 3)])
@@ -157,8 +167,8 @@ def test_tiny_and_thin_images(tmp_path, width_height):
     save(Image.new("RGB", width_height, (1, 2, 3)), tmp_path / "a" / "a.png")
     folder = ImageFolder(tmp_path, SIZE)
     for epoch in (None, 0, 1, 2):
-        view = folder.read([0], epoch)
-        np.testing.assert_array_equal(view, np.array([1, 2, 3])[None, :, None, None] * np.ones((1, 3, SIZE, SIZE)))
+        crop = folder.read([0], epoch)
+        np.testing.assert_array_equal(crop, np.array([1, 2, 3])[None, :, None, None] * np.ones((1, 3, SIZE, SIZE)))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -197,28 +207,28 @@ def test_without_pillow(root, monkeypatch):
         folder.read([0])
 
 
-# ---------------------------------------------------------------- evaluation views
+# ---------------------------------------------------------------- evaluation crops
 
 
 def test_the_central_square_is_taken(tmp_path):
     save(ramp(250, 256), tmp_path / "a" / "high.png")
     save(ramp(256, 250), tmp_path / "a" / "wide.png")
     high, wide = ImageFolder(tmp_path, 224, resize=250).read([0, 1]).numpy()
-    for view, left, upper in ((high, 13, 16), (wide, 16, 13)):
-        np.testing.assert_array_equal(view[0], np.tile(np.arange(left, left + 224), (224, 1)))
-        np.testing.assert_array_equal(view[1], np.tile(np.arange(upper, upper + 224), (224, 1)).T)
-        np.testing.assert_array_equal(view[2], 7)
+    for crop, left, upper in ((high, 13, 16), (wide, 16, 13)):
+        np.testing.assert_array_equal(crop[0], np.tile(np.arange(left, left + 224), (224, 1)))
+        np.testing.assert_array_equal(crop[1], np.tile(np.arange(upper, upper + 224), (224, 1)).T)
+        np.testing.assert_array_equal(crop[2], 7)
 
 
-def test_the_shorter_side_becomes_256_for_views_of_224(tmp_path):
-    # On the ramp each view's slope is the factor of the resizing
+def test_the_shorter_side_becomes_256_for_crops_of_224(tmp_path):
+    # On the ramp each crop's slope is the factor of the resizing
     save(ramp(128, 200), tmp_path / "a" / "a.png")
-    view = ImageFolder(tmp_path).read([0])[0].numpy().astype(float)
-    assert view.shape == (3, 224, 224)
-    assert (view[0, 0, -1] - view[0, 0, 0]) / 223 == pytest.approx(128 / 256, abs=0.01)
-    assert (view[1, -1, 0] - view[1, 0, 0]) / 223 == pytest.approx(128 / 256, abs=0.01)
-    assert view[0].mean() == pytest.approx(63.5, abs=0.5)  # the middle stays in the middle
-    assert view[1].mean() == pytest.approx(99.5, abs=0.5)
+    crop = ImageFolder(tmp_path).read([0])[0].numpy().astype(float)
+    assert crop.shape == (3, 224, 224)
+    assert (crop[0, 0, -1] - crop[0, 0, 0]) / 223 == pytest.approx(128 / 256, abs=0.01)
+    assert (crop[1, -1, 0] - crop[1, 0, 0]) / 223 == pytest.approx(128 / 256, abs=0.01)
+    assert crop[0].mean() == pytest.approx(63.5, abs=0.5)  # the middle stays in the middle
+    assert crop[1].mean() == pytest.approx(99.5, abs=0.5)
 
 
 def test_images_of_the_right_size_are_loaded_as_they_are(tmp_path):
@@ -232,7 +242,7 @@ def test_images_of_the_right_size_are_loaded_as_they_are(tmp_path):
     assert (X.dtype, y.dtype, X.flags.c_contiguous) == (np.uint8, np.int64, True)
 
 
-# ---------------------------------------------------------------- training views
+# ---------------------------------------------------------------- training crops
 
 sides = st.integers(1, 2000)
 
@@ -272,34 +282,34 @@ def test_the_first_box_that_fits_is_taken_and_the_centre_if_none_does():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_training_view_is_the_box_resized_and_flipped_or_not(seed):
+def test_a_training_crop_is_the_box_resized_and_flipped_or_not(seed):
     image = noise(50, 40)
-    view = training_view(image, SIZE, np.random.default_rng(seed))
+    crop = training_crop(image, SIZE, np.random.default_rng(seed))
     box = random_box(50, 40, np.random.default_rng(seed).random((10, 4)))
     expected = np.asarray(image.crop(box).resize((SIZE, SIZE), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
-    assert np.array_equal(view, expected) != np.array_equal(view, expected[:, :, ::-1])
+    assert np.array_equal(crop, expected) != np.array_equal(crop, expected[:, :, ::-1])
 
 
-def test_half_of_the_training_views_are_flipped(tmp_path):
+def test_half_of_the_training_crops_are_flipped(tmp_path):
     save(ramp(30, 30), tmp_path / "a" / "a.png")
     folder = ImageFolder(tmp_path, SIZE)
-    views = torch.cat([folder.read([0], epoch) for epoch in range(400)]).numpy().astype(int)
-    rises = views[:, 0, 0, -1] > views[:, 0, 0, 0]
+    crops = torch.cat([folder.read([0], epoch) for epoch in range(400)]).numpy().astype(int)
+    rises = crops[:, 0, 0, -1] > crops[:, 0, 0, 0]
     assert rises.mean() == pytest.approx(0.5, abs=4 * 0.5 / 20)
-    assert (views[:, 1, -1] > views[:, 1, 0]).all()  # none is upside down
+    assert (crops[:, 1, -1] > crops[:, 1, 0]).all()  # none is upside down
 
 
-def test_training_views_depend_on_seed_epoch_and_index_alone(root):
+def test_training_crops_depend_on_seed_epoch_and_index_alone(root):
     for name in ("0", "1"):
         save(noise(40, 40), root / "ape" / f"{name}.png")  # two files, one image
     folder = ImageFolder(root, SIZE, random_state=3)
-    views = folder.read(range(12), epoch=5)
+    crops = folder.read(range(12), epoch=5)
     order = torch.tensor([7, 1, 0, 11])
-    assert torch.equal(ImageFolder(root, SIZE, random_state=3).read(order, epoch=5), views[order])
-    assert not torch.equal(views[0], views[1])
+    assert torch.equal(ImageFolder(root, SIZE, random_state=3).read(order, epoch=5), crops[order])
+    assert not torch.equal(crops[0], crops[1])
     for other in (folder.read([0], epoch=6), ImageFolder(root, SIZE, random_state=4).read([0], epoch=5)):
-        assert not torch.equal(other[0], views[0])
-    assert torch.equal(folder.read([0]), folder.read([1]))  # evaluation views are not drawn
+        assert not torch.equal(other[0], crops[0])
+    assert torch.equal(folder.read([0]), folder.read([1]))  # evaluation crops are not drawn
 
 
 # ---------------------------------------------------------------- streams
@@ -312,18 +322,18 @@ BATCHES = [np.array(batch) for batch in ([3, 1, 4], [], [11, 5, 9, 2], [6], [5, 
 def test_a_stream_is_what_is_read(root, workers, epoch):
     folder = ImageFolder(root, SIZE, workers=workers)
     state = torch.get_rng_state()
-    views = list(folder.stream(iter(BATCHES), epoch))
+    crops = list(folder.stream(iter(BATCHES), epoch))
     assert torch.equal(torch.get_rng_state(), state)
-    assert len(views) == len(BATCHES)
-    for view, batch in zip(views, BATCHES, strict=True):
-        assert view.dtype == torch.uint8
-        assert torch.equal(view, folder.read(batch, epoch))
+    assert len(crops) == len(BATCHES)
+    for crop, batch in zip(crops, BATCHES, strict=True):
+        assert crop.dtype == torch.uint8
+        assert torch.equal(crop, folder.read(batch, epoch))
 
 
 def test_workers_that_are_spawned(root):
     folder = ImageFolder(root, SIZE, workers=1, start_method="spawn")
-    for view, batch in zip(folder.stream(BATCHES, 2), BATCHES, strict=True):
-        assert torch.equal(view, folder.read(batch, 2))
+    for crop, batch in zip(folder.stream(BATCHES, 2), BATCHES, strict=True):
+        assert torch.equal(crop, folder.read(batch, 2))
 
 
 def test_streams_one_after_another_keep_their_workers(root):
@@ -332,8 +342,8 @@ def test_streams_one_after_another_keep_their_workers(root):
     for epoch in (None, 0, 1):
         stream = folder.stream(BATCHES, epoch)
         next(stream)  # and the rest is dropped
-        for view, batch in zip(folder.stream(BATCHES[::-1], epoch), BATCHES[::-1], strict=True):
-            assert torch.equal(view, folder.read(batch, epoch))
+        for crop, batch in zip(folder.stream(BATCHES[::-1], epoch), BATCHES[::-1], strict=True):
+            assert torch.equal(crop, folder.read(batch, epoch))
         workers.append([worker.pid for worker in folder._loader._iterator._workers])
     assert workers[0] == workers[1] == workers[2]
 
@@ -345,7 +355,7 @@ def test_streams_that_would_mix_are_refused(root):
     assert torch.equal(next(second), folder.read(BATCHES[0], 0))
     with pytest.raises(RuntimeError, match="another stream was begun before this one ended"):
         next(first)
-    assert [len(view) for view in second] == [len(batch) for batch in BATCHES[1:]]
+    assert [len(crop) for crop in second] == [len(batch) for batch in BATCHES[1:]]
 
 
 def test_workers_take_only_what_is_needed_ahead(root):
@@ -358,10 +368,10 @@ def test_workers_take_only_what_is_needed_ahead(root):
 
 def test_a_copy_reads_the_same(root):
     folder = ImageFolder(root, SIZE, workers=1, random_state=2)
-    views = list(folder.stream(BATCHES, 1))
+    crops = list(folder.stream(BATCHES, 1))
     copy = pickle.loads(pickle.dumps(folder))
     np.testing.assert_array_equal(copy.labels, folder.labels)
-    for a, b in zip(views, copy.stream(BATCHES, 1), strict=True):
+    for a, b in zip(crops, copy.stream(BATCHES, 1), strict=True):
         assert torch.equal(a, b)
 
 

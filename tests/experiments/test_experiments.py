@@ -230,7 +230,7 @@ def test_suspects_are_drawn_with_their_constants(data, capsys):
 
 
 def test_suspects_of_a_failed_training_are_not_drawn(data, capsys, monkeypatch):
-    monkeypatch.setattr(runs, "_execute", lambda job: 1 / 0)
+    monkeypatch.setattr(runs, "_train_and_test", lambda job: 1 / 0)
     assert run(data, "suspects", "--picture", str(data / "suspects.png"), "--images", "20", *SHORT) == 1
     captured = capsys.readouterr()
     assert "There is no picture" in captured.out
@@ -239,7 +239,7 @@ def test_suspects_of_a_failed_training_are_not_drawn(data, capsys, monkeypatch):
 
 def test_a_failed_training_is_named_and_tried_again(data, capsys, monkeypatch):
     with monkeypatch.context() as patches:
-        patches.setattr(runs, "_execute", lambda job: 1 / 0)
+        patches.setattr(runs, "_train_and_test", lambda job: 1 / 0)
         assert run(data, "table6", "--rows", "cifar10", "--columns", "AC1", *SHORT) == 1
     captured = capsys.readouterr()
     assert "failed: resnet32 on cifar10, baseline, AC1, seed 0: ZeroDivisionError" in captured.err

@@ -51,7 +51,7 @@ def read_image(path: Path) -> Image:
             ) from error
 
 
-def evaluation_view(image: Image, size: int, resize: int) -> np.ndarray:
+def evaluation_crop(image: Image, size: int, resize: int) -> np.ndarray:
     """Shorter side to ``resize``, then the central square.
 
     Returns
@@ -68,7 +68,7 @@ def evaluation_view(image: Image, size: int, resize: int) -> np.ndarray:
     return _channels_first(image.crop((left, upper, left + size, upper + size)))
 
 
-def training_view(image: Image, size: int, rng: np.random.Generator) -> np.ndarray:
+def training_crop(image: Image, size: int, rng: np.random.Generator) -> np.ndarray:
     """Random part of the image, resized, and flipped left to right half of the time.
 
     Returns
@@ -81,8 +81,8 @@ def training_view(image: Image, size: int, rng: np.random.Generator) -> np.ndarr
     flip = rng.random() < 0.5
     box = random_box(*image.size, draws)
     # Cut out first: resize(box=...) would mix in pixels from beyond the box
-    view = _channels_first(image.crop(box).resize((size, size), Resampling.BILINEAR))
-    return view[:, :, ::-1] if flip else view
+    crop = _channels_first(image.crop(box).resize((size, size), Resampling.BILINEAR))
+    return crop[:, :, ::-1] if flip else crop
 
 
 def random_box(width: int, height: int, draws: np.ndarray) -> Box:
