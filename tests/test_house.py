@@ -1,226 +1,160 @@
-"""Imports run one way, and nothing grows too long.
+"""benchmarks/house.py: what it counts and what it names, on small sources."""
 
-Who wants to build otherwise changes the table here, on purpose.
-"""
+import ast
+import importlib.util
+import pathlib
+import textwrap
 
-import statistics
-
-import house
 import pytest
 
-# Which rooms each room may import, from the top down; all of them the checks of single numbers.
-TABLE = {
-    "__main__": {"cli"},
-    "cli": {"demo", "comparison", "experiments"},
-    "demo": {"estimators", "noise", "plotting"},
-    "comparison": {"estimators", "peers", "datasets", "noise", "runs"},
-    "experiments": {"estimators", "plotting", "recipes", "training", "inputs", "datasets", "detection", "runs"},
-    "runs": set(),
-    "plotting": {"detection"},
-    "estimators": {
-        *("peers", "recipes", "phases", "presets", "training", "objectives", "inputs", "alpha", "detection", "mixture"),
-        "backbones",
-    },
-    "peers": {"phases", "presets", "objectives", "detection"},
-    "recipes": {"presets", "training", "augment", "backbones"},
-    "phases": {"training", "objectives", "inputs"},
-    "presets": {"training", "alpha"},
-    "training": {"objectives", "inputs"},
-    "objectives": {"alpha", "detection", "mixture"},
-    "lightning": {"alpha"},
-    "inputs": {"augment", "datasets"},
-    "alpha": set(),
-    "detection": set(),
-    "mixture": set(),
-    "noise": set(),
-    "augment": set(),
-    "backbones": set(),
-    "datasets": set(),
-    "checks": set(),
-}
-ALLOWED = {room: below | ({"checks"} - {room}) for room, below in TABLE.items()}
-# The door names all that is inside, and nobody inside goes through it; the sandbox uses what is documented.
-ALLOWED |= {"__init__": set(ALLOWED), "theory": {"__init__", "detection", "noise"}}
+_SPEC = importlib.util.spec_from_file_location("house", pathlib.Path(__file__).parents[1] / "benchmarks" / "house.py")
+house = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(house)
 
 
-@pytest.fixture(scope="module")
-def files():
-    return house.modules()
+def module_length(source):
+    source = textwrap.dedent(source).lstrip()
+    return house.module_length(ast.parse(source), source)
 
 
-@pytest.fixture(scope="module")
-def imports(files):
-    return house.imports(files)
+def definition(source):
+    return ast.parse(textwrap.dedent(source)).body[0]
 
 
-def forbidden(imports, allowed):
-    """Lines of the imports that a table does not have."""
-    return [str(found) for (a, b), group in house.arrows(imports).items() for found in group if b not in allowed[a]]
+def package(**sources):
+    """What is measured of a package that is within every limit but for these modules."""
+    small = "class C:\n    def method(self):\n        return 1\n"
+    return house.measure(
+        "package", {"small.py": small, "as_small.py": small} | {f"{k}.py": v for k, v in sources.items()}
+    )
 
 
-# ---------------------------------------------------------------- directions
+def function(n_lines, name="f"):
+    return f"def {name}():\n" + "    pass\n" * (n_lines - 1)
 
 
-def test_the_table_has_all_rooms_and_no_circle(files):
-    assert {house.room(name) for name in files} == ALLOWED.keys()
-    assert house.circle((a, b) for a, below in ALLOWED.items() for b in below) == []
-    order = [*TABLE]
-    assert all(order.index(a) < order.index(b) for a, below in TABLE.items() for b in below)
+def class_of(n_methods, *bases, name="C"):
+    return f"class {name}({', '.join(bases)}):\n" + "".join(f"    def m{i}(self): ...\n" for i in range(n_methods))
 
 
-def test_no_room_imports_what_the_table_does_not_have(imports):
-    assert forbidden(imports, ALLOWED) == []
-
-
-def test_who_imports_whom(imports):
-    """What the table says, once more, so that nobody changes it in passing."""
-    by = {room: {a for a, b in house.arrows(imports) if b == room} - {"__init__"} for room in ALLOWED}
-    assert by["runs"] <= {"comparison", "experiments"}
-    assert by["cli"] == {"__main__"}
-    assert by["__main__"] == by["theory"] == set()
-    assert by["__init__"] <= {"theory"}
-    assert {b for a, b in house.arrows(imports) if a == "alpha"} <= {"checks"}
-
-
-def test_no_file_at_the_top_is_private(files):
-    rooms = {house.room(name) for name in files} - {"__init__", "__main__"}
-    assert not [room for room in rooms if room.startswith("_")]
-
-
-def test_no_modules_import_each_other(imports):
-    assert house.circle((found.by, found.of) for found in imports if not found.is_for_types) == []
-
-
-# ---------------------------------------------------------------- lengths
-
-
-def test_no_module_is_long(files):
-    lines = {name: house.lengths(path)[0] for name, path in files.items()}
-    assert {name: n for name, n in lines.items() if n > 350} == {}
-    assert statistics.median(lines.values()) <= 150
-
-
-def test_no_function_is_long(files):
-    long = {
-        f"{name}.{function}": n
-        for name, path in files.items()
-        for function, n in house.lengths(path)[1].items()
-        if n > 60
-    }
-    assert long == {}
-
-
-def test_no_class_has_many_methods(files):
-    methods = {kind: n for path in files.values() for kind, n in house.lengths(path)[2].items()}
-    many = {
-        kind: n
-        for kind, n in methods.items()
-        if n > (22 if kind.endswith("Classifier") or kind == "AlphaTable" else 12)
-    }
-    assert many == {}
-
-
-# ---------------------------------------------------------------- the reading itself, on a house that is built for it
-
-
-@pytest.fixture
-def small(tmp_path):
-    """Write modules, and read their imports."""
-
-    def build(**texts):
-        for name, text in {"acestimator": "", **texts}.items():
-            folder = tmp_path.joinpath(*name.split("__"))
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "__init__.py").write_text(text)
-        return house.imports(house.modules(tmp_path))
-
-    return build
-
-
-UP = {"above": {"below"}, "below": set(), "__init__": {"above", "below"}}
+def test_blank_lines_and_comments_are_lines():
+    assert module_length("# a comment\n\nx = 1\n\n\ny = 2\n") == 6
 
 
 @pytest.mark.parametrize(
-    "text",
+    "source",
     [
-        "import acestimator.above",
-        "from acestimator import above",
-        "from acestimator.above import anything",
-        "from acestimator.above import inner",
-        "from acestimator.above.inner import anything",
-        "from .. import above",
-        "from ..above import anything",
-        "def later():\n    from acestimator.above import anything",
-        "class A:\n    def f(self):\n        if self:\n            import acestimator.above as a, os",
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from acestimator.above import anything",
-        "try:\n    import os\nexcept ImportError:\n    from acestimator.above import anything",
-        "from acestimator import something_of_the_door",
+        '"""One line."""\n',
+        '"""Several\n\nlines.\n"""\n',
+        'r"""Raw."""\n',
+        "'single'\n",
     ],
 )
-def test_an_arrow_that_runs_up_is_found(small, text):
-    found = small(acestimator__above="", acestimator__above__inner="", acestimator__below=text)
-    ((line),) = forbidden(found, UP)
-    assert line.startswith("acestimator.below, line ")
-    assert line.endswith((" imports acestimator.above", " imports acestimator.above.inner", " imports acestimator"))
+def test_docstrings_are_not_counted_wherever_they_are(source):
+    indented = textwrap.indent(source, "    ")
+    twice = textwrap.indent(indented, "    ")
+    assert module_length(source + "x = 1\n") == 1
+    assert module_length(f"class C:\n{indented}    x = 1\n    def f(self):\n{twice}        return 1\n") == 4
+    assert module_length(f"async def f():\n{indented}    return 1\n") == 2
+    assert house.function_length(definition(f"def f(\n    a,\n):\n{indented}    return 1\n")) == 4
+    assert house.function_length(definition(f"def f():\n    def g():\n{twice}        return 1\n    return g\n")) == 4
 
 
-def test_arrows_down_and_those_of_others_are_none(small):
-    text = "import os, above\nfrom acestimator.below import x\nfrom acestimator.above import inner\nfrom . import inner"
-    found = small(acestimator__above=text, acestimator__above__inner="", acestimator__below="from above import x")
-    assert forbidden(found, UP) == []
-    assert [str(one) for one in found] == [
-        "acestimator.above, line 2, imports acestimator.below",
-        "acestimator.above, line 3, imports acestimator.above.inner",
-        "acestimator.above, line 4, imports acestimator.above.inner",
-    ]
+def test_other_strings_are_counted():
+    assert module_length('x = """two\nlines"""\n"""not a docstring,\nfor it is not the first"""\n') == 4
+    assert house.function_length(definition('def f():\n    return """two\n    lines"""\n')) == 3
 
 
 @pytest.mark.parametrize(
-    ("text", "is_circle"),
+    "decorator",
+    ["@dataclass", "@dataclass(frozen=True)", "@dataclasses.dataclass", "@dataclasses.dataclass(slots=True)"],
+)
+def test_fields_of_dataclasses_are_not_counted_in_modules(decorator):
+    body = "class C:\n    a: int\n    b: dict[\n        str, int\n    ] = field(default_factory=dict)\n\n    x = 1\n"
+    assert module_length(f"{decorator}\n{body}") == 4  # decorator, class, blank line, x
+    assert module_length(f"@other\n{body}") == 8
+
+
+def test_lines_above_the_def_are_no_lines_of_the_function():
+    assert house.function_length(definition("@decorator(\n    1\n)\ndef f():\n    return 1\n")) == 2
+
+
+def test_public_methods_are_those_of_the_body_without_underscore_each_name_once():
+    source = """
+    class C(Base):
+        z = lambda self: 1
+
+        def __init__(self): ...
+
+        def _private(self): ...
+
+        @property
+        def size(self): ...
+
+        @size.setter
+        def size(self, value): ...
+
+        @classmethod
+        def make(cls):
+            def inside(): ...
+
+        async def fetch(self): ...
+    """
+    assert house.public_methods(definition(source)) == 3
+
+
+def test_estimators_are_found_through_classes_between():
+    source = "class B(A, Mixin): ...\nclass A(Generic[T], base.BaseEstimator): ...\nclass Other(Mixin): ...\n"
+    assert house.estimators(ast.parse(source).body) == {"BaseEstimator", "A", "B"}
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
     [
-        ("from acestimator.a.y import f", True),
-        ("def later():\n    from acestimator.a.y import f", True),
-        ("from . import y", False),  # y of z's own folder
-        ("from .. import y", True),
-        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from acestimator.a.y import F", False),
-        ("import typing\nif typing.TYPE_CHECKING:\n    import os\nelse:\n    from acestimator.a.y import F", True),
-        ("from typing import TYPE_CHECKING\nif not TYPE_CHECKING:\n    from acestimator.a.y import F", True),
+        ("x = 1\n" * 350, None),
+        ("x = 1\n" * 351, "module.py: 351 lines, at most 350"),
+        (function(60), None),
+        (function(61), "module.py f: 61 lines, at most 60"),
+        ("class C:\n" + textwrap.indent(function(61), "    "), "module.py f: 61 lines, at most 60"),
+        (class_of(12), None),
+        (class_of(13), "module.py C: 13 public methods, at most 12"),
+        (class_of(22, "BaseEstimator"), None),
+        (class_of(23, "BaseEstimator"), "module.py C: 23 public methods, at most 22"),
+        (class_of(22, name="AlphaTable"), None),
+        (class_of(23, name="AlphaTable"), "module.py AlphaTable: 23 public methods, at most 22"),
     ],
 )
-def test_a_circle_inside_of_a_room_is_found_unless_it_is_of_types_alone(small, text, is_circle):
-    x, y = "from acestimator.a.y import f", "from acestimator.a.z import f"
-    found = small(acestimator__a="", acestimator__a__x=x, acestimator__a__y=y, acestimator__a__z=text)
-    names = house.circle((one.by, one.of) for one in found if not one.is_for_types)
-    assert {*names} == ({"acestimator.a.y", "acestimator.a.z"} if is_circle else set())
+def test_what_is_over_its_limit_is_named(source, named):
+    figures, over = package(module=source)
+    assert over == ([] if named is None else [named])
+    assert figures.startswith("package: 3 modules, median 3 lines")
 
 
-def test_a_circle_through_the_folder_s_own_names_is_found(small):
-    found = small(acestimator__a="from acestimator.a.x import f", acestimator__a__x="from acestimator.a import g")
-    assert house.circle((one.by, one.of) for one in found) == ["acestimator.a", "acestimator.a.x", "acestimator.a"]
+def test_a_file_of_a_docstring_alone_does_not_lower_the_median():
+    long = dict.fromkeys("abc", "x = 1\n" * 151)
+    figures, over = package(**long, e='"""A room."""\n', f="", g='"""A room."""\n', h="")
+    assert figures.startswith("package: 5 modules, median 151 lines")
+    assert over == ["package: 151 lines of the median module, at most 150"]
 
 
-def test_lengths_leave_docstrings_and_fields_aside(tmp_path):
-    (tmp_path / "a.py").write_text('''"""Two
-lines."""
-import dataclasses
+def test_two_classes_of_one_name_are_both_looked_at():
+    _, over = package(a=class_of(13), b=class_of(1))
+    assert over == ["a.py C: 13 public methods, at most 12"]
 
-@dataclasses.dataclass(frozen=True)
-class A:
-    """One."""
 
-    x: int
-    y: int = 0
+@pytest.mark.parametrize("at", [None, *house.PACKAGES])
+def test_it_exits_with_one_where_a_module_of_any_package_is_over(monkeypatch, tmp_path, capsys, at):
+    for name in house.PACKAGES:
+        (tmp_path / name / "room").mkdir(parents=True)
+        source = class_of(1) + function(61 if name == at else 60)
+        (tmp_path / name / "room" / "a.py").write_text(source, encoding="utf-8")
+    monkeypatch.setattr(house, "__file__", str(tmp_path / "benchmarks" / "house.py"))
+    assert house.main() == (at is not None)
+    printed = capsys.readouterr().out
+    assert all(f"{name}: 1 modules" in printed for name in house.PACKAGES)
+    assert ("nothing is over its limit" in printed) is (at is None)
+    assert printed.count("a.py f: 61 lines, at most 60") == (at is not None)
 
-    @property
-    def size(self):
-        """One."""
-        def inner():
-            return 1
-        return inner()
 
-    def _hidden(self): ...
-
-class B:
-    x: int = 0
-''')
-    assert house.lengths(tmp_path / "a.py") == (16, {"size": 4, "inner": 2, "_hidden": 1}, {"A": 1, "B": 0})
+def test_nothing_of_the_project_is_over_its_limit(capsys):
+    assert house.main() == 0, capsys.readouterr().out

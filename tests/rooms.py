@@ -1,7 +1,6 @@
-"""How the packages are built, read from their text: who imports whom, and how long things are.
+"""Who imports whom in the packages, read from their text.
 
-A *room* is a folder or a file at the top of a package; an *arrow* goes from a room to one that it imports. Run as a
-script it prints the figures: ``python tests/house.py``.
+A *room* is a folder or a file at the top of a package; an *arrow* goes from a room to one that it imports.
 
 All imports are read, those inside of functions too: an import that is hidden there still says that one part of the code
 knows another. Imports under ``if TYPE_CHECKING:`` are arrows as well, since who names a type of another room knows that
@@ -11,8 +10,6 @@ room. But two files of one room that name each other's types make no circle: suc
 from __future__ import annotations
 
 import ast
-import statistics
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -109,59 +106,3 @@ def circle(pairs: Iterable[tuple[str, str]]) -> list[str]:
     except CycleError as error:
         return list(error.args[1])[::-1]  # the sorter's arrows point the other way
     return []
-
-
-# ---------------------------------------------------------------- lengths
-
-
-def lengths(path: Path) -> tuple[int, dict[str, int], dict[str, int]]:
-    """Lines of a file, lines of its functions, and public methods of its classes; docstrings and fields aside."""
-    text = path.read_text(encoding="utf-8")
-    tree = ast.parse(text)
-    aside = {line for node in ast.walk(tree) for line in _aside(node)}
-    functions, classes = {}, {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            functions[node.name] = max(
-                functions.get(node.name, 0), len({*range(node.lineno, node.end_lineno + 1)} - aside)
-            )
-        elif isinstance(node, ast.ClassDef):
-            methods = {part.name for part in node.body if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)}
-            classes[node.name] = sum(not name.startswith("_") for name in methods)
-    return len({*range(1, len(text.splitlines()) + 1)} - aside), functions, classes
-
-
-def _aside(node: ast.AST) -> Iterator[int]:
-    """Lines of the docstring, and of a dataclass its fields."""
-    if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-        return
-    parts = [node.body[0]] if ast.get_docstring(node, clean=False) is not None else []
-    if isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(d) for d in node.decorator_list):
-        parts += [part for part in node.body if isinstance(part, ast.AnnAssign)]
-    for part in parts:
-        yield from range(part.lineno, part.end_lineno + 1)
-
-
-def figures() -> Iterator[str]:
-    """Lines that say how much there is."""
-    files = modules()
-    between = {pair for pair in arrows(imports(files)) if not {"__init__", "theory"} & {*pair}}
-    rooms = {room(name) for name in files} - {"__init__", "theory"}
-    measured = {name: lengths(path) for name, path in files.items()}
-    yield f"{len(rooms)} rooms of acestimator, {len(between)} arrows, circle: {' -> '.join(circle(between)) or 'none'}"
-    yield f"{len(files)} modules, median {statistics.median(n for n, _, _ in measured.values()):.0f} lines"
-    tables = {
-        "lines of a module": [(n, name) for name, (n, _, _) in measured.items()],
-        "lines of a function": [
-            (n, f"{name}.{f}") for name, (_, found, _) in measured.items() for f, n in found.items()
-        ],
-        "public methods of a class": [
-            (n, f"{name}.{c}") for name, (_, _, found) in measured.items() for c, n in found.items()
-        ],
-    }
-    for title, table in tables.items():
-        yield f"most {title}: {', '.join(f'{n} {name}' for n, name in sorted(table, reverse=True)[:5])}"
-
-
-if __name__ == "__main__":
-    sys.stdout.writelines(f"{line}\n" for line in figures())
