@@ -30,9 +30,10 @@ from acestimator.inputs.validation import Number, StrOptions
 from acestimator.phases import Trainer
 from acestimator.pickling import PublicName
 from acestimator.presets import Preset, resolve
-from acestimator.training import TrainingPlan, check_schedule, predict_logits
+from acestimator.training import TrainingPlan, predict_logits
 from acestimator.training.checkpoint import Checkpoint
 from acestimator.training.fingerprint import describe
+from acestimator.training.plan import check_schedule
 
 _OF_NO_MATTER = ("checkpoint", "verbose", "preset")  # to a training: what a preset stands for is in the settings
 

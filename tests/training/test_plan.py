@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from acestimator.training import TrainingPlan, batch_sizes, check_schedule
+from acestimator.training import TrainingPlan, batch_sizes
+from acestimator.training.plan import check_schedule
 
 SETTINGS = {
     "max_epochs": 6,
