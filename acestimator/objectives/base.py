@@ -200,6 +200,11 @@ class Objective(Stateful):
         logits = logits.detach().requires_grad_()
         with torch.enable_grad():
             loss = self.loss(logits, step.labels, step.index)
+            if loss.shape != step.index.shape:
+                raise TypeError(
+                    f"{type(self).__name__}.loss gave shape {tuple(loss.shape)}, expected ({len(step.index)},): return "
+                    "one loss for each sample, and not their mean, which the loop takes."
+                )
             (grad,) = torch.autograd.grad(loss.sum(), logits)
         return grad, loss.detach()
 

@@ -24,15 +24,16 @@ class Stateful:
 
     def state_dict(self) -> dict[str, Any]:
         """Values of the attributes in ``state``; the tensors themselves, not copies."""
-        return {name: _taken(getattr(self, name)) for name in self._state_names()}
+        return {name: _taken(getattr(self, name)) for name in self.state_names()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where :meth:`state_dict` was taken, of an object that was made and started alike."""
-        for name in self._state_names():
+        for name in self.state_names():
             if not _given_back(getattr(self, name), state[name]):
                 setattr(self, name, state[name])
 
-    def _state_names(self) -> list[str]:
+    def state_names(self) -> list[str]:
+        """Names in ``state``, those of the bases first."""
         return [name for kind in reversed(type(self).__mro__) for name in vars(kind).get("state", ())]
 
 

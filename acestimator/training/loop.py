@@ -86,7 +86,7 @@ def train(
     optimizer = plan.make_optimizer(p for p in network.parameters() if p.requires_grad)
     forward = _forward(network, plan, labels.device)
     network.train()
-    objective.start(training)
+    _start(objective, training)
     history = [] if checkpoint is None else checkpoint.load(objective, optimizer, generator)
     report = on_epoch or (lambda record: None)
     for record in history:
@@ -100,7 +100,7 @@ def train(
             scale = batches.gradient_scale(block, objective.begin_block(block))
             rates = [plan.learning_rate * lr_scale for lr_scale in block.lr_scales]
             outputs, records, grads = _take_steps(objective, forward, optimizer, block, x, scale, rates)
-            losses = objective.end_block(block, outputs, records, grads)
+            losses = _checked(objective.end_block(block, outputs, records, grads), objective, block)
             bad_step = meter.add(block, losses, objective.head.class_logits(outputs))
             if bad_step is not None:
                 raise _diverged(block, bad_step, rates[bad_step], batches)
@@ -111,6 +111,27 @@ def train(
         if checkpoint is not None:
             checkpoint.save(objective, optimizer, generator, history, at_once=epoch + 1 == plan.max_epochs)
     return history
+
+
+def _start(objective: Objective, training: Training) -> None:
+    """Start an objective; TypeError if it leaves out what the loop and a checkpoint need of it."""
+    objective.start(training)
+    kind = type(objective).__name__
+    if getattr(objective, "training", None) is not training:
+        raise TypeError(f"{kind}.start has not kept the training: call super().start(training) in it.")
+    if unset := [name for name in objective.state_names() if not hasattr(objective, name)]:
+        raise TypeError(f"{kind}.state names {unset[0]!r}, which {kind} has not: set it in start, or leave it out.")
+
+
+def _checked(losses: Tensor, objective: Objective, block: Block) -> Tensor:
+    """Losses of a block; TypeError if they are not one for each of its samples."""
+    if not isinstance(losses, Tensor) or losses.shape != block.index.shape:
+        given = f"shape {tuple(losses.shape)}" if isinstance(losses, Tensor) else type(losses).__name__
+        raise TypeError(
+            f"{type(objective).__name__}.end_block gave {given}, expected a tensor of shape ({len(block.index)},): "
+            "return one loss for each sample of the block."
+        )
+    return losses
 
 
 def _forward(network: nn.Module, plan: TrainingPlan, device: torch.device) -> Callable[[Tensor], Tensor]:

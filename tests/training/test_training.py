@@ -348,3 +348,44 @@ def test_an_objective_may_mix_the_inputs_of_each_step():
     assert halved.seen == PLAN.max_epochs * len(labels)
     assert torch.equal(parameters_of(network), parameters_of(reference))
     assert [record["loss"] for record in history] == [record["loss"] for record in expected]
+
+
+class MeanLoss(Objective):
+    def loss(self, logits, labels, index):
+        return F.cross_entropy(logits, labels)
+
+
+class SilentBlock(CrossEntropy):
+    def end_block(self, block, outputs, records, grads):
+        pass
+
+
+class MeanOfBlock(CrossEntropy):
+    def end_block(self, block, outputs, records, grads):
+        return super().end_block(block, outputs, records, grads).mean()
+
+
+class ForgetfulStart(CrossEntropy):
+    def start(self, training):
+        self.mean = 0.0
+
+
+class Misspelt(CrossEntropy):
+    state = ("means",)
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        (MeanLoss(), r"MeanLoss.loss gave shape \(\), expected \(8,\): return one loss for each sample, and not their"),
+        (SilentBlock(), r"SilentBlock.end_block gave NoneType, expected a tensor of shape \(29,\): return one loss"),
+        (MeanOfBlock(), r"MeanOfBlock.end_block gave shape \(\), expected a tensor of shape \(29,\)"),
+        (ForgetfulStart(), r"ForgetfulStart.start has not kept the training: call super\(\).start\(training\)"),
+        (Misspelt(), r"Misspelt.state names 'means', which Misspelt has not: set it in start, or leave it out"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else type(value).__name__,
+)
+def test_an_objective_that_leaves_something_out_is_told_what(objective, message):
+    features, labels, network = problem()
+    with pytest.raises(TypeError, match=message):
+        run(objective, network, features, labels)
