@@ -303,7 +303,7 @@ def test_decay_and_penalty_act_once_a_visit_whatever_the_batch_size(parameters):
         objective = AutoCleansing(variant="AC1", lr=0.3, **parameters)
         steps = len(batch_sizes(29, batch_size))
         started(objective, labels, K, steps_per_epoch=steps)
-        objective.table._rows.alpha += 1.0
+        objective.table.dense().add_(1.0)  # the storage itself
         block, still = a_block(labels, sizes=batch_sizes(29, batch_size)), torch.zeros(29, K, dtype=torch.float64)
         objective.begin_block(block)
         objective.end_block(block, still, still, still)
