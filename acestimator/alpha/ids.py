@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,6 +78,12 @@ def as_ids(ids: Ids) -> np.ndarray:
     if array.ndim != 1 or array.dtype.kind not in "iuU":
         raise ValueError(f"ids are {array.dtype} of shape {array.shape}, expected integers or strings of shape (N,).")
     return array if array.dtype.kind == "U" else array.astype(np.int64)
+
+
+def has_repeats(at: Tensor) -> bool:
+    """Whether a position stands twice in (B,)."""
+    ordered: Any = np.sort(at.numpy()) if at.device.type == "cpu" else at.sort().values
+    return bool((ordered[1:] == ordered[:-1]).any())
 
 
 def _first(ids: np.ndarray) -> str:

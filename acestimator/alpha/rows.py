@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from acestimator.alpha.announced import Block, Steps
+from acestimator.alpha.block import Block
 from acestimator.alpha.hyperparameters import Hyperparameters
+from acestimator.alpha.ids import has_repeats
 from acestimator.alpha.layout import OfLabel, Sparse, Wide
 from acestimator.alpha.motion import Drift, Linear, Motion, Proximal, Rows
 from acestimator.alpha.rounding import stochastic_round
@@ -79,6 +79,11 @@ class LazyRows:
             type(self.motion) is Motion and not self._rounds and not isinstance(self.layout, Sparse) and self._local
         )
 
+    @property
+    def most_steps(self) -> float:
+        """How many steps may be announced at a time."""
+        return self.motion.products.capacity // 2 if isinstance(self.motion, Linear) else math.inf
+
     # ------------------------------------------------------------------ reading
 
     def show(self, at: Tensor) -> Tensor:
@@ -130,8 +135,8 @@ class LazyRows:
             self._scatter(at, look.rows, look.place, self._now(), _STEP)
         self._looked = None
 
-    def open(self, at: Tensor, index: Tensor, sizes: list[int], rates: list[float]) -> Steps:
-        """Gather the rows ``at`` (M,), all different, of the coming steps, which ask for them by parts of ``index``."""
+    def announce(self, at: Tensor, sizes: list[int], rates: list[float]) -> Block:
+        """Gather the rows ``at`` (M,), all different, of coming steps of so many samples and these rates."""
         lines = [(rate, *line) for rate, line in zip(rates, self.motion.course(rates), strict=True)]
         if self._steps[0] != sizes:  # an epoch is like the one before
             steps = torch.repeat_interleave(torch.tensor(sizes), output_size=len(at))  # (M,)
@@ -143,23 +148,21 @@ class LazyRows:
         if self._mark is not None:
             drift = self.motion.drift_until(self._mark.index_select(0, at), table[:, 2:], rows.alpha)
         alpha = self.motion.alpha_after(drift, rows, self._scratch_for("now", rows.alpha, len(at)))
-        place, columns = self._places(at), table[:, :2]
-        self.block = Block(self.layout, index, sizes, rates, at, rows, drift, alpha, place, columns)
+        self.block = Block(self.layout, sizes, rates, at, rows, drift, alpha, self._places(at), table[:, :2])
         self._looked = None
-        return self.block.steps
+        return self.block
 
-    def announced(self) -> Tensor:
-        """(M, K) constants of the rows that are open."""
-        assert self.block is not None
-        return self.layout.show(self.block.alpha, self.block.place)
+    def room_for_gradients(self, n_rows: int) -> Tensor:
+        """Memory for gradients (n_rows, K), until the next such call."""
+        with torch.inference_mode(False):
+            like = torch.empty(0, self.layout.n_classes, dtype=self.own.compute_dtype, device=self.device)
+        return self._scratch_for("gradients", like, n_rows)
 
-    def close(self, grad: Tensor | None = None) -> None:
-        """Move the rows of the steps taken, and write them back; by ``grad`` (M, K), if the block was not given any."""
-        block = self.block
-        if block is not None and (block.grads or grad is not None):
-            n_steps = len(block.grads) if grad is None else len(block.sizes)
+    def finish(self, block: Block, grad: Tensor | None, n_steps: int) -> None:
+        """Move the rows of the first ``n_steps`` steps by their gradients (M, K), and write them back."""
+        if n_steps and grad is not None:
             taken = slice(sum(block.sizes[:n_steps]))
-            grad = (torch.cat(block.grads) if grad is None else grad).to(self.device, self.own.compute_dtype)
+            grad = grad.to(self.device, self.own.compute_dtype)
             rates = block.columns[:, :1].to(grad)  # (M, 1), as the drift's numbers
             for part in _slices(taken.stop, max(1, _CACHED // self.layout.n_classes)):
                 self.layout.move(self.motion, *block.part(part), grad[part], rates[part])
@@ -170,8 +173,6 @@ class LazyRows:
 
     def flush(self) -> None:
         """Move every row to now."""
-        if self.block is not None:
-            raise RuntimeError("the announced rows are not written back yet: call close() first.")
         if self._mark is None:
             return
         for part in self._chunks():
@@ -328,12 +329,6 @@ class LazyRows:
         self._counters[:] = self.clock, self.storage.n_rows, self._oldest
         if isinstance(self.motion, Proximal):
             self._path[0] = self.motion.path
-
-
-def has_repeats(at: Tensor) -> bool:
-    """Whether a position stands twice in (B,)."""
-    ordered: Any = np.sort(at.numpy()) if at.device.type == "cpu" else at.sort().values
-    return bool((ordered[1:] == ordered[:-1]).any())
 
 
 def row_specs(own: Hyperparameters) -> dict[str, Spec]:

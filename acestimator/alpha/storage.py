@@ -12,7 +12,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -58,6 +58,8 @@ class Storage:
     pinned : bool
         In the host's page-locked memory, from where a GPU copies while it computes.
     """
+
+    file: Path | None = None  # where they lie in one
 
     def __init__(self, specs: dict[str, Spec], n_rows: int, device: torch.device, pinned: bool = False) -> None:
         self.specs, self.device, self.pinned = specs, device, pinned
@@ -116,7 +118,8 @@ class FileStorage(Storage):
     """
 
     def __init__(self, path: Path, header: dict[str, Any], n_rows: int, *, create: bool) -> None:
-        self.path, self.config, self.specs = path, header["config"], header["specs"]
+        self.file: Path = path
+        self.config, self.specs = header["config"], header["specs"]
         self.device, self.pinned = torch.device("cpu"), False
         self.n_rows, self.capacity = n_rows, header["capacity"]
         if create:
@@ -125,7 +128,7 @@ class FileStorage(Storage):
 
     def __getstate__(self) -> None:
         raise TypeError(
-            f"a table in a file ({self.path}) cannot be copied or pickled: two tables would write to one file. "
+            f"a table in a file ({self.file}) cannot be copied or pickled: two tables would write to one file. "
             "Keep its state_dict(), or a copy of the file."
         )
 
@@ -134,12 +137,12 @@ class FileStorage(Storage):
         if n_rows > self.capacity:
             # A file of its own first, put in place at one go: a full disk or a crash leaves the old one.
             capacity = max(n_rows, int(self.capacity * _SPARE))
-            growing = self.path.with_name(self.path.name + ".growing")
+            growing = self.file.with_name(self.file.name + ".growing")
             growing.unlink(missing_ok=True)
             self._create(growing, capacity)
             self._replace(self._map(growing, capacity), capacity)
             self.sync()
-            os.replace(growing, self.path)
+            os.replace(growing, self.file)
         self.n_rows = n_rows
 
     def sync(self) -> None:
@@ -185,6 +188,18 @@ class FileStorage(Storage):
             .view(spec.full_shape(capacity))
             for name, spec in self.specs.items()
         }
+
+
+class Closed:
+    """What stands where the rows of a closed table stood."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise RuntimeError(f"the table in {self._file} is closed: AlphaTable.resume({str(self._file)!r}) opens it.")
 
 
 def read_header(path: Path) -> dict[str, Any]:

@@ -5,23 +5,31 @@ Legend: N samples, K classes, B batch, M samples of a block of steps.
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self, cast
 
 import torch
 from torch import Tensor
 
 from acestimator.alpha import kernel
-from acestimator.alpha.hyperparameters import Hyperparameters, Penalty, Variant, check_labels
+from acestimator.alpha.announced import Steps, first_bad
+from acestimator.alpha.hyperparameters import (
+    Hyperparameters,
+    Penalty,
+    Variant,
+    check_announcement,
+    check_labels,
+    check_rates,
+)
 from acestimator.alpha.ids import Ids, SampleIds
-from acestimator.alpha.motion import Linear
-from acestimator.alpha.rows import LazyRows, has_repeats, row_specs
-from acestimator.alpha.softmax import shifted_cross_entropy, softmax_gradient
-from acestimator.alpha.storage import FileStorage, Spec, Storage, read_header
+from acestimator.alpha.rows import LazyRows, row_specs
+from acestimator.alpha.softmax import shifted_cross_entropy
+from acestimator.alpha.storage import Closed, FileStorage, Spec, Storage, read_header
 from acestimator.checks import check_count, check_rate
 
 _STATE_VERSION = 1
@@ -102,8 +110,8 @@ class AlphaTable:
 
     A process that is killed between two steps leaves in ``file`` the table as it was after the first. One that is
     killed in the middle of a step, or of :meth:`flush`, leaves a table that can be opened, in which rows of that step
-    may have moved or not, or gone twice through the steps that they had missed. Between :meth:`open` and :meth:`close`
-    the file has the table as it was at ``open``.
+    may have moved or not, or gone twice through the steps that they had missed. While steps are announced the file has
+    the table as it was before them.
 
     Examples
     --------
@@ -197,7 +205,7 @@ class AlphaTable:
         return table
 
     def _take(self, rows: LazyRows, names: SampleIds | None, fused: bool) -> None:
-        self._rows, self._ids = rows, names
+        self._rows, self._ids, self._file = rows, names, rows.storage.file
         self._fused = fused and kernel.usable(rows.device) and rows.own.compute_dtype == torch.float32
         self._pending: list[tuple[Tensor, Tensor]] = []  # samples and gradients that backward() left
 
@@ -241,19 +249,28 @@ class AlphaTable:
         IndexError
             If a position is outside 0..N-1, or an id not known.
         """
-        block = self._rows.block
-        return self._rows.rows(self._positions(index)) if block is None else block.show(_tensor(index))
+        self._refuse_announced()
+        return self._rows.rows(self._positions(index))
 
     def dense(self) -> Tensor:
         """Return the whole table, (N, K), up to date; for AC1 without rivals the storage itself, not a copy.
 
         It is flushed first: what rows had missed is stored, and rounded where they are stored in 16 bits.
         """
+        self._refuse_announced()
         return self._rows.show_all()
 
-    def norm(self) -> float:
-        """Root of the mean squared Euclidean norm of the rows."""
-        return self._rows.norm()
+    def norm(self, *, as_visited: bool = False) -> float:
+        """Root of the mean squared Euclidean norm of the rows.
+
+        Parameters
+        ----------
+        as_visited : bool, default=False
+            Take each row as its last visit left it, without what momentum, decay or a penalty have made of it since:
+            a third of the time.
+        """
+        self._refuse_announced()
+        return self._rows.norm(not as_visited)
 
     def gradient(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         r"""Gradient of each sample's cross-entropy in its logits, which is that in its constants. Pure.
@@ -270,10 +287,8 @@ class AlphaTable:
             ``softmax(logits + alpha[index]) - onehot(labels)``.
         log_probability : Tensor, shape (B, K)
         """
-        alpha = self._shown(index)
-        if self._fused:
-            return kernel.shifted_gradient(logits, labels, alpha)
-        return softmax_gradient(logits + alpha, labels)
+        self._refuse_announced()
+        return kernel.gradient(logits, labels, self._rows.show(self._positions(index)), self._fused)
 
     # ------------------------------------------------------------------ moving
 
@@ -295,12 +310,9 @@ class AlphaTable:
             If a position is outside 0..N-1, or an id not known.
         ValueError
             If ``grad`` is not (B, K), or NaN or infinite somewhere, or ``lr`` is no finite number >= 0.
-            After an error the table is as it was. Between :meth:`open` and :meth:`close` gradients are not looked at.
+            After an error the table is as it was.
         """
-        block = self._rows.block
-        if block is not None:
-            block.step(_tensor(index), grad, lr)
-            return
+        self._refuse_announced()
         if grad.shape != (len(index), self.n_classes):
             raise ValueError(
                 f"grad has shape {tuple(grad.shape)}, expected ({len(index)}, {self.n_classes}): "
@@ -308,21 +320,37 @@ class AlphaTable:
             )
         self._step(self._positions(index), grad, lr)
 
-    def open(self, index: Tensor | Ids, sizes: Sequence[int], rates: Sequence[float] | None = None) -> None:
+    @contextmanager
+    def announce(
+        self, index: Tensor | Ids, sizes: Sequence[int], rates: Sequence[float] | None = None
+    ) -> Iterator[Steps]:
         """Announce the samples of the coming steps, so that their rows are gathered and moved at one go.
 
-        Until :meth:`close`, ``rows`` and ``step`` take the parts ``torch.split(index, sizes)`` one after the other.
-        It changes no result, but for rounding. What ``rows`` returns is then the table's own, not to be written to;
-        gradients are kept as they are given, not copied, and not looked at for NaN.
+        It changes no result, but for rounding. Each step is known by its place::
+
+            with table.announce(index, sizes, rates) as steps:
+                for step in steps:
+                    loss = step.cross_entropy(model(x[step.index]), y[step.index])
+                    optimizer.zero_grad(), loss.backward(), optimizer.step()
+                    step.step()
+
+        ``step.rows()``, ``step.gradient(logits, labels)`` and ``step.step(grad)`` are there for losses by hand. Take
+        the steps in order and leave none out. Rows are written back when the context is left, by an exception too:
+        those of the steps taken until then. Until then no other method that needs rows may be called.
 
         Parameters
         ----------
         index : Tensor of int64, shape (M,)
-            All different.
+            Positions or ids, all different. It is copied.
         sizes : sequence of int
             Samples of each step; their sum is M.
         rates : sequence of float, optional
             Learning rate of each step; the table's own where they are not given.
+
+        Yields
+        ------
+        Steps
+            A sequence of the steps.
 
         Raises
         ------
@@ -330,35 +358,50 @@ class AlphaTable:
             If a position is outside 0..N-1, or an id not known.
         ValueError
             If a sample stands there twice, if ``sizes`` does not add up to M, if ``rates`` are of another number or
-            not finite numbers >= 0, or if they are too many steps.
+            not finite numbers >= 0, or if they are too many steps; when the context is left, if a gradient is NaN or
+            infinite: the steps before it are then taken.
         RuntimeError
-            If it was called before without ``close``; and from then on, if ``rows``, ``step``, ``flush`` or ``dense``
-            is called in another way.
+            If other steps are announced, or gradients are pending; in the context, if a step is taken out of its order
+            or twice.
         """
-        rows = self._rows
-        if rows.block is not None:
-            raise RuntimeError("open() was called twice: call close() after the steps over the first samples.")
-        if sum(sizes) != len(index):
-            raise ValueError(f"sizes add up to {sum(sizes)} and index has {len(index)} samples: give a size per step.")
-        rates = [rows.own.lr] * len(sizes) if rates is None else [check_rate("a rate", rate) for rate in rates]
-        if min(sizes, default=1) < 1:
-            raise ValueError(f"a size is {min(sizes)}, expected at least one sample per step.")
-        if len(rates) != len(sizes):
-            raise ValueError(f"there are {len(rates)} rates and {len(sizes)} sizes: give one of each per step.")
-        if isinstance(rows.motion, Linear) and len(sizes) > rows.motion.products.capacity // 2:
-            limit = rows.motion.products.capacity // 2
-            raise ValueError(f"{len(sizes)} steps were announced, expected at most {limit}: open() fewer at a time.")
+        self._refuse_announced()
+        if self._pending:
+            raise RuntimeError("gradients are pending: call step_pending() or discard_pending() first.")
+        sizes = list(sizes)
+        rates = [self.lr] * len(sizes) if rates is None else check_rates(rates)
+        index = index.clone() if isinstance(index, Tensor) else copy(index)
         at = self._positions(index)
-        if has_repeats(at):
-            raise ValueError("a sample stands twice in index, expected all different: open() fewer steps at a time.")
-        rows.open(at, _tensor(index), list(sizes), rates)
+        check_announcement(at, sizes, rates, self._rows.most_steps)
+        steps = Steps(self._rows, self._rows.announce(at, sizes, rates), index, self._fused)
+        try:
+            yield steps
+        except BaseException:
+            steps.finish_finite()
+            raise
+        if (error := steps.finish_finite()) is not None:
+            raise error
 
-    def close(self) -> None:
-        """Write back the rows that :meth:`open` gathered, after the steps taken since."""
-        self._rows.close()
+    def announced(self, index: Tensor, sizes: list[int], rates: list[float]) -> Steps:
+        """As :meth:`announce`, for loops that are known to be right: nothing is checked, nor copied.
+
+        Parameters
+        ----------
+        index : Tensor of int64, shape (M,)
+            Positions, on the table's device.
+        sizes : list of int
+        rates : list of float
+
+        Returns
+        -------
+        Steps
+            ``gradient(number, logits, labels)`` is that of a step, ``constants`` are those of all M samples, and
+            ``finish(grad)`` takes all of the steps, by gradients (M, K).
+        """
+        return Steps(self._rows, self._rows.announce(index, sizes, rates), index, self._fused)
 
     def flush(self) -> None:
         """Bring every row up to date."""
+        self._refuse_announced()
         self._rows.flush()
 
     def extend(self, n_samples: int, *, labels: Tensor | None = None, ids: Ids | None = None) -> None:
@@ -378,12 +421,12 @@ class AlphaTable:
         ValueError
             If labels or ids are missing, of the wrong length, or an id is there already.
         RuntimeError
-            If samples are announced by :meth:`open`.
+            If steps are announced.
         OSError
             If the disk has no room: a file that grows beyond its spare room is written anew beside the old one, which
             it then replaces. After an error the table is as it was.
         """
-        self._refuse_in_block()
+        self._refuse_announced()
         n_samples = check_count("n_samples", n_samples)
         if (ids is None) != (self._ids is None):
             raise ValueError("give ids for new samples if, and only if, the table was made with ids.")
@@ -397,6 +440,29 @@ class AlphaTable:
     def sync(self) -> None:
         """Write a file's changes to the disk now: they outlive the process without it, but not a power failure."""
         self._rows.storage.sync()
+
+    def close(self) -> None:
+        """Write a file's changes to the disk, and let go of the file: any use after that is an error.
+
+        A table in memory has no file to let go of, and stays as it is. ``with AlphaTable(...) as table:`` closes the
+        table at its end.
+
+        Raises
+        ------
+        RuntimeError
+            If steps are announced.
+        """
+        if self._file is None:
+            return
+        self._refuse_announced()
+        self.sync()
+        self._rows, self._file = cast(LazyRows, Closed(self._file)), None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     # ------------------------------------------------------------------ in a loop of one's own
 
@@ -444,12 +510,9 @@ class AlphaTable:
             )
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(f"reduction is {reduction!r}, expected 'mean', 'sum' or 'none'.")
-        if self._rows.block is not None:
-            at = _tensor(index)
-            alpha = self._rows.block.show(at)
-        else:
-            at = self._positions(index).clone()  # a loader may use its memory again
-            alpha = self._rows.show(at)
+        self._refuse_announced()
+        at = self._positions(index).clone()  # a loader may use its memory again
+        alpha = self._rows.show(at)
         loss: Tensor = shifted_cross_entropy(logits, alpha, labels, lambda grad: self._pending.append((at, grad)))
         if reduction == "none":
             return loss
@@ -476,10 +539,8 @@ class AlphaTable:
         if more:
             at = torch.cat([at, *(other for other, _ in more)])
             grad = torch.cat([grad, *(other for _, other in more)])
-        if self._rows.block is not None:
-            self._rows.block.step(at, grad, lr)
-        else:
-            self._step(at, grad, lr)
+        self._refuse_announced()
+        self._step(at, grad, lr)
         self._pending.clear()
 
     def discard_pending(self) -> None:
@@ -488,8 +549,13 @@ class AlphaTable:
 
     # ------------------------------------------------------------------ saving
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self, *, leave_out_pending: bool = False) -> dict[str, Any]:
         """All that a table needs to go on bit for bit.
+
+        Parameters
+        ----------
+        leave_out_pending : bool, default=False
+            Leave out gradients that are pending, as of batches half accumulated. By default they are an error.
 
         Returns
         -------
@@ -500,10 +566,10 @@ class AlphaTable:
         Raises
         ------
         RuntimeError
-            If gradients are pending, or samples are announced by :meth:`open`.
+            If gradients are pending, or steps are announced.
         """
-        self._refuse_in_block()
-        if self._pending:
+        self._refuse_announced()
+        if self._pending and not leave_out_pending:
             raise RuntimeError("gradients are pending: call step_pending() or discard_pending() first.")
         storage = self._rows.storage
         return {
@@ -526,9 +592,9 @@ class AlphaTable:
         ValueError
             If it is of a table of another kind, size or version. The table is as it was.
         RuntimeError
-            If samples are announced by :meth:`open`.
+            If steps are announced.
         """
-        self._refuse_in_block()
+        self._refuse_announced()
         if state.get("version") != _STATE_VERSION:
             raise ValueError(f"the state is of version {state.get('version')!r}, expected {_STATE_VERSION}.")
         own, storage, arrays = self._rows.own, self._rows.storage, state.get("arrays", {})
@@ -565,19 +631,12 @@ class AlphaTable:
     def _step(self, at: Tensor, grad: Tensor, lr: float | None) -> None:
         """One step, if the gradient and the rate are finite."""
         rate = self._rows.own.lr if lr is None else check_rate("lr", lr)
-        # A sum is finite if all of it is, and takes a fortieth of the time to look at; it may also overflow.
-        if not math.isfinite(float(grad.sum())) and not bool(torch.isfinite(grad).all()):
-            bad = int((~torch.isfinite(grad).all(dim=1)).nonzero()[0])
+        if (bad := first_bad(grad)) is not None:
             raise ValueError(
                 f"grad is NaN or infinite in row {bad}, expected finite numbers: "
                 "leave this step out (discard_pending(), in a loop), and look for what diverged."
             )
         self._rows.step(at, grad, rate)
-
-    def _shown(self, index: Tensor | Ids) -> Tensor:
-        """Rows (B, K), in memory that the next call may use again."""
-        block = self._rows.block
-        return self._rows.show(self._positions(index)) if block is None else block.show(_tensor(index))
 
     def _positions(self, index: Tensor | Ids) -> Tensor:
         """Positions (B,) of samples, checked."""
@@ -605,9 +664,12 @@ class AlphaTable:
         if names is not None and "ids" in self._rows.storage.specs:
             self._rows.storage["ids"].copy_(torch.from_numpy(names.values))
 
-    def _refuse_in_block(self) -> None:
+    def _refuse_announced(self) -> None:
         if self._rows.block is not None:
-            raise RuntimeError("the announced rows are not written back yet: call close() first.")
+            raise RuntimeError(
+                "steps are announced, whose rows are not written back yet: use these steps, or leave the with block of "
+                "announce() first."
+            )
 
 
 def _new_file(
@@ -620,9 +682,3 @@ def _new_file(
             raise ValueError("ids are strings, and a file keeps integers only: number the samples.")
         specs = specs | {"ids": Spec((), torch.int64)}
     return FileStorage(path, {"config": vars(own), "specs": specs, "capacity": n_samples}, n_samples, create=True)
-
-
-def _tensor(index: Tensor | Ids) -> Tensor:
-    if not isinstance(index, Tensor):
-        raise TypeError(f"index is {type(index).__name__}, expected a tensor: open() knows its parts by their memory.")
-    return index

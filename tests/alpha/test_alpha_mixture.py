@@ -79,13 +79,12 @@ def test_any_mixture_of_operations_equals_dense_sgd(momentum, nesterov, weight_d
             dense.step(index, grad, lr)
         elif operation == 4:
             order, sizes, rates = steps_of(table.n_samples, generator)
-            table.open(order, sizes, rates)
-            for index, lr in list(zip(order.split(sizes), rates, strict=True))[: draw(5)]:
-                grad = gradient(len(index))
-                torch.testing.assert_close(table.rows(index), dense.value[index], rtol=0, atol=ATOL)
-                table.step(index, grad)
-                dense.step(index, grad, lr)
-            table.close()
+            with table.announce(order, sizes, rates) as steps:
+                for step in list(steps)[: draw(5)]:
+                    grad = gradient(len(step.index))
+                    torch.testing.assert_close(step.rows(), dense.value[step.index], rtol=0, atol=ATOL)
+                    step.step(grad)
+                    dense.step(step.index, grad, rates[step.number])
         elif operation == 5:
             table.flush()
         elif operation == 6:

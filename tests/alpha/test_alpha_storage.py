@@ -133,14 +133,15 @@ def test_a_state_that_does_not_fit_leaves_the_table_as_it_was(change, message):
 
 def test_no_state_in_the_middle_of_a_step():
     table = make("momentum")
-    table.open(torch.tensor([0, 1]), [2])
-    for use in (table.state_dict, lambda: table.load_state_dict({}), lambda: table.extend(1, labels=LABELS[:1])):
-        with pytest.raises(RuntimeError, match="call close"):
-            use()
-    table.close()
+    with table.announce(torch.tensor([0, 1]), [2]):
+        for use in (table.state_dict, lambda: table.load_state_dict({}), lambda: table.extend(1, labels=LABELS[:1])):
+            with pytest.raises(RuntimeError, match="leave the with block"):
+                use()
     table.cross_entropy(torch.zeros(1, K, requires_grad=True), LABELS[:1], torch.tensor([0])).backward()
     with pytest.raises(RuntimeError, match="pending"):
         table.state_dict()
+    assert table.state_dict(leave_out_pending=True)["arrays"].keys() == make("momentum").state_dict()["arrays"].keys()
+    table.step_pending()  # they are still there
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda table: pickle.loads(pickle.dumps(table))])
@@ -183,12 +184,10 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_file_is_as_before_while_samples_are_announced(tmp_path):
     table = run(make("all", file=tmp_path / "alpha"), 30)
     before = arrays(table)
-    order = torch.arange(N)
-    table.open(order, [N])
-    table.step(order, torch.ones(N, K))
-    for name, array in arrays(AlphaTable.resume(tmp_path / "alpha")).items():
-        assert torch.equal(array, before[name])
-    table.close()
+    with table.announce(torch.arange(N), [N]) as steps:
+        steps[0].step(torch.ones(N, K))
+        for name, array in arrays(AlphaTable.resume(tmp_path / "alpha")).items():
+            assert torch.equal(array, before[name])
     assert AlphaTable.resume(tmp_path / "alpha").clock == 31
 
 
@@ -286,6 +285,37 @@ def test_a_disk_without_room_to_grow_leaves_the_table_as_it_was(tmp_path, reques
     for name, array in arrays(table).items():
         assert torch.equal(array, before[name])
     assert_same(run(table, 30, seed=1), run(run(make("momentum"), 30), 30, seed=1))
+
+
+def test_a_closed_table_is_let_go_and_says_so(tmp_path):
+    table = run(make("all", file=tmp_path / "alpha"), 30)
+    table.close()
+    table.close()
+    for use in (
+        table.dense,
+        table.sync,
+        lambda: table.clock,
+        lambda: run(table, 1),
+        lambda: copy.deepcopy(table).norm(),
+    ):
+        with pytest.raises(RuntimeError, match=r"is closed: AlphaTable\.resume\('.*alpha'\) opens it"):
+            use()
+    with AlphaTable.resume(tmp_path / "alpha") as again:
+        assert_same(run(again, 30, seed=1), run(run(make("all"), 30), 30, seed=1))
+    with pytest.raises(RuntimeError, match="is closed"):
+        again.flush()
+
+
+def test_closing_a_table_in_memory_changes_nothing():
+    with make("all") as table:
+        run(table, 30)
+    assert_same(table, run(make("all"), 30))
+
+
+def test_a_table_is_not_closed_while_steps_are_announced(tmp_path):
+    table = make("all", file=tmp_path / "alpha")
+    with table.announce(torch.tensor([0]), [1]), pytest.raises(RuntimeError, match="leave the with block"):
+        table.close()
 
 
 def test_a_table_in_a_file_is_not_copied(tmp_path):
