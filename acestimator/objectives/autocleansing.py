@@ -13,7 +13,7 @@ from acestimator.alpha.hyperparameters import Penalty, Variant, check_penalty
 from acestimator.alpha.softmax import log_softmax, softmax, softmax_gradient
 from acestimator.detection import observed_score
 from acestimator.objectives.base import CrossEntropy
-from acestimator.objectives.early_learning import EVERY, PredictionAverages, add_pull_
+from acestimator.objectives.early_learning import EVERY, PredictionAverages, StepNumbers, add_pull_
 from acestimator.objectives.posterior import MislabelPosterior
 
 
@@ -113,38 +113,40 @@ class AutoCleansing(CrossEntropy):
 
     def grad(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         """Closed form at ``logits + alpha[index]``, or at the logits once the weights have taken over; and the pull."""
+        step = self._numbers.of(index)
         if alone := self._alone:
             grad, log_proba = softmax_gradient(logits, labels)
         else:
-            grad, log_proba = self.table.gradient(logits, labels, index)
+            grad, log_proba = self._steps.gradient(step, logits, labels)
         if self.averages is not None:
             # In the second stage rarely; the epoch is added so that no place in it is left out for good.
             every = EVERY if alone else 1
-            if (self._steps_before + self.averages.step(index) + self._epoch) % every == 0:
+            if (self._steps_before + step + self._epoch) % every == 0:
                 proba = softmax(logits)
-                add_pull_(grad, proba, self.averages.doubts(index, proba), self.early_learning * every)
+                add_pull_(grad, proba, self.averages.doubts(step, proba), self.early_learning * every)
         return grad, log_proba
 
     def open(self, index: Tensor, sizes: list[int], lr_scales: list[float]) -> None:
         """Gather what the steps need of these samples."""
-        # The loop's own index needs none of the checks of table.open(): on a small table they take as long as the rest.
-        steps = self.table._rows.open(index, index, sizes, [self.lr * lr_scale for lr_scale in lr_scales])
+        # The loop's own index needs no checks: on a small table they take as long as the rest.
+        self._steps = self.table.announced(index, sizes, [self.lr * lr_scale for lr_scale in lr_scales])
+        self._numbers = StepNumbers(index, sizes)
         if self.averages is not None:
-            self.averages.open(index, steps)
+            self.averages.open(index, sizes)
 
     def close(self, index: Tensor, grads: list[Tensor], logits: Tensor) -> None:
         """Move the rows, and write them back."""
         if self._alone or self.averages is not None:
             # The steps' gradients are not the rows', which were not needed there: one operation for all.
-            alpha = self.table._rows.announced()
-            grad, self._log_proba = softmax_gradient(logits + alpha, self.labels.index_select(0, index))
+            grad, self._log_proba = softmax_gradient(logits + self._steps.constants, self.labels.index_select(0, index))
         else:
             grad = torch.cat(grads)
         if self.mean_gradient:
             sizes = [len(step) for step in grads]
             for part, step in zip(torch.split(grad, sizes), torch.split(index, sizes), strict=True):
                 part /= self._total_weight(step)
-        self.table._rows.close(grad)
+        self._steps.finish(grad)
+        del self._steps, self._numbers
         self._steps_before += len(grads)
 
     def losses(self, records: Tensor, labels: Tensor) -> Tensor:
@@ -182,7 +184,7 @@ class AutoCleansing(CrossEntropy):
     def end_epoch(self, epoch: int) -> dict[str, float]:
         """Refit the posterior where that is due."""
         # What momentum would have made of the rows since takes three times as long, and no curve would show it.
-        record = {"alpha_norm": self.table._rows.norm(as_of_now=False)}
+        record = {"alpha_norm": self.table.norm(as_visited=True)}
         if self.posterior is not None:
             self.posterior.end_epoch(epoch)
             if self.posterior.mixture is not None:

@@ -10,10 +10,10 @@ Legend: N samples, K classes, B batch.
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor
-
-from acestimator.alpha.announced import Steps
 
 DECAY = 0.7  # share that an average keeps at a visit, the authors'
 EVERY = 4  # steps, on the first of which a rare pull acts with the strength of all
@@ -36,29 +36,35 @@ class PredictionAverages:
 
     def __init__(self, n_samples: int, n_classes: int, dtype: torch.dtype, device: torch.device) -> None:
         self.values = torch.zeros(n_samples, n_classes, dtype=dtype, device=device)
-        self._open: tuple[Steps, tuple[Tensor, ...]] | None = None
+        self._kept: tuple[Tensor, ...] = ()
 
-    def open(self, index: Tensor, steps: Steps) -> None:
-        """Gather the averages of the samples (M,) of the coming steps, which ask for them by parts of ``index``."""
+    def open(self, index: Tensor, sizes: list[int]) -> None:
+        """Gather the averages of the samples (M,) of coming steps of these sizes."""
         past = self.values.index_select(0, index)
         kept = torch.rsub(past, 1.0, alpha=DECAY)  # (M, K) one minus the part that a visit leaves of an average
-        self._open = steps, torch.split(kept, steps.sizes)
+        self._kept = torch.split(kept, sizes)
 
-    def doubts(self, index: Tensor, probability: Tensor) -> Tensor:
+    def doubts(self, step: int, probability: Tensor) -> Tensor:
         """One minus the averages (B, K) of a step's samples after a visit that predicts ``probability`` (B, K)."""
-        assert self._open is not None
-        steps, kept = self._open
-        return torch.sub(kept[steps.number(index)], probability, alpha=1.0 - DECAY)
-
-    def step(self, index: Tensor) -> int:
-        """Which of the coming steps takes the samples (B,), from 0."""
-        assert self._open is not None
-        return self._open[0].number(index)
+        return torch.sub(self._kept[step], probability, alpha=1.0 - DECAY)
 
     def visit(self, index: Tensor, probability: Tensor) -> None:
         """Move the averages of these samples."""
         past = self.values.index_select(0, index)
         self.values.index_copy_(0, index, torch.lerp(probability.clamp(max=_LARGEST), past, DECAY))
+
+
+class StepNumbers:
+    """Which step of a block takes which samples: by where their positions lie in memory, until a hook is told."""
+
+    def __init__(self, index: Tensor, sizes: list[int]) -> None:
+        self._index, stride = index, index.element_size() * index.stride(0)  # kept, so that none other lies there
+        starts = itertools.accumulate(sizes[:-1], initial=0)
+        self._at = {index.data_ptr() + start * stride: step for step, start in enumerate(starts)}
+
+    def of(self, index: Tensor) -> int:
+        """Number of the step over the samples (B,), a part of the block's index."""
+        return self._at[index.data_ptr()]
 
 
 def add_pull_(grad: Tensor, probability: Tensor, doubts: Tensor, strength: float) -> Tensor:

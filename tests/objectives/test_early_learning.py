@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from acestimator.alpha.announced import Steps
 from acestimator.objectives import AutoCleansing
 from acestimator.objectives.early_learning import DECAY, EVERY, PredictionAverages, add_pull_
 from acestimator.peers.memory import EarlyLearning
@@ -88,8 +87,8 @@ def test_certain_predictions_leave_it_finite(dtype):
     certain[:, 1] = 1.0
 
     def gradient(probability):
-        averages.open(index, Steps(index, [N]))
-        return add_pull_(torch.zeros_like(probability), probability, averages.doubts(index, probability), 2.0)
+        averages.open(index, [N])
+        return add_pull_(torch.zeros_like(probability), probability, averages.doubts(0, probability), 2.0)
 
     for _ in range(200):
         assert_close(gradient(certain), torch.zeros_like(certain), rtol=0, atol=1e-3)
@@ -103,8 +102,8 @@ def test_averages_are_of_the_samples_visited_and_forget_at_the_stated_rate():
     probability = torch.softmax(problem(3)[0], dim=1)
     index = torch.tensor([7, 2, 5])
     for _ in range(3):
-        averages.open(index, Steps(index, [2, 1]))
-        doubts = [averages.doubts(part, probability[part]) for part in torch.split(index, [2, 1])]
+        averages.open(index, [2, 1])
+        doubts = [averages.doubts(step, probability[part]) for step, part in enumerate(torch.split(index, [2, 1]))]
         averages.visit(index, probability[index])
         assert_close(torch.cat(doubts), 1.0 - averages.values[index])  # a step sees them as its visit will leave them
     expected = torch.zeros(N, K, dtype=torch.float64)
