@@ -18,6 +18,7 @@ from torch import Tensor
 
 from acestimator.alpha import kernel
 from acestimator.alpha.announced import Steps, first_bad
+from acestimator.alpha.file import Closed, FileStorage, read_header
 from acestimator.alpha.hyperparameters import (
     Hyperparameters,
     Penalty,
@@ -29,7 +30,7 @@ from acestimator.alpha.hyperparameters import (
 from acestimator.alpha.ids import Ids, SampleIds
 from acestimator.alpha.rows import LazyRows, row_specs
 from acestimator.alpha.softmax import shifted_cross_entropy
-from acestimator.alpha.storage import Closed, FileStorage, Spec, Storage, read_header
+from acestimator.alpha.storage import Spec, Storage
 from acestimator.checks import check_count, check_rate
 
 _STATE_VERSION = 1
