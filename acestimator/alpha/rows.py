@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,14 +17,12 @@ from acestimator.alpha.hyperparameters import Hyperparameters
 from acestimator.alpha.ids import has_repeats
 from acestimator.alpha.layout import OfLabel, Sparse, Wide
 from acestimator.alpha.motion import Drift, Linear, Motion, Proximal, Rows
-from acestimator.alpha.rounding import stochastic_round
 from acestimator.alpha.storage import Spec, Storage
+from acestimator.alpha.transfer import FLUSH, STEP, SWEEP, Transfer
 from acestimator.alpha.window import WindowProducts, from_floats, window_shapes
 
 _CHUNK = 1 << 22  # elements moved at a time where the whole table is swept
 _CACHED = 1 << 18  # elements moved at a time where they may stay in a processor's cache
-_LONG = 32  # elements of a row from which numpy writes rows faster than torch
-_STEP, _SWEEP, _FLUSH = range(3)  # what a row is rounded for: each has random bits of its own
 
 
 @dataclass
@@ -55,28 +52,24 @@ class LazyRows:
         self.own, self.storage, self.device = own, storage, device
         self.layout = _layout(own)
         self.block: Block | None = None
-        self._generator = torch.Generator(storage.device)
-        self._rounds = own.storage_dtype != own.compute_dtype
+        self.transfer = Transfer(own, storage, device)
         self.bind()
 
     def bind(self) -> None:
         """Take the arrays, and the time, from the storage."""
-        arrays, specs = self.storage, self.storage.specs
-        self.alpha = arrays["alpha"]  # (N, W)
-        self._velocity = arrays["velocity"] if "velocity" in specs else None  # (N, W)
-        self._place = arrays["place"] if "place" in specs else None  # (N, W) classes
-        self._mark = arrays["mark"] if "mark" in specs else None  # (N,) time that a row was moved to
+        self.transfer.bind()
         # Numpy's views: writing a number to a tensor takes ten times as long.
-        self._counters, self._path = arrays["counters"].numpy(), arrays["path"].numpy()
+        self._counters, self._path = self.storage["counters"].numpy(), self.storage["path"].numpy()
         self.clock, _, self._oldest = map(int, self._counters)
         self.motion = self._make_motion()
         self._looked: Look | None = None
         self._steps: tuple[list[int], Tensor] = [], torch.empty(0)  # sizes of a block, and the step of each row
-        self._scratch: dict[str, Tensor] = {}
-        self._local = self.storage.device == self.device
         # Nothing to catch up with, to convert or to select: one index_add_ is a step
         self._adds = (
-            type(self.motion) is Motion and not self._rounds and not isinstance(self.layout, Sparse) and self._local
+            type(self.motion) is Motion
+            and not self.transfer.rounds
+            and not isinstance(self.layout, Sparse)
+            and self.transfer.local
         )
 
     @property
@@ -94,13 +87,15 @@ class LazyRows:
     def rows(self, at: Tensor) -> Tensor:
         """(B, K) as of now, to keep."""
         if self._adds:  # a step will not ask for them again
-            return self.layout.show(self._fetch(self.alpha, at), self._places(at))
+            return self.layout.show(self.transfer.fetch(self.transfer.alpha, at), self.transfer.places(at))
         return self.show(at).clone()
 
     def show_all(self) -> Tensor:
         """(N, K), flushed."""
         self.flush()
-        return self.layout.show(self.alpha, None if self._place is None else self._place.long())
+        return self.layout.show(
+            self.transfer.alpha, None if self.transfer.place is None else self.transfer.place.long()
+        )
 
     def norm(self, as_of_now: bool = True) -> float:
         """Root of the mean squared Euclidean norm of the rows; as their last visits left them, or as of now.
@@ -109,9 +104,9 @@ class LazyRows:
         """
         norms = []
         for part in self._chunks():
-            alpha = self._fetch(self.alpha, part).to(self.own.compute_dtype)
-            if as_of_now and self._mark is not None:
-                rows = self._fetched(part)
+            alpha = self.transfer.fetch(self.transfer.alpha, part).to(self.own.compute_dtype)
+            if as_of_now and self.transfer.mark is not None:
+                rows = self.transfer.rows(part)
                 alpha = self.motion.alpha_after(self._drift(part, rows), rows)
             norms.append(float(torch.linalg.vector_norm(alpha)))
         return math.hypot(*norms) / max(1, self.storage.n_rows) ** 0.5
@@ -122,7 +117,7 @@ class LazyRows:
         """One step of SGD with the gradient (B, K) of the rows ``at``, summed over repeats."""
         grad = grad.to(self.device, self.own.compute_dtype)
         if self._adds:
-            self.alpha.index_add_(0, at, self.layout.narrow(grad, self._places(at)), alpha=-lr)
+            self.transfer.alpha.index_add_(0, at, self.layout.narrow(grad, self.transfer.places(at)), alpha=-lr)
             self._advance([lr])
         else:
             if has_repeats(at):
@@ -132,7 +127,7 @@ class LazyRows:
             look = self.look(at)
             self.layout.move(self.motion, look.rows, look.place, look.drift, look.alpha, grad, lr)
             self._advance([lr])
-            self._scatter(at, look.rows, look.place, self._now(), _STEP)
+            self._write(at, look.rows, look.place, self._now(), STEP)
         self._looked = None
 
     def announce(self, at: Tensor, sizes: list[int], rates: list[float]) -> Block:
@@ -143,12 +138,12 @@ class LazyRows:
             self._steps = sizes, steps.to(self.storage.device)
         table = from_floats(lines).to(self.storage.device).index_select(0, self._steps[1])  # (M, 2 + d)
         at = at.to(self.storage.device)
-        rows = self._fetched(at, use_scratch=True)
+        rows = self.transfer.rows(at, use_scratch=True)
         drift: Drift = ()
-        if self._mark is not None:
-            drift = self.motion.drift_until(self._mark.index_select(0, at), table[:, 2:], rows.alpha)
-        alpha = self.motion.alpha_after(drift, rows, self._scratch_for("now", rows.alpha, len(at)))
-        self.block = Block(self.layout, sizes, rates, at, rows, drift, alpha, self._places(at), table[:, :2])
+        if self.transfer.mark is not None:
+            drift = self.motion.drift_until(self.transfer.mark.index_select(0, at), table[:, 2:], rows.alpha)
+        alpha = self.motion.alpha_after(drift, rows, self.transfer.scratch_for("now", rows.alpha, len(at)))
+        self.block = Block(self.layout, sizes, rates, at, rows, drift, alpha, self.transfer.places(at), table[:, :2])
         self._looked = None
         return self.block
 
@@ -156,7 +151,7 @@ class LazyRows:
         """Memory for gradients (n_rows, K), until the next such call."""
         with torch.inference_mode(False):
             like = torch.empty(0, self.layout.n_classes, dtype=self.own.compute_dtype, device=self.device)
-        return self._scratch_for("gradients", like, n_rows)
+        return self.transfer.scratch_for("gradients", like, n_rows)
 
     def finish(self, block: Block, grad: Tensor | None, n_steps: int) -> None:
         """Move the rows of the first ``n_steps`` steps by their gradients (M, K), and write them back."""
@@ -168,15 +163,15 @@ class LazyRows:
                 self.layout.move(self.motion, *block.part(part), grad[part], rates[part])
             self._advance(block.rates[:n_steps])
             rows, place, *_ = block.part(taken)
-            self._scatter(block.at[taken], rows, place, block.columns[taken, 1], _STEP)
+            self._write(block.at[taken], rows, place, block.columns[taken, 1], STEP)
         self.block = None
 
     def flush(self) -> None:
         """Move every row to now."""
-        if self._mark is None:
+        if self.transfer.mark is None:
             return
         for part in self._chunks():
-            self._catch_up(part, _FLUSH)
+            self._catch_up(part, FLUSH)
         self._oldest = self.clock
         self._record_time()
 
@@ -187,11 +182,11 @@ class LazyRows:
 
     def begin(self, first: int, labels: Tensor | None) -> None:
         """Start the rows from ``first`` on as rows of zeros at this time."""
-        if self._mark is not None:
-            self._mark[first:] = self._now()
-        if self._place is not None and labels is not None:
+        if self.transfer.mark is not None:
+            self.transfer.mark[first:] = self._now()
+        if self.transfer.place is not None and labels is not None:
             for part in _slices(len(labels), self._chunk_rows):  # as int64 all of them would be four times the result
-                self._place[first:][part] = self.layout.first_place(labels[part]).to(self._place.device)
+                self.transfer.place[first:][part] = self.layout.first_place(labels[part]).to(self.transfer.place.device)
         self._record_time()
 
     def set_time(self, clock: int, oldest: int, path: float) -> None:
@@ -216,18 +211,12 @@ class LazyRows:
         if (look := self.looked(at)) is not None:
             return look
         there = at.to(self.storage.device)
-        rows = self._fetched(there, use_scratch=True)
-        drift, now = self._drift(there, rows), self._scratch_for("now", rows.alpha, len(at))
-        self._looked = Look(at.clone(), rows, drift, self.motion.alpha_after(drift, rows, now), self._places(there))
+        rows = self.transfer.rows(there, use_scratch=True)
+        drift, now = self._drift(there, rows), self.transfer.scratch_for("now", rows.alpha, len(at))
+        self._looked = Look(
+            at.clone(), rows, drift, self.motion.alpha_after(drift, rows, now), self.transfer.places(there)
+        )
         return self._looked
-
-    def _scratch_for(self, name: str, like: Tensor, n_rows: int) -> Tensor:
-        """Memory for (n_rows, W): of a new megabyte the zeroing of its pages takes longer than a copy."""
-        scratch = self._scratch.get(name)
-        if scratch is None or scratch.shape[0] < n_rows:
-            with torch.inference_mode(False):  # it will be written to outside, too
-                scratch = self._scratch[name] = like.new_empty(n_rows, like.shape[1])
-        return scratch[:n_rows]
 
     def looked(self, at: Tensor) -> Look | None:
         """The last batch, if it is this one and nothing has moved since."""
@@ -236,55 +225,16 @@ class LazyRows:
 
     def _drift(self, at: Tensor | slice, rows: Rows) -> Drift:
         """Drift of rows from their marks to now."""
-        return () if self._mark is None else self.motion.drift_since(self._fetch(self._mark, at), rows.alpha)
+        return (
+            ()
+            if self.transfer.mark is None
+            else self.motion.drift_since(self.transfer.fetch(self.transfer.mark, at), rows.alpha)
+        )
 
-    def _places(self, at: Tensor | slice) -> Tensor | None:
-        return None if self._place is None else self._fetch(self._place, at).long()
-
-    def _fetched(self, at: Tensor | slice, use_scratch: bool = False) -> Rows:
-        """Rows as they are stored, of the network's device and type; ``use_scratch``: until the next such call."""
-        alpha = self._fetch(self.alpha, at, "alpha" if use_scratch else None)
-        velocity = None
-        if self._velocity is not None:
-            velocity = self._fetch(self._velocity, at, "velocity" if use_scratch else None)
-        if self._rounds:
-            alpha = alpha.to(self.own.compute_dtype)
-            velocity = None if velocity is None else velocity.to(self.own.compute_dtype)
-        return Rows(alpha, velocity)
-
-    def _fetch(self, array: Tensor, at: Tensor | slice, scratch: str | None = None) -> Tensor:
-        """(B, W) on the network's device."""
-        if isinstance(at, slice):
-            staged = array[at]
-        elif self._local:
-            scratched = None if scratch is None else self._scratch_for(scratch, array, at.shape[0])
-            return torch.index_select(array, 0, at, out=scratched)
-        elif self.storage.pinned:  # so that the copy to the GPU need not wait for the host
-            staged = torch.empty(len(at), array.shape[1], dtype=array.dtype, pin_memory=True)
-            torch.index_select(array, 0, at, out=staged)
-        else:
-            staged = array.index_select(0, at)
-        return staged.to(self.device, non_blocking=True)
-
-    def _scatter(
-        self, at: Tensor | slice, rows: Rows, place: Tensor | None, mark: float | Tensor, purpose: int
-    ) -> None:
+    def _write(self, at: Tensor | slice, rows: Rows, place: Tensor | None, mark: float | Tensor, purpose: int) -> None:
         """Write rows back, of the time ``mark``: one, or one a row. No row twice."""
-        device = self.storage.device
-        if isinstance(at, Tensor) and not self._local:
-            at = at.to(device)
-        if self._rounds:
-            self._generator.manual_seed((self.own.seed * 1_000_003 + self.clock * 4 + purpose) % (1 << 32))
-        for array, values in ((self.alpha, rows.alpha), (self._velocity, rows.velocity)):
-            if array is not None and values is not None:
-                values = values if self._local else values.to(device)
-                if self._rounds:
-                    values = stochastic_round(values, array.dtype, self._generator)
-                _write(array, at, values)
-        if isinstance(self.layout, Sparse) and self._place is not None and place is not None:
-            _write(self._place, at, place.to(device, self._place.dtype))
-        if self._mark is not None:
-            self._mark[at] = mark.to(device, self._mark.dtype) if isinstance(mark, Tensor) else mark
+        seed = (self.own.seed * 1_000_003 + self.clock * 4 + purpose) % (1 << 32)
+        self.transfer.write(at, rows, place if isinstance(self.layout, Sparse) else None, mark, seed)
 
     def _advance(self, rates: Sequence[float]) -> None:
         """Move the time by steps of these rates."""
@@ -301,16 +251,16 @@ class LazyRows:
 
         At most once in half a window, so its O(N) is spread thin; and few rows wait for so long.
         """
-        assert self._mark is not None
-        for part in torch.split((self._mark < horizon).nonzero().squeeze(1), self._chunk_rows):
-            self._catch_up(part, _SWEEP)
+        assert self.transfer.mark is not None
+        for part in torch.split((self.transfer.mark < horizon).nonzero().squeeze(1), self._chunk_rows):
+            self._catch_up(part, SWEEP)
         self._oldest = horizon
 
     def _catch_up(self, part: Tensor | slice, purpose: int) -> None:
         """Move rows to now."""
-        rows = self._fetched(part)
+        rows = self.transfer.rows(part)
         rows = self.motion.apply(self._drift(part, rows), rows)
-        self._scatter(part, rows, self._places(part), self._now(), purpose)
+        self._write(part, rows, self.transfer.places(part), self._now(), purpose)
         self._looked = None
 
     @property
@@ -353,20 +303,6 @@ def row_specs(own: Hyperparameters) -> dict[str, Spec]:
 def _slices(n_rows: int, size: int) -> Iterator[slice]:
     for start in range(0, n_rows, size):
         yield slice(start, min(start + size, n_rows))
-
-
-def _write(array: Tensor, at: Tensor | slice, values: Tensor) -> None:
-    if isinstance(at, slice):
-        array[at] = values
-    elif array.device.type == "cpu" and array[0:1].numel() >= _LONG:  # numpy copies a row in one piece
-        _to_numpy(array)[at.numpy()] = _to_numpy(values)
-    else:
-        array.index_copy_(0, at, values)
-
-
-def _to_numpy(array: Tensor) -> np.ndarray:
-    """The same memory as an array; numpy has no bfloat16."""
-    return (array.view(torch.int16) if array.dtype == torch.bfloat16 else array).numpy()
 
 
 def _layout(own: Hyperparameters) -> Wide:

@@ -310,7 +310,7 @@ def test_decay_and_penalty_act_once_a_visit_whatever_the_batch_size(parameters):
         objective = AutoCleansing(variant="AC1", lr=0.3, **parameters)
         steps = len(batch_sizes(29, batch_size))
         objective.bind(labels, K, steps_per_epoch=steps, max_epochs=1, dtype=torch.float64)
-        objective.table._rows.alpha += 1.0
+        objective.table._rows.transfer.alpha += 1.0
         index, sizes = torch.arange(29), batch_sizes(29, batch_size)
         objective.open(index, sizes, [1.0] * steps)
         still = torch.zeros(29, K, dtype=torch.float64)
