@@ -10,7 +10,6 @@ import itertools
 import math
 import warnings
 from collections.abc import Iterator
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -18,8 +17,8 @@ from torch import Tensor
 from acestimator.alpha import kernel
 from acestimator.alpha.block import Block
 from acestimator.alpha.ids import Ids
+from acestimator.alpha.pending import Reduction, cross_entropy
 from acestimator.alpha.rows import LazyRows
-from acestimator.alpha.softmax import shifted_cross_entropy
 
 
 class Steps:
@@ -173,20 +172,10 @@ class Step:
         """Gradient and log-probabilities, (B, K) both; see :meth:`acestimator.AlphaTable.gradient`. Pure."""
         return self._steps.gradient(self.number, logits, labels)
 
-    def cross_entropy(
-        self, logits: Tensor, labels: Tensor, *, reduction: Literal["mean", "sum", "none"] = "mean"
-    ) -> Tensor:
+    def cross_entropy(self, logits: Tensor, labels: Tensor, *, reduction: Reduction = "mean") -> Tensor:
         """Loss as of :meth:`acestimator.AlphaTable.cross_entropy`; ``backward`` leaves its gradient to this step."""
         alpha = self._steps.rows(self.number)
-        if logits.shape != alpha.shape or labels.shape != alpha.shape[:1]:
-            raise ValueError(
-                f"logits has shape {tuple(logits.shape)} and labels {tuple(labels.shape)}, expected "
-                f"{tuple(alpha.shape)} and {tuple(alpha.shape[:1])}, as step {self.number} has {len(alpha)} samples."
-            )
-        loss = shifted_cross_entropy(logits, alpha, labels, lambda grad: self._steps.leave(self.number, grad))
-        if reduction == "none":
-            return loss
-        return loss.mean() if reduction == "mean" else loss.sum()
+        return cross_entropy(logits, labels, alpha, reduction, lambda grad: self._steps.leave(self.number, grad))
 
     def step(self, grad: Tensor | None = None) -> None:
         """Take the step with a gradient (B, K), which is copied; by default with what ``backward`` left."""

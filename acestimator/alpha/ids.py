@@ -80,6 +80,23 @@ def as_ids(ids: Ids) -> np.ndarray:
     return array if array.dtype.kind == "U" else array.astype(np.int64)
 
 
+def positions(index: Tensor | Ids, n_samples: int) -> Tensor:
+    """``index`` (B,) as int64, or an error if it holds no positions of N samples."""
+    at = torch.as_tensor(index)
+    if at.dim() != 1 or at.dtype not in (torch.int64, torch.int32):
+        raise ValueError(
+            f"index is {at.dtype} of shape {tuple(at.shape)}, expected positions of samples, int64 of shape (B,)."
+        )
+    if len(at):
+        low, high = torch.stack(torch.aminmax(at)).tolist()
+        if low < 0 or high >= n_samples:
+            raise IndexError(
+                f"index holds {low} to {high}, expected positions 0 to {n_samples - 1} "
+                f"of the {n_samples} training samples of this table."
+            )
+    return at.long()
+
+
 def has_repeats(at: Tensor) -> bool:
     """Whether a position stands twice in (B,)."""
     ordered: Any = np.sort(at.numpy()) if at.device.type == "cpu" else at.sort().values

@@ -9,8 +9,6 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal, Self, cast
 
 import torch
@@ -18,7 +16,7 @@ from torch import Tensor
 
 from acestimator.alpha import kernel
 from acestimator.alpha.announced import Steps, first_bad
-from acestimator.alpha.file import Closed, FileStorage, read_header
+from acestimator.alpha.file import Closed
 from acestimator.alpha.hyperparameters import (
     Hyperparameters,
     Penalty,
@@ -27,13 +25,11 @@ from acestimator.alpha.hyperparameters import (
     check_labels,
     check_rates,
 )
-from acestimator.alpha.ids import Ids, SampleIds
-from acestimator.alpha.rows import LazyRows, row_specs
-from acestimator.alpha.softmax import shifted_cross_entropy
-from acestimator.alpha.storage import Spec, Storage
+from acestimator.alpha.ids import Ids, SampleIds, positions
+from acestimator.alpha.pending import Pending, Reduction, cross_entropy
+from acestimator.alpha.rows import LazyRows
+from acestimator.alpha.state import keep_names, load, new_rows, resumed, state_of
 from acestimator.checks import check_count, check_rate
-
-_STATE_VERSION = 1
 
 
 class AlphaTable:
@@ -158,22 +154,10 @@ class AlphaTable:
             dtype=str(dtype).split(".")[-1],
             seed=seed,
         )
-        if storage not in ("device", "pinned"):
-            raise ValueError(f"storage is {storage!r}, expected 'device' or 'pinned'; file= names a file.")
         n_samples = check_count("n_samples", n_samples)
         labels = check_labels(labels, n_samples, n_classes) if own.needs_labels else None
         names = None if ids is None else SampleIds(ids, n_samples)
-        device = torch.empty(0, device=device).device  # "cuda" is "cuda:0", or whichever is current
-        specs = row_specs(own)
-        if file is not None:
-            store: Storage = _new_file(Path(file).absolute(), own, specs, n_samples, names)
-        elif storage == "pinned":
-            store = Storage(specs, n_samples, torch.device("cpu"), pinned=torch.cuda.is_available())
-        else:
-            store = Storage(specs, n_samples, device)
-        self._take(LazyRows(own, store, device), names, fused)
-        self._name(names)
-        self._rows.begin(0, labels)
+        self._begin(new_rows(own, n_samples, labels, names, device=device, storage=storage, file=file), names, fused)
 
     @classmethod
     def resume(
@@ -193,22 +177,15 @@ class AlphaTable:
         ValueError
             If it is not such a file, of another version, damaged, or of the wrong size.
         """
-        path = Path(file).absolute()  # growing replaces it, wherever the process is by then
-        header = read_header(path)
-        config = dict(header["config"])
-        config["penalty"] = None if config["penalty"] is None else tuple(config["penalty"])
-        store = FileStorage(path, header, header["capacity"], create=False)
-        store.n_rows = int(store["counters"][1])
-        names = SampleIds(store["ids"], store.n_rows) if "ids" in store.specs else None
         table = cls.__new__(cls)
-        device = torch.empty(0, device=device).device
-        table._take(LazyRows(Hyperparameters(**config), store, device), names, fused)
+        table._begin(*resumed(file, device), fused)
         return table
 
-    def _take(self, rows: LazyRows, names: SampleIds | None, fused: bool) -> None:
+    def _begin(self, rows: LazyRows, names: SampleIds | None, fused: bool) -> None:
+        """Be the table of these rows; every table begins here."""
         self._rows, self._ids, self._file = rows, names, rows.storage.file
         self._fused = fused and kernel.usable(rows.device) and rows.own.compute_dtype == torch.float32
-        self._pending: list[tuple[Tensor, Tensor]] = []  # samples and gradients that backward() left
+        self._pending = Pending()
 
     @property
     def n_samples(self) -> int:
@@ -435,7 +412,8 @@ class AlphaTable:
         labels = check_labels(labels, n_samples, self.n_classes) if own.needs_labels else None
         names = None if self._ids is None or ids is None else self._ids.extended(ids, n_samples)
         self._rows.grow(first + n_samples)
-        self._name(names)
+        self._ids = names
+        keep_names(self._rows, names)
         self._rows.begin(first, labels)  # the last of it is to count the rows
 
     def sync(self) -> None:
@@ -473,7 +451,7 @@ class AlphaTable:
         labels: Tensor,
         index: Tensor | Ids,
         *,
-        reduction: Literal["mean", "sum", "none"] = "mean",
+        reduction: Reduction = "mean",
     ) -> Tensor:
         r"""Softmax cross-entropy of ``logits + alpha[index]``, differentiable in the logits.
 
@@ -504,20 +482,9 @@ class AlphaTable:
         ValueError
             If the shapes do not fit, or ``reduction`` is unknown.
         """
-        if logits.shape != (len(index), self.n_classes) or labels.shape != (len(index),):
-            raise ValueError(
-                f"logits has shape {tuple(logits.shape)}, labels {tuple(labels.shape)} and index {len(index)} entries; "
-                f"expected (B, {self.n_classes}), (B,) and B."
-            )
-        if reduction not in ("mean", "sum", "none"):
-            raise ValueError(f"reduction is {reduction!r}, expected 'mean', 'sum' or 'none'.")
         self._refuse_announced()
         at = self._positions(index).clone()  # a loader may use its memory again
-        alpha = self._rows.show(at)
-        loss: Tensor = shifted_cross_entropy(logits, alpha, labels, lambda grad: self._pending.append((at, grad)))
-        if reduction == "none":
-            return loss
-        return loss.mean() if reduction == "mean" else loss.sum()
+        return cross_entropy(logits, labels, self._rows.show(at), reduction, lambda grad: self._pending.add(at, grad))
 
     def step_pending(self, lr: float | None = None) -> None:
         """Step with what ``backward`` left since the last time, summed over each sample.
@@ -534,14 +501,8 @@ class AlphaTable:
         ValueError
             As in :meth:`step`. The table is as it was, and the gradients are still pending.
         """
-        if not self._pending:
-            raise RuntimeError("no gradient is pending: call backward() on the loss of cross_entropy() first.")
-        (at, grad), *more = self._pending
-        if more:
-            at = torch.cat([at, *(other for other, _ in more)])
-            grad = torch.cat([grad, *(other for _, other in more)])
         self._refuse_announced()
-        self._step(at, grad, lr)
+        self._step(*self._pending.all(), lr)
         self._pending.clear()
 
     def discard_pending(self) -> None:
@@ -572,13 +533,7 @@ class AlphaTable:
         self._refuse_announced()
         if self._pending and not leave_out_pending:
             raise RuntimeError("gradients are pending: call step_pending() or discard_pending() first.")
-        storage = self._rows.storage
-        return {
-            "version": _STATE_VERSION,
-            "hyperparameters": dict(vars(self._rows.own)),
-            "ids": None if self._ids is None else self._ids.values.tolist(),
-            "arrays": {name: storage[name] for name in storage.specs if name != "ids"},
-        }
+        return state_of(self._rows, self._ids)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become the table that ``state`` was taken of, rate and seed included.
@@ -596,35 +551,7 @@ class AlphaTable:
             If steps are announced.
         """
         self._refuse_announced()
-        if state.get("version") != _STATE_VERSION:
-            raise ValueError(f"the state is of version {state.get('version')!r}, expected {_STATE_VERSION}.")
-        own, storage, arrays = self._rows.own, self._rows.storage, state.get("arrays", {})
-        own.check_same(state["hyperparameters"], "the state")
-        if (state["ids"] is None) != (self._ids is None):
-            raise ValueError("one of the state and this table has ids, and one has none: make the table like it.")
-        expected = set(storage.specs) - {"ids"}
-        if set(arrays) != expected:
-            raise ValueError(f"the state has arrays {sorted(arrays)}, expected {sorted(expected)}: it is not whole.")
-        n_samples = len(arrays["alpha"])
-        if n_samples != self.n_samples:
-            raise ValueError(
-                f"the state has {n_samples} samples and this table {self.n_samples}: "
-                "make it with as many, or extend() it."
-            )
-        names = None if state["ids"] is None else SampleIds(state["ids"], n_samples)
-        if names is not None and "ids" in storage.specs and names.values.dtype.kind != "i":
-            raise ValueError("the state has strings for ids, and a file keeps integers only: load it into memory.")
-        for name, array in arrays.items():
-            if array.shape != storage[name].shape:
-                raise ValueError(
-                    f"the {name} of the state has shape {tuple(array.shape)}, expected {tuple(storage[name].shape)}."
-                )
-        for name, array in arrays.items():
-            storage[name].copy_(array)
-        self._rows.own = replace(own, **{key: state["hyperparameters"][key] for key in ("lr", "seed")})
-        self._rows.bind()
-        storage.describe(vars(self._rows.own))
-        self._name(names)
+        self._ids = load(self._rows, self._ids, state)
         self._pending.clear()
 
     # ------------------------------------------------------------------ inside
@@ -643,27 +570,9 @@ class AlphaTable:
         """Positions (B,) of samples, checked."""
         if self._ids is not None:
             return self._ids.rows(index).to(self._rows.device)
-        at = torch.as_tensor(index)
-        if at.device == self._rows.device and self._rows.looked(at) is not None:
-            return at  # checked when it was looked at
-        if at.dim() != 1 or at.dtype not in (torch.int64, torch.int32):
-            raise ValueError(
-                f"index is {at.dtype} of shape {tuple(at.shape)}, expected positions of samples, int64 of shape (B,)."
-            )
-        if len(at):
-            low, high = torch.stack(torch.aminmax(at)).tolist()
-            if low < 0 or high >= self.n_samples:
-                raise IndexError(
-                    f"index holds {low} to {high}, expected positions 0 to {self.n_samples - 1} "
-                    f"of the {self.n_samples} training samples of this table."
-                )
-        return at.long().to(self._rows.device)
-
-    def _name(self, names: SampleIds | None) -> None:
-        """Take the names of the samples, and keep them where the rows are kept."""
-        self._ids = names
-        if names is not None and "ids" in self._rows.storage.specs:
-            self._rows.storage["ids"].copy_(torch.from_numpy(names.values))
+        if isinstance(index, Tensor) and index.device == self._rows.device and self._rows.looked(index) is not None:
+            return index  # checked when it was looked at
+        return positions(index, self.n_samples).to(self._rows.device)
 
     def _refuse_announced(self) -> None:
         if self._rows.block is not None:
@@ -671,15 +580,3 @@ class AlphaTable:
                 "steps are announced, whose rows are not written back yet: use these steps, or leave the with block of "
                 "announce() first."
             )
-
-
-def _new_file(
-    path: Path, own: Hyperparameters, specs: dict[str, Spec], n_samples: int, names: SampleIds | None
-) -> FileStorage:
-    if path.exists():
-        raise FileExistsError(f"{path} is there already: AlphaTable.resume({str(path)!r}) opens it.")
-    if names is not None:
-        if names.values.dtype.kind != "i":
-            raise ValueError("ids are strings, and a file keeps integers only: number the samples.")
-        specs = specs | {"ids": Spec((), torch.int64)}
-    return FileStorage(path, {"config": vars(own), "specs": specs, "capacity": n_samples}, n_samples, create=True)
