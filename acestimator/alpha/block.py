@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from acestimator.alpha.layout import Wide
+from acestimator.alpha.layout import Layout
 from acestimator.alpha.motion import Drift, Rows
 
 
@@ -22,7 +22,7 @@ class Block:
     for the end: both are one vectorised operation for all.
     """
 
-    layout: Wide
+    layout: Layout
     sizes: list[int]  # of the steps
     rates: list[float]
     at: Tensor  # (M,) positions, step by step

@@ -28,15 +28,15 @@ class Hyperparameters:
     """What describes a table and its optimiser, beside its rows. Checked when it is made."""
 
     n_classes: int
-    variant: Variant
-    rivals: int | None
     lr: float
-    momentum: float
-    nesterov: bool
-    weight_decay: float
-    penalty: Penalty | None
-    dtype: str
-    seed: int
+    variant: Variant = "AC1"
+    rivals: int | None = None
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    penalty: Penalty | None = None
+    dtype: str = "float32"
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.variant not in ("AC1", "AC2"):

@@ -14,7 +14,9 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from acestimator.alpha.window import IDENTITY, Matrix, WindowProducts
+from acestimator.alpha.hyperparameters import Hyperparameters
+from acestimator.alpha.storage import Spec, Storage
+from acestimator.alpha.window import BLOCK, IDENTITY, Matrix, WindowProducts, window_shapes
 
 Number: TypeAlias = float | Tensor
 Drift: TypeAlias = tuple[Number, ...]
@@ -34,7 +36,21 @@ class Rows(NamedTuple):
 class Motion:
     """Without momentum, decay and penalty: a row without a gradient stands still. The base of the other two."""
 
-    mark_dtype: torch.dtype | None = None  # of a row's mark; None where rows need none
+    is_still = True  # a row without a gradient
+    capacity = math.inf  # steps that a row's mark may lie back
+    path = 0.0  # length of a penalty's
+
+    def specs(self, row: Spec) -> dict[str, Spec]:
+        """Arrays that the motion needs, where the constants of a row are as ``row`` says."""
+        return {}
+
+    def bind(self, arrays: Storage, clock: int, path: float) -> None:
+        """Take the arrays, and the time that they are of."""
+
+    @property
+    def now(self) -> float:
+        """Mark of a row that is up to date."""
+        return 0.0
 
     def drift_since(self, marks: Tensor, like: Tensor) -> Drift:
         """Drift from each mark (B,) to now, on the device and of the type of ``like``."""
@@ -74,11 +90,27 @@ class Linear(Motion):
     :class:`acestimator.AlphaTable` states; a drift is the product of such matrices.
     """
 
-    mark_dtype = torch.int64
+    is_still = False
 
-    def __init__(self, momentum: float, nesterov: bool, weight_decay: float, products: WindowProducts) -> None:
+    def __init__(self, momentum: float, nesterov: bool, weight_decay: float, window: int) -> None:
         self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
-        self.products = products
+        self._window = window
+
+    def specs(self, row: Spec) -> dict[str, Spec]:
+        shapes = window_shapes(self._window)
+        return {
+            **({"velocity": row} if self.momentum else {}),
+            "mark": Spec((), torch.int64),
+            **{name: Spec(shape, torch.float64, by_row=False) for name, shape in shapes.items()},
+        }
+
+    def bind(self, arrays: Storage, clock: int, path: float) -> None:
+        self.products = WindowProducts(arrays["live"], arrays["archive"], clock)
+        self.capacity = self.products.capacity
+
+    @property
+    def now(self) -> float:
+        return self.products.clock
 
     def matrix(self, lr: float) -> Matrix:
         """Matrix of one step without a gradient."""
@@ -149,10 +181,20 @@ class Proximal(Motion):
     is the sum from the start, in float64.
     """
 
-    mark_dtype = torch.float64
+    is_still = False
 
-    def __init__(self, name: str, strength: float, path: float = 0.0) -> None:
-        self.name, self.strength, self.path = name, strength, path
+    def __init__(self, name: str, strength: float) -> None:
+        self.name, self.strength = name, strength
+
+    def specs(self, row: Spec) -> dict[str, Spec]:
+        return {"mark": Spec((), torch.float64)}
+
+    def bind(self, arrays: Storage, clock: int, path: float) -> None:
+        self.path = path
+
+    @property
+    def now(self) -> float:
+        return self.path
 
     def drift_since(self, marks: Tensor, like: Tensor) -> Drift:
         return ((self.path - marks)[:, None].to(like.device, like.dtype),)
@@ -192,6 +234,15 @@ class Proximal(Motion):
     def advance(self, rates: Sequence[float]) -> None:
         for lr in rates:
             self.path += self.length(lr)
+
+
+def motion_of(own: Hyperparameters, window: int = BLOCK) -> Motion:
+    """Of a table's rows; ``window``: as the block of :class:`acestimator.alpha.window.WindowProducts`."""
+    if own.penalty is not None and own.penalty[1] > 0:
+        return Proximal(*own.penalty)
+    if own.momentum or own.weight_decay:
+        return Linear(own.momentum, own.nesterov, own.weight_decay, window)
+    return Motion()
 
 
 def _entries(products: Tensor, like: Tensor) -> Drift:

@@ -15,11 +15,11 @@ from torch import Tensor
 from acestimator.alpha.block import Block
 from acestimator.alpha.hyperparameters import Hyperparameters
 from acestimator.alpha.ids import has_repeats
-from acestimator.alpha.layout import OfLabel, Sparse, Wide
-from acestimator.alpha.motion import Drift, Linear, Motion, Proximal, Rows
+from acestimator.alpha.layout import Layout
+from acestimator.alpha.motion import Drift, Motion, Rows
 from acestimator.alpha.storage import Spec, Storage
 from acestimator.alpha.transfer import FLUSH, STEP, SWEEP, Transfer
-from acestimator.alpha.window import WindowProducts, from_floats, window_shapes
+from acestimator.alpha.window import from_floats
 
 _CHUNK = 1 << 22  # elements moved at a time where the whole table is swept
 _CACHED = 1 << 18  # elements moved at a time where they may stay in a processor's cache
@@ -48,11 +48,14 @@ class LazyRows:
         Where rows are handed out.
     """
 
-    def __init__(self, own: Hyperparameters, storage: Storage, device: torch.device) -> None:
-        self.own, self.storage, self.device = own, storage, device
-        self.layout = _layout(own)
+    def __init__(
+        self, own: Hyperparameters, storage: Storage, device: torch.device, layout: Layout, motion: Motion
+    ) -> None:
+        self.own, self.storage, self.device, self.layout, self.motion = own, storage, device, layout, motion
         self.block: Block | None = None
         self.transfer = Transfer(own, storage, device)
+        # Nothing to catch up with, to convert or to select: one index_add_ is a step
+        self._adds = motion.is_still and not layout.moves_classes and not self.transfer.rounds and self.transfer.local
         self.bind()
 
     def bind(self) -> None:
@@ -61,21 +64,14 @@ class LazyRows:
         # Numpy's views: writing a number to a tensor takes ten times as long.
         self._counters, self._path = self.storage["counters"].numpy(), self.storage["path"].numpy()
         self.clock, _, self._oldest = map(int, self._counters)
-        self.motion = self._make_motion()
+        self.motion.bind(self.storage, self.clock, float(self._path[0]))
         self._looked: Look | None = None
         self._steps: tuple[list[int], Tensor] = [], torch.empty(0)  # sizes of a block, and the step of each row
-        # Nothing to catch up with, to convert or to select: one index_add_ is a step
-        self._adds = (
-            type(self.motion) is Motion
-            and not self.transfer.rounds
-            and not isinstance(self.layout, Sparse)
-            and self.transfer.local
-        )
 
     @property
     def most_steps(self) -> float:
         """How many steps may be announced at a time."""
-        return self.motion.products.capacity // 2 if isinstance(self.motion, Linear) else math.inf
+        return self.motion.capacity / 2
 
     # ------------------------------------------------------------------ reading
 
@@ -127,7 +123,7 @@ class LazyRows:
             look = self.look(at)
             self.layout.move(self.motion, look.rows, look.place, look.drift, look.alpha, grad, lr)
             self._advance([lr])
-            self._write(at, look.rows, look.place, self._now(), STEP)
+            self._write(at, look.rows, look.place, self.motion.now, STEP)
         self._looked = None
 
     def announce(self, at: Tensor, sizes: list[int], rates: list[float]) -> Block:
@@ -183,7 +179,7 @@ class LazyRows:
     def begin(self, first: int, labels: Tensor | None) -> None:
         """Start the rows from ``first`` on as rows of zeros at this time."""
         if self.transfer.mark is not None:
-            self.transfer.mark[first:] = self._now()
+            self.transfer.mark[first:] = self.motion.now
         if self.transfer.place is not None and labels is not None:
             for part in _slices(len(labels), self._chunk_rows):  # as int64 all of them would be four times the result
                 self.transfer.place[first:][part] = self.layout.first_place(labels[part]).to(self.transfer.place.device)
@@ -196,15 +192,6 @@ class LazyRows:
         self.bind()
 
     # ------------------------------------------------------------------ inside
-
-    def _make_motion(self) -> Motion:
-        own = self.own
-        if own.penalty is not None and own.penalty[1] > 0:
-            return Proximal(*own.penalty, path=float(self._path[0]))
-        if own.momentum or own.weight_decay:
-            products = WindowProducts(self.storage["live"], self.storage["archive"], self.clock)
-            return Linear(own.momentum, own.nesterov, own.weight_decay, products)
-        return Motion()
 
     def look(self, at: Tensor) -> Look:
         """Rows as of now; remembered, because a step over the same ones comes next."""
@@ -234,14 +221,13 @@ class LazyRows:
     def _write(self, at: Tensor | slice, rows: Rows, place: Tensor | None, mark: float | Tensor, purpose: int) -> None:
         """Write rows back, of the time ``mark``: one, or one a row. No row twice."""
         seed = (self.own.seed * 1_000_003 + self.clock * 4 + purpose) % (1 << 32)
-        self.transfer.write(at, rows, place if isinstance(self.layout, Sparse) else None, mark, seed)
+        self.transfer.write(at, rows, place if self.layout.moves_classes else None, mark, seed)
 
     def _advance(self, rates: Sequence[float]) -> None:
         """Move the time by steps of these rates."""
-        if isinstance(self.motion, Linear):
-            capacity = self.motion.products.capacity
-            if self.clock + len(rates) - self._oldest > capacity:
-                self._sweep(self.clock - capacity // 2)
+        capacity = self.motion.capacity
+        if self.clock + len(rates) - self._oldest > capacity:
+            self._sweep(self.clock - int(capacity) // 2)
         self.motion.advance(rates)
         self.clock += len(rates)
         self._record_time()
@@ -260,7 +246,7 @@ class LazyRows:
         """Move rows to now."""
         rows = self.transfer.rows(part)
         rows = self.motion.apply(self._drift(part, rows), rows)
-        self._write(part, rows, self.transfer.places(part), self._now(), purpose)
+        self._write(part, rows, self.transfer.places(part), self.motion.now, purpose)
         self._looked = None
 
     @property
@@ -271,41 +257,24 @@ class LazyRows:
         """All rows, a bounded number at a time."""
         return _slices(self.storage.n_rows, self._chunk_rows)
 
-    def _now(self) -> float:
-        """Mark of a row that is up to date."""
-        return self.motion.path if isinstance(self.motion, Proximal) else self.clock
-
     def _record_time(self) -> None:
         self._counters[:] = self.clock, self.storage.n_rows, self._oldest
-        if isinstance(self.motion, Proximal):
-            self._path[0] = self.motion.path
+        self._path[0] = self.motion.path
 
 
-def row_specs(own: Hyperparameters) -> dict[str, Spec]:
+def row_specs(own: Hyperparameters, layout: Layout, motion: Motion) -> dict[str, Spec]:
     """Arrays that a table needs: of its rows, and of its time."""
-    width = _layout(own).width
-    specs = {"alpha": Spec((width,), own.storage_dtype)}
-    if own.momentum:
-        specs["velocity"] = Spec((width,), own.storage_dtype)
-    if own.needs_labels:
-        specs["place"] = Spec((width,), torch.int16 if own.n_classes <= torch.iinfo(torch.int16).max else torch.int32)
-    if own.penalty is not None and own.penalty[1] > 0:
-        specs["mark"] = Spec((), torch.float64)
-    elif own.momentum or own.weight_decay:
-        specs["mark"] = Spec((), torch.int64)
-        specs |= {name: Spec(shape, torch.float64, by_row=False) for name, shape in window_shapes().items()}
-    return specs | {
-        "counters": Spec((3,), torch.int64, by_row=False, on_host=True),  # clock, rows in use, the least mark
-        "path": Spec((1,), torch.float64, by_row=False, on_host=True),
-    }
+    specs = layout.specs(own.storage_dtype)
+    return (
+        specs
+        | motion.specs(specs["alpha"])
+        | {
+            "counters": Spec((3,), torch.int64, by_row=False, on_host=True),  # clock, rows in use, the least mark
+            "path": Spec((1,), torch.float64, by_row=False, on_host=True),
+        }
+    )
 
 
 def _slices(n_rows: int, size: int) -> Iterator[slice]:
     for start in range(0, n_rows, size):
         yield slice(start, min(start + size, n_rows))
-
-
-def _layout(own: Hyperparameters) -> Wide:
-    if own.variant == "AC2":
-        return OfLabel(own.n_classes)
-    return Wide(own.n_classes) if own.rivals is None else Sparse(own.n_classes, own.rivals)

@@ -16,8 +16,11 @@ from torch import Tensor
 from acestimator.alpha.file import FileStorage, read_header
 from acestimator.alpha.hyperparameters import Hyperparameters
 from acestimator.alpha.ids import SampleIds
+from acestimator.alpha.layout import layout_of
+from acestimator.alpha.motion import motion_of
 from acestimator.alpha.rows import LazyRows, row_specs
 from acestimator.alpha.storage import Spec, Storage
+from acestimator.alpha.window import BLOCK
 
 _VERSION = 1  # of a state
 
@@ -31,19 +34,24 @@ def new_rows(
     device: torch.device | str = "cpu",
     storage: str = "device",
     file: str | os.PathLike[str] | None = None,
+    window: int = BLOCK,
 ) -> LazyRows:
-    """N rows of zeros; ``labels`` (N,) where they are needed. The rest as in :class:`acestimator.AlphaTable`."""
+    """N rows of zeros; ``labels`` (N,) where they are needed. The rest as in :class:`acestimator.AlphaTable`.
+
+    ``window`` is the square root of the steps that products are kept for.
+    """
     if storage not in ("device", "pinned"):
         raise ValueError(f"storage is {storage!r}, expected 'device' or 'pinned'; file= names a file.")
     device = torch.empty(0, device=device).device  # "cuda" is "cuda:0", or whichever is current
-    specs = row_specs(own)
+    layout, motion = layout_of(own), motion_of(own, window)
+    specs = row_specs(own, layout, motion)
     if file is not None:
         store: Storage = _new_file(Path(file).absolute(), own, specs, n_samples, names)
     elif storage == "pinned":
         store = Storage(specs, n_samples, torch.device("cpu"), pinned=torch.cuda.is_available())
     else:
         store = Storage(specs, n_samples, device)
-    rows = LazyRows(own, store, device)
+    rows = LazyRows(own, store, device, layout, motion)
     keep_names(rows, names)
     rows.begin(0, labels)
     return rows
@@ -58,7 +66,8 @@ def resumed(file: str | os.PathLike[str], device: torch.device | str) -> tuple[L
     store = FileStorage(path, header, header["capacity"], create=False)
     store.n_rows = int(store["counters"][1])
     names = SampleIds(store["ids"], store.n_rows) if "ids" in store.specs else None
-    return LazyRows(Hyperparameters(**config), store, torch.empty(0, device=device).device), names
+    own = Hyperparameters(**config)
+    return LazyRows(own, store, torch.empty(0, device=device).device, layout_of(own), motion_of(own)), names
 
 
 def state_of(rows: LazyRows, names: SampleIds | None) -> dict[str, Any]:

@@ -177,8 +177,13 @@ class AlphaTable:
         ValueError
             If it is not such a file, of another version, damaged, or of the wrong size.
         """
+        return cls._of(*resumed(file, device), fused)
+
+    @classmethod
+    def _of(cls, rows: LazyRows, names: SampleIds | None = None, fused: bool = False) -> AlphaTable:
+        """Table of these rows."""
         table = cls.__new__(cls)
-        table._begin(*resumed(file, device), fused)
+        table._begin(rows, names, fused)
         return table
 
     def _begin(self, rows: LazyRows, names: SampleIds | None, fused: bool) -> None:

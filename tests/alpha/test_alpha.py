@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from motions import MOTIONS
+from windows import table_of_window
 
 from acestimator import AlphaTable
 from acestimator.alpha.window import WindowProducts
@@ -58,7 +59,8 @@ def test_rows_and_dense_equal_torch_sgd(momentum, nesterov, weight_decay, layout
     hyperparameters = {"lr": 1.0, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(K, (N,), generator=generator)
-    table = AlphaTable(
+    table = table_of_window(
+        block,
         N,
         K,
         variant="AC2" if layout == "AC2" else "AC1",
@@ -67,8 +69,6 @@ def test_rows_and_dense_equal_torch_sgd(momentum, nesterov, weight_decay, layout
         dtype=torch.float64,
         **hyperparameters,
     )
-    if momentum or weight_decay:
-        table._rows.motion.products = WindowProducts.empty(block)
     dense = Dense(labels=labels if layout == "AC2" else None, **hyperparameters)
     for batch, lr in plan:
         index = torch.tensor(batch)
@@ -132,8 +132,7 @@ def test_a_late_clock_is_as_exact_as_an_early_one(clock):
 def test_a_row_that_waited_for_many_windows_is_exact():
     """Blocks of 4 make a window of 12 steps; a row waits 100, and the table sweeps itself in between."""
     hyperparameters = {"lr": 0.3, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1}
-    table = AlphaTable(N, K, dtype=torch.float64, **hyperparameters)
-    table._rows.motion.products = WindowProducts.empty(block=4)
+    table = table_of_window(4, N, K, dtype=torch.float64, **hyperparameters)
     dense, generator = Dense(**hyperparameters), torch.Generator().manual_seed(0)
     for step in range(100):
         index = torch.tensor([0, 1]) if step == 0 else torch.tensor([1 + step % 3])
@@ -197,10 +196,7 @@ def test_announcing_the_samples_changes_nothing(motion, layout):
     """Rates change from step to step; the last of the announced steps is not taken."""
     labels, n_classes = torch.arange(N) % K, 6
     parameters = {"labels": labels, "lr": 0.3, "dtype": torch.float64, **MOTIONS[motion], **LAYOUTS[layout]}
-    tables = [AlphaTable(N, n_classes, **parameters) for _ in range(2)]
-    for table in tables:
-        if hasattr(table._rows.motion, "products"):
-            table._rows.motion.products = WindowProducts.empty(block=4)
+    tables = [table_of_window(4, N, n_classes, **parameters) for _ in range(2)]
     generator = torch.Generator().manual_seed(1)
     for epoch in range(9):
         order = torch.randperm(N, generator=generator)

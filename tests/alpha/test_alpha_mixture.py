@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from windows import table_of_window
 
 from acestimator import AlphaTable
-from acestimator.alpha.window import window_shapes
 
 K, ATOL = 4, 1e-11  # over 150 operations, of constants up to about 100
 
@@ -48,9 +48,8 @@ def steps_of(n_samples, generator):
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.02])
-def test_any_mixture_of_operations_equals_dense_sgd(momentum, nesterov, weight_decay, in_file, tmp_path, monkeypatch):
+def test_any_mixture_of_operations_equals_dense_sgd(momentum, nesterov, weight_decay, in_file, tmp_path):
     """With windows of 20 steps. Rows that were handed out are not changed by what comes later."""
-    monkeypatch.setattr("acestimator.alpha.rows.window_shapes", lambda: window_shapes(5))
     hyperparameters = {
         "lr": 0.3,
         "momentum": momentum,
@@ -59,7 +58,7 @@ def test_any_mixture_of_operations_equals_dense_sgd(momentum, nesterov, weight_d
     }
     generator = torch.Generator().manual_seed(0)
     file = tmp_path / "alpha" if in_file else None
-    table = AlphaTable(50, K, dtype=torch.float64, file=file, **hyperparameters)
+    table = table_of_window(5, 50, K, dtype=torch.float64, file=file, **hyperparameters)
     dense, handed_out = GrowingDense(50, **hyperparameters), []
 
     def draw(n):
@@ -97,7 +96,7 @@ def test_any_mixture_of_operations_equals_dense_sgd(momentum, nesterov, weight_d
             table = AlphaTable.resume(file)
         else:
             state = table.state_dict()
-            table = AlphaTable(table.n_samples, K, dtype=torch.float64, **hyperparameters)
+            table = table_of_window(5, table.n_samples, K, dtype=torch.float64, **hyperparameters)
             table.load_state_dict(state)
         assert table.norm() == pytest.approx(float(dense.value.norm(dim=1).square().mean().sqrt()), abs=ATOL)
     torch.testing.assert_close(table.dense(), dense.value, rtol=0, atol=ATOL)

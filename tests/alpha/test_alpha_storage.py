@@ -13,10 +13,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from motions import MOTIONS
+from windows import table_of_window
 
 from acestimator import AlphaTable
 from acestimator.alpha.rounding import stochastic_round
-from acestimator.alpha.window import window_shapes
 
 N, K = 9, 6
 LABELS = torch.arange(N) % K
@@ -31,8 +31,9 @@ TABLES = {
 }
 
 
-def make(name, **more):
-    return AlphaTable(N, K, labels=LABELS, lr=0.3, **TABLES[name], **more)
+def make(name, window=None, **more):
+    parameters = {"labels": LABELS, "lr": 0.3, **TABLES[name], **more}
+    return AlphaTable(N, K, **parameters) if window is None else table_of_window(window, N, K, **parameters)
 
 
 def run(table, steps, seed=0):
@@ -73,22 +74,16 @@ def test_a_saved_table_goes_on_bit_for_bit(name):
     assert_same(run(second, 300, seed=1), whole)
 
 
-@pytest.fixture
-def small_window(monkeypatch):
-    """Blocks of 4 steps, a window of 12: tables sweep themselves every few steps."""
-    monkeypatch.setattr("acestimator.alpha.rows.window_shapes", lambda: window_shapes(4))
-
-
 @pytest.mark.parametrize("name", ["momentum", "all", "AC2", "sparse", "bfloat16"])
-def test_sweeps_go_on_bit_for_bit_too(name, small_window, tmp_path):
+def test_sweeps_go_on_bit_for_bit_too(name, tmp_path):
     """From a state, and from a file; saved at each of the steps between two sweeps."""
     for steps in range(20, 28):
-        second = make(name)
-        second.load_state_dict(copy.deepcopy(run(make(name), steps).state_dict()))
-        assert second._rows.motion.products.block == 4
-        run(make(name, file=tmp_path / f"{steps}"), steps)
+        second = make(name, window=4)
+        second.load_state_dict(copy.deepcopy(run(make(name, window=4), steps).state_dict()))
+        run(make(name, window=4, file=tmp_path / f"{steps}"), steps)
         for table in (second, AlphaTable.resume(tmp_path / f"{steps}")):
-            whole = run(run(make(name), steps), 40, seed=1)
+            assert table._rows.motion.capacity == 12
+            whole = run(run(make(name, window=4), steps), 40, seed=1)
             assert_same(run(table, 40, seed=1), whole)
 
 

@@ -6,9 +6,9 @@ import math
 import pytest
 import torch
 from motions import MOTIONS
+from windows import table_of_window
 
 from acestimator import AlphaTable
-from acestimator.alpha.window import WindowProducts
 
 N, K = 7, 3
 MANY = torch.tensor([[0.0, 0, 1], [0, 2, 0], [3, 0, 0], [0, 4, 0], [0, 0, 5], [6, 0, 0]])
@@ -172,8 +172,7 @@ def test_samples_can_be_announced_by_their_ids():
 
 
 def test_announcements_that_cannot_be_kept():
-    table = AlphaTable(N, K, lr=1.0, momentum=0.9)
-    table._rows.motion.products = WindowProducts.empty(block=3)
+    table = table_of_window(3, N, K, lr=1.0, momentum=0.9)
     for index, sizes, rates, message in (
         ([0, 1, 0], [2, 1], None, "stands twice in index"),
         ([0, 1, 2], [2, 2], None, "add up to 4 and index has 3"),
