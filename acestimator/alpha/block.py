@@ -1,6 +1,6 @@
 """The rows of announced steps: gathered once, and moved once, for all of them.
 
-Legend: M samples of a block, each in one of its steps; B of a step; K classes; W width of a stored row.
+Legend: M samples of a block, each in one of its steps; B of a step; K classes.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from acestimator.alpha.layout import Layout
-from acestimator.alpha.motion import Drift, Rows
+from acestimator.alpha.layout import Batch, Layout
 
 
 @dataclass
@@ -25,28 +24,18 @@ class Block:
     layout: Layout
     sizes: list[int]  # of the steps
     rates: list[float]
-    at: Tensor  # (M,) positions, step by step
-    rows: Rows  # (M, W) as they are stored
-    drift: Drift  # (M, 1) each: from there to the row's step
-    alpha: Tensor  # (M, W) after it
-    place: Tensor | None  # (M, W)
+    batch: Batch  # the M rows, step by step, each with the drift to its own step
     columns: Tensor  # (M, 2), float64: each row's rate, and its mark after its step
 
     def __post_init__(self) -> None:
-        self._parts = torch.split(self.alpha, self.sizes)
-        self._places = [None] * len(self.sizes) if self.place is None else torch.split(self.place, self.sizes)
+        classes = self.batch.classes
+        self._alpha = torch.split(self.batch.alpha, self.sizes)
+        self._classes = [None] * len(self.sizes) if classes is None else torch.split(classes, self.sizes)
 
     def show(self, number: int) -> Tensor:
         """(B, K) constants of a step, in the block's own memory."""
-        return self.layout.show(self._parts[number], self._places[number])
+        return self.layout.show(self._alpha[number], self._classes[number])
 
     def show_all(self) -> Tensor:
         """(M, K) constants of all samples, each at its step."""
-        return self.layout.show(self.alpha, self.place)
-
-    def part(self, part: slice) -> tuple[Rows, Tensor | None, Drift, Tensor]:
-        """Rows, place, drift and constants of some samples."""
-        if part.stop == len(self.at) and not part.start:
-            return self.rows, self.place, self.drift, self.alpha
-        drift = tuple(number[part] if isinstance(number, Tensor) else number for number in self.drift)
-        return self.rows.part(part), None if self.place is None else self.place[part], drift, self.alpha[part]
+        return self.layout.show(self.batch.alpha, self.batch.classes)

@@ -18,7 +18,7 @@ from torch import Tensor
 from acestimator.alpha.storage import SPARE, Spec, Storage
 
 MAGIC = b"acestimator alpha table\n"
-VERSION = 1  # of the file's layout
+VERSION = 2  # of the file's layout
 _PAGE = 4096
 
 

@@ -13,7 +13,7 @@ Ids = Tensor | np.ndarray | Sequence[int] | Sequence[str]
 
 
 class SampleIds:
-    """Which row a sample has, by an integer or a string of the user's own.
+    """Which position a sample has, by an integer or a string of the user's own.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ class SampleIds:
                 f"id {self._sorted[1:][twice][0].item()!r} stands twice in ids, expected one row for each."
             )
 
-    def rows(self, ids: Ids) -> Tensor:
-        """Rows (B,) of samples, int64, on the CPU.
+    def positions(self, ids: Ids) -> Tensor:
+        """Positions (B,) of samples, int64, on the CPU.
 
         Raises
         ------

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,25 +14,14 @@ from torch import Tensor
 from acestimator.alpha.block import Block
 from acestimator.alpha.hyperparameters import Hyperparameters
 from acestimator.alpha.ids import has_repeats
-from acestimator.alpha.layout import Layout
-from acestimator.alpha.motion import Drift, Motion, Rows
+from acestimator.alpha.layout import Batch, Layout
+from acestimator.alpha.motion import Drift, Motion, Values
 from acestimator.alpha.storage import Spec, Storage
 from acestimator.alpha.transfer import FLUSH, STEP, SWEEP, Transfer
 from acestimator.alpha.window import from_floats
 
 _CHUNK = 1 << 22  # elements moved at a time where the whole table is swept
 _CACHED = 1 << 18  # elements moved at a time where they may stay in a processor's cache
-
-
-@dataclass
-class Look:
-    """Rows of a batch: as they are stored, and their constants as of now."""
-
-    at: Tensor  # (B,)
-    rows: Rows
-    drift: Drift
-    alpha: Tensor  # (B, W)
-    place: Tensor | None
 
 
 class LazyRows:
@@ -46,16 +34,20 @@ class LazyRows:
         With the arrays of :func:`row_specs`.
     device : torch.device
         Where rows are handed out.
+    layout : Layout
+    motion : Motion
     """
 
     def __init__(
         self, own: Hyperparameters, storage: Storage, device: torch.device, layout: Layout, motion: Motion
     ) -> None:
         self.own, self.storage, self.device, self.layout, self.motion = own, storage, device, layout, motion
-        self.block: Block | None = None
+        self.block: Block | None = None  # of the steps that are announced
         self.transfer = Transfer(own, storage, device)
-        # Nothing to catch up with, to convert or to select: one index_add_ is a step
-        self._adds = motion.is_still and not layout.moves_classes and not self.transfer.rounds and self.transfer.local
+        # Nothing to catch up with, to convert or to select: a step is one index_add_
+        self._one_addition = (
+            motion.is_still and not layout.moves_classes and not self.transfer.rounds and self.transfer.local
+        )
         self.bind()
 
     def bind(self) -> None:
@@ -65,8 +57,8 @@ class LazyRows:
         self._counters, self._path = self.storage["counters"].numpy(), self.storage["path"].numpy()
         self.clock, _, self._oldest = map(int, self._counters)
         self.motion.bind(self.storage, self.clock, float(self._path[0]))
-        self._looked: Look | None = None
-        self._steps: tuple[list[int], Tensor] = [], torch.empty(0)  # sizes of a block, and the step of each row
+        self._recent: tuple[Tensor, Batch] | None = None  # the last rows that were shown, by their positions
+        self._step_of: tuple[list[int], Tensor] = [], torch.empty(0)  # sizes of a block, and (M,) the step of each row
 
     @property
     def most_steps(self) -> float:
@@ -77,21 +69,20 @@ class LazyRows:
 
     def show(self, at: Tensor) -> Tensor:
         """(B, K) as of now, until the next call of any method."""
-        look = self.look(at)
-        return self.layout.show(look.alpha, look.place)
+        batch = self._gather(at)
+        return self.layout.show(batch.alpha, batch.classes)
 
-    def rows(self, at: Tensor) -> Tensor:
+    def copied(self, at: Tensor) -> Tensor:
         """(B, K) as of now, to keep."""
-        if self._adds:  # a step will not ask for them again
-            return self.layout.show(self.transfer.fetch(self.transfer.alpha, at), self.transfer.places(at))
+        if self._one_addition:  # a step will not ask for them again
+            return self.layout.show(self.transfer.fetch(self.transfer.alpha, at), self.transfer.classes_of(at))
         return self.show(at).clone()
 
     def show_all(self) -> Tensor:
         """(N, K), flushed."""
         self.flush()
-        return self.layout.show(
-            self.transfer.alpha, None if self.transfer.place is None else self.transfer.place.long()
-        )
+        classes = self.transfer.classes
+        return self.layout.show(self.transfer.alpha, None if classes is None else classes.long())
 
     def norm(self, as_of_now: bool = True) -> float:
         """Root of the mean squared Euclidean norm of the rows; as their last visits left them, or as of now.
@@ -101,70 +92,72 @@ class LazyRows:
         norms = []
         for part in self._chunks():
             alpha = self.transfer.fetch(self.transfer.alpha, part).to(self.own.compute_dtype)
-            if as_of_now and self.transfer.mark is not None:
-                rows = self.transfer.rows(part)
-                alpha = self.motion.alpha_after(self._drift(part, rows), rows)
+            if as_of_now and not self.motion.is_still:
+                stored = self.transfer.values(part)
+                alpha = self.motion.alpha_after(self._drift(part, stored), stored)
             norms.append(float(torch.linalg.vector_norm(alpha)))
         return math.hypot(*norms) / max(1, self.storage.n_rows) ** 0.5
+
+    def recent(self, at: Tensor) -> Batch | None:
+        """The last rows that were shown, if they are these and nothing has moved since."""
+        recent = self._recent
+        return recent[1] if recent is not None and torch.equal(recent[0], at) else None
 
     # ------------------------------------------------------------------ moving
 
     def step(self, at: Tensor, grad: Tensor, lr: float) -> None:
         """One step of SGD with the gradient (B, K) of the rows ``at``, summed over repeats."""
         grad = grad.to(self.device, self.own.compute_dtype)
-        if self._adds:
-            self.transfer.alpha.index_add_(0, at, self.layout.narrow(grad, self.transfer.places(at)), alpha=-lr)
+        if self._one_addition:
+            self.transfer.alpha.index_add_(0, at, self.layout.narrow(grad, self.transfer.classes_of(at)), alpha=-lr)
             self._advance([lr])
         else:
             if has_repeats(at):
                 distinct, which = torch.unique(at, return_inverse=True)
                 grad = grad.new_zeros(len(distinct), grad.shape[1]).index_add_(0, which.to(self.device), grad)
                 at = distinct
-            look = self.look(at)
-            self.layout.move(self.motion, look.rows, look.place, look.drift, look.alpha, grad, lr)
+            batch = self._gather(at)
+            self.layout.move(self.motion, batch, grad, lr)
             self._advance([lr])
-            self._write(at, look.rows, look.place, self.motion.now, STEP)
-        self._looked = None
+            self._write(batch.at, batch.stored, batch.classes, self.motion.now, STEP)
+        self._recent = None
 
     def announce(self, at: Tensor, sizes: list[int], rates: list[float]) -> Block:
         """Gather the rows ``at`` (M,), all different, of coming steps of so many samples and these rates."""
-        lines = [(rate, *line) for rate, line in zip(rates, self.motion.course(rates), strict=True)]
-        if self._steps[0] != sizes:  # an epoch is like the one before
+        lines = [(rate, *line) for rate, line in zip(rates, self.motion.ahead(rates), strict=True)]
+        if self._step_of[0] != sizes:  # an epoch is like the one before
             steps = torch.repeat_interleave(torch.tensor(sizes), output_size=len(at))  # (M,)
-            self._steps = sizes, steps.to(self.storage.device)
-        table = from_floats(lines).to(self.storage.device).index_select(0, self._steps[1])  # (M, 2 + d)
+            self._step_of = sizes, steps.to(self.storage.device)
+        table = from_floats(lines).to(self.storage.device).index_select(0, self._step_of[1])  # (M, 2 + d)
         at = at.to(self.storage.device)
-        rows = self.transfer.rows(at, use_scratch=True)
+        stored = self.transfer.values(at, reuse=True)
         drift: Drift = ()
-        if self.transfer.mark is not None:
-            drift = self.motion.drift_until(self.transfer.mark.index_select(0, at), table[:, 2:], rows.alpha)
-        alpha = self.motion.alpha_after(drift, rows, self.transfer.scratch_for("now", rows.alpha, len(at)))
-        self.block = Block(self.layout, sizes, rates, at, rows, drift, alpha, self.transfer.places(at), table[:, :2])
-        self._looked = None
+        if not self.motion.is_still:
+            drift = self.motion.drift_until(self.transfer.marks_of(at), table[:, 2:], stored.alpha)
+        self._recent = None
+        self.block = Block(self.layout, sizes, rates, self._batch(at, stored, drift), table[:, :2])
         return self.block
 
     def room_for_gradients(self, n_rows: int) -> Tensor:
         """Memory for gradients (n_rows, K), until the next such call."""
-        with torch.inference_mode(False):
-            like = torch.empty(0, self.layout.n_classes, dtype=self.own.compute_dtype, device=self.device)
-        return self.transfer.scratch_for("gradients", like, n_rows)
+        like = torch.empty(0, self.layout.n_classes, dtype=self.own.compute_dtype, device=self.device)
+        return self.transfer.memory_for("gradients", like, n_rows)
 
     def finish(self, block: Block, grad: Tensor | None, n_steps: int) -> None:
         """Move the rows of the first ``n_steps`` steps by their gradients (M, K), and write them back."""
         if n_steps and grad is not None:
-            taken = slice(sum(block.sizes[:n_steps]))
+            taken = block.batch.part(slice(sum(block.sizes[:n_steps])))
             grad = grad.to(self.device, self.own.compute_dtype)
             rates = block.columns[:, :1].to(grad)  # (M, 1), as the drift's numbers
-            for part in _slices(taken.stop, max(1, _CACHED // self.layout.n_classes)):
-                self.layout.move(self.motion, *block.part(part), grad[part], rates[part])
+            for part in _slices(len(taken.at), max(1, _CACHED // self.layout.n_classes)):
+                self.layout.move(self.motion, taken.part(part), grad[part], rates[part])
             self._advance(block.rates[:n_steps])
-            rows, place, *_ = block.part(taken)
-            self._write(block.at[taken], rows, place, block.columns[taken, 1], STEP)
+            self._write(taken.at, taken.stored, taken.classes, block.columns[: len(taken.at), 1], STEP)
         self.block = None
 
     def flush(self) -> None:
         """Move every row to now."""
-        if self.transfer.mark is None:
+        if self.motion.is_still:
             return
         for part in self._chunks():
             self._catch_up(part, FLUSH)
@@ -178,11 +171,12 @@ class LazyRows:
 
     def begin(self, first: int, labels: Tensor | None) -> None:
         """Start the rows from ``first`` on as rows of zeros at this time."""
-        if self.transfer.mark is not None:
-            self.transfer.mark[first:] = self.motion.now
-        if self.transfer.place is not None and labels is not None:
+        marks, classes = self.transfer.marks, self.transfer.classes
+        if marks is not None:
+            marks[first:] = self.motion.now
+        if classes is not None and labels is not None:
             for part in _slices(len(labels), self._chunk_rows):  # as int64 all of them would be four times the result
-                self.transfer.place[first:][part] = self.layout.first_place(labels[part]).to(self.transfer.place.device)
+                classes[first:][part] = self.layout.first_classes(labels[part]).to(classes.device)
         self._record_time()
 
     def set_time(self, clock: int, oldest: int, path: float) -> None:
@@ -193,35 +187,32 @@ class LazyRows:
 
     # ------------------------------------------------------------------ inside
 
-    def look(self, at: Tensor) -> Look:
+    def _gather(self, at: Tensor) -> Batch:
         """Rows as of now; remembered, because a step over the same ones comes next."""
-        if (look := self.looked(at)) is not None:
-            return look
-        there = at.to(self.storage.device)
-        rows = self.transfer.rows(there, use_scratch=True)
-        drift, now = self._drift(there, rows), self.transfer.scratch_for("now", rows.alpha, len(at))
-        self._looked = Look(
-            at.clone(), rows, drift, self.motion.alpha_after(drift, rows, now), self.transfer.places(there)
-        )
-        return self._looked
+        if (batch := self.recent(at)) is not None:
+            return batch
+        key = at.clone()  # the caller may use his memory again
+        there = key.to(self.storage.device)
+        stored = self.transfer.values(there, reuse=True)
+        batch = self._batch(there, stored, self._drift(there, stored))
+        self._recent = key, batch
+        return batch
 
-    def looked(self, at: Tensor) -> Look | None:
-        """The last batch, if it is this one and nothing has moved since."""
-        look = self._looked
-        return look if look is not None and torch.equal(look.at, at) else None
+    def _batch(self, at: Tensor, stored: Values, drift: Drift) -> Batch:
+        """Rows with their constants after the drift."""
+        alpha = self.motion.alpha_after(drift, stored, self.transfer.memory_for("now", stored.alpha, len(at)))
+        return Batch(at, stored, drift, alpha, self.transfer.classes_of(at))
 
-    def _drift(self, at: Tensor | slice, rows: Rows) -> Drift:
+    def _drift(self, at: Tensor | slice, stored: Values) -> Drift:
         """Drift of rows from their marks to now."""
-        return (
-            ()
-            if self.transfer.mark is None
-            else self.motion.drift_since(self.transfer.fetch(self.transfer.mark, at), rows.alpha)
-        )
+        return () if self.motion.is_still else self.motion.drift_since(self.transfer.marks_of(at), stored.alpha)
 
-    def _write(self, at: Tensor | slice, rows: Rows, place: Tensor | None, mark: float | Tensor, purpose: int) -> None:
+    def _write(
+        self, at: Tensor | slice, moved: Values, classes: Tensor | None, mark: float | Tensor, purpose: int
+    ) -> None:
         """Write rows back, of the time ``mark``: one, or one a row. No row twice."""
         seed = (self.own.seed * 1_000_003 + self.clock * 4 + purpose) % (1 << 32)
-        self.transfer.write(at, rows, place if self.layout.moves_classes else None, mark, seed)
+        self.transfer.write(at, moved, classes if self.layout.moves_classes else None, mark, seed)
 
     def _advance(self, rates: Sequence[float]) -> None:
         """Move the time by steps of these rates."""
@@ -237,17 +228,17 @@ class LazyRows:
 
         At most once in half a window, so its O(N) is spread thin; and few rows wait for so long.
         """
-        assert self.transfer.mark is not None
-        for part in torch.split((self.transfer.mark < horizon).nonzero().squeeze(1), self._chunk_rows):
+        assert self.transfer.marks is not None
+        for part in torch.split((self.transfer.marks < horizon).nonzero().squeeze(1), self._chunk_rows):
             self._catch_up(part, SWEEP)
         self._oldest = horizon
 
-    def _catch_up(self, part: Tensor | slice, purpose: int) -> None:
+    def _catch_up(self, at: Tensor | slice, purpose: int) -> None:
         """Move rows to now."""
-        rows = self.transfer.rows(part)
-        rows = self.motion.apply(self._drift(part, rows), rows)
-        self._write(part, rows, self.transfer.places(part), self.motion.now, purpose)
-        self._looked = None
+        stored = self.transfer.values(at)
+        moved = self.motion.apply(self._drift(at, stored), stored)
+        self._write(at, moved, None, self.motion.now, purpose)
+        self._recent = None
 
     @property
     def _chunk_rows(self) -> int:

@@ -22,7 +22,7 @@ from acestimator.alpha.rows import LazyRows, row_specs
 from acestimator.alpha.storage import Spec, Storage
 from acestimator.alpha.window import BLOCK
 
-_VERSION = 1  # of a state
+_VERSION = 2  # of a state
 
 
 def new_rows(

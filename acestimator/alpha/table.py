@@ -233,7 +233,7 @@ class AlphaTable:
             If a position is outside 0..N-1, or an id not known.
         """
         self._refuse_announced()
-        return self._rows.rows(self._positions(index))
+        return self._rows.copied(self._positions(index))
 
     def dense(self) -> Tensor:
         """Return the whole table, (N, K), up to date; for AC1 without rivals the storage itself, not a copy.
@@ -574,9 +574,9 @@ class AlphaTable:
     def _positions(self, index: Tensor | Ids) -> Tensor:
         """Positions (B,) of samples, checked."""
         if self._ids is not None:
-            return self._ids.rows(index).to(self._rows.device)
-        if isinstance(index, Tensor) and index.device == self._rows.device and self._rows.looked(index) is not None:
-            return index  # checked when it was looked at
+            return self._ids.positions(index).to(self._rows.device)
+        if isinstance(index, Tensor) and index.device == self._rows.device and self._rows.recent(index) is not None:
+            return index  # checked when it was shown
         return positions(index, self.n_samples).to(self._rows.device)
 
     def _refuse_announced(self) -> None:

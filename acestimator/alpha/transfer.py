@@ -1,4 +1,4 @@
-"""Rows on their way from where they are stored to where the network is, and back.
+"""Values on their way from where they are stored to where the network is, and back.
 
 Legend: N rows, B of them, W width of a stored row.
 """
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from acestimator.alpha.hyperparameters import Hyperparameters
-from acestimator.alpha.motion import Rows
+from acestimator.alpha.motion import Values
 from acestimator.alpha.rounding import stochastic_round
 from acestimator.alpha.storage import Storage
 
@@ -35,7 +35,7 @@ class Transfer:
         self.rounds = own.storage_dtype != own.compute_dtype
         self._compute_dtype = own.compute_dtype
         self._generator = torch.Generator(storage.device)
-        self._scratch: dict[str, Tensor] = {}
+        self._memory: dict[str, Tensor] = {}
         self.bind()
 
     def bind(self) -> None:
@@ -43,66 +43,69 @@ class Transfer:
         arrays, specs = self.storage, self.storage.specs
         self.alpha = arrays["alpha"]  # (N, W)
         self.velocity = arrays["velocity"] if "velocity" in specs else None  # (N, W)
-        self.place = arrays["place"] if "place" in specs else None  # (N, W) classes
-        self.mark = arrays["mark"] if "mark" in specs else None  # (N,) time that a row was moved to
+        self.classes = arrays["classes"] if "classes" in specs else None  # (N, W) classes
+        self.marks = arrays["mark"] if "mark" in specs else None  # (N,) time that a row was moved to
 
-    def rows(self, at: Tensor | slice, use_scratch: bool = False) -> Rows:
-        """Rows as they are stored, of the network's device and type; ``use_scratch``: until the next such call."""
-        alpha = self.fetch(self.alpha, at, "alpha" if use_scratch else None)
+    def values(self, at: Tensor | slice, reuse: bool = False) -> Values:
+        """Rows as they are stored, of the network's device and type; ``reuse``: until the next such call."""
+        alpha = self.fetch(self.alpha, at, "alpha" if reuse else None)
         velocity = None
         if self.velocity is not None:
-            velocity = self.fetch(self.velocity, at, "velocity" if use_scratch else None)
+            velocity = self.fetch(self.velocity, at, "velocity" if reuse else None)
         if self.rounds:
             alpha = alpha.to(self._compute_dtype)
             velocity = None if velocity is None else velocity.to(self._compute_dtype)
-        return Rows(alpha, velocity)
+        return Values(alpha, velocity)
 
-    def places(self, at: Tensor | slice) -> Tensor | None:
+    def classes_of(self, at: Tensor | slice) -> Tensor | None:
         """Classes (B, W) of rows, where they are stored."""
-        return None if self.place is None else self.fetch(self.place, at).long()
+        return None if self.classes is None else self.fetch(self.classes, at).long()
 
-    def fetch(self, array: Tensor, at: Tensor | slice, scratch: str | None = None) -> Tensor:
-        """(B, W) on the network's device."""
+    def marks_of(self, at: Tensor | slice) -> Tensor:
+        """Marks (B,) of rows, where the table is: the products that they ask for lie there."""
+        assert self.marks is not None
+        return self.marks[at] if isinstance(at, slice) else self.marks.index_select(0, at)
+
+    def fetch(self, array: Tensor, at: Tensor | slice, memory: str | None = None) -> Tensor:
+        """(B, W) on the network's device; in memory of that name, where the table lies there too."""
         if isinstance(at, slice):
             staged = array[at]
         elif self.local:
-            scratched = None if scratch is None else self.scratch_for(scratch, array, at.shape[0])
-            return torch.index_select(array, 0, at, out=scratched)
+            out = None if memory is None else self.memory_for(memory, array, at.shape[0])
+            return torch.index_select(array, 0, at, out=out)
         elif self.storage.pinned:  # so that the copy to the GPU need not wait for the host
-            staged = torch.empty(len(at), array.shape[1], dtype=array.dtype, pin_memory=True)
+            staged = torch.empty(len(at), *array.shape[1:], dtype=array.dtype, pin_memory=True)
             torch.index_select(array, 0, at, out=staged)
         else:
             staged = array.index_select(0, at)
         return staged.to(self.device, non_blocking=True)
 
-    def scratch_for(self, name: str, like: Tensor, n_rows: int) -> Tensor:
-        """Memory for (n_rows, W): of a new megabyte the zeroing of its pages takes longer than a copy."""
-        scratch = self._scratch.get(name)
-        if scratch is None or scratch.shape[0] < n_rows:
+    def memory_for(self, name: str, like: Tensor, n_rows: int) -> Tensor:
+        """Memory (n_rows, W), until it is asked for again: new memory takes longer to zero than to copy to."""
+        memory = self._memory.get(name)
+        if memory is None or memory.shape[0] < n_rows:
             with torch.inference_mode(False):  # it will be written to outside, too
-                scratch = self._scratch[name] = like.new_empty(n_rows, like.shape[1])
-        return scratch[:n_rows]
+                memory = self._memory[name] = like.new_empty(n_rows, like.shape[1])
+        return memory[:n_rows]
 
-    def write(self, at: Tensor | slice, rows: Rows, place: Tensor | None, mark: float | Tensor, seed: int) -> None:
+    def write(self, at: Tensor | slice, moved: Values, classes: Tensor | None, mark: float | Tensor, seed: int) -> None:
         """Write rows back, of the time ``mark``: one, or one a row. No row twice.
 
-        ``place`` is None where it has not changed; ``seed`` is that of the rounding.
+        ``classes`` are None where they have not changed; ``seed`` is that of the rounding.
         """
         device = self.storage.device
-        if isinstance(at, Tensor) and not self.local:
-            at = at.to(device)
         if self.rounds:
             self._generator.manual_seed(seed)
-        for array, values in ((self.alpha, rows.alpha), (self.velocity, rows.velocity)):
+        for array, values in ((self.alpha, moved.alpha), (self.velocity, moved.velocity)):
             if array is not None and values is not None:
                 values = values if self.local else values.to(device)
                 if self.rounds:
                     values = stochastic_round(values, array.dtype, self._generator)
                 _write(array, at, values)
-        if self.place is not None and place is not None:
-            _write(self.place, at, place.to(device, self.place.dtype))
-        if self.mark is not None:
-            self.mark[at] = mark.to(device, self.mark.dtype) if isinstance(mark, Tensor) else mark
+        if self.classes is not None and classes is not None:
+            _write(self.classes, at, classes.to(device, self.classes.dtype))
+        if self.marks is not None:
+            self.marks[at] = mark.to(device, self.marks.dtype) if isinstance(mark, Tensor) else mark
 
 
 def _write(array: Tensor, at: Tensor | slice, values: Tensor) -> None:

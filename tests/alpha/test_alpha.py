@@ -117,7 +117,7 @@ def test_a_late_clock_is_as_exact_as_an_early_one(clock):
     hyperparameters = {"lr": 1.0, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}
     table = AlphaTable(N, K, dtype=torch.float64, **hyperparameters)
     table._rows.set_time(clock, clock, 0.0)
-    table._rows.transfer.mark.fill_(clock)
+    table._rows.transfer.marks.fill_(clock)
     dense, generator = Dense(**hyperparameters), torch.Generator().manual_seed(0)
     for step in range(600):
         index = torch.randint(N - 1, (2,), generator=generator)
@@ -218,7 +218,7 @@ def test_a_table_on_another_device_takes_the_same_steps(motion, layout):
     labels, n_classes = torch.arange(N) % K, 6
     parameters = {"labels": labels, "lr": 0.3, "dtype": torch.float64, **MOTIONS[motion], **LAYOUTS[layout]}
     tables = [AlphaTable(N, n_classes, **parameters) for _ in range(2)]
-    tables[0]._rows.transfer.local = tables[0]._rows._adds = False
+    tables[0]._rows.transfer.local = tables[0]._rows._one_addition = False
     generator = torch.Generator().manual_seed(1)
     for _ in range(20):
         index = torch.randint(N, (3,), generator=generator)

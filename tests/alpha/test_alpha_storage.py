@@ -99,7 +99,7 @@ def test_a_state_brings_its_rate_and_seed():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 2}, "version 2, expected 1"),
+        ({"version": 1}, "version 1, expected 2"),
         ({"hyperparameters": {"momentum": 0.5}}, "momentum 0.5 and this table 0.9"),
         ({"hyperparameters": {"dtype": "float64"}}, "dtype 'float64' and this table 'float32'"),
         ({"arrays": {"alpha": torch.zeros(N + 1, K)}}, f"{N + 1} samples and this table {N}"),
@@ -226,7 +226,7 @@ def damaged(content, damage):
     if damage == "longer":
         return content + b"\0", "bytes, expected"
     if damage == "version":
-        return content.replace(b'"version": 1', b'"version": 2', 1), "of version 2, expected 1"
+        return content.replace(b'"version": 2', b'"version": 3', 1), "of version 3, expected 2"
     if damage == "text":
         return b"alpha,beta\n1,2\n", "is not a file of an alpha table"
     if damage == "description":
