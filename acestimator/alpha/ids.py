@@ -49,6 +49,8 @@ class SampleIds:
             If one is not known.
         """
         wanted = as_ids(ids)
+        if not len(wanted):
+            return torch.empty(0, dtype=torch.int64)
         if wanted.dtype.kind != self.values.dtype.kind:
             raise IndexError(f"ids such as {_first(wanted)} were asked for, expected such as {_first(self.values)}.")
         at = np.searchsorted(self._sorted, wanted).clip(max=max(len(self.values) - 1, 0))
@@ -75,6 +77,8 @@ def as_ids(ids: Ids) -> np.ndarray:
     array = ids.cpu().numpy() if isinstance(ids, Tensor) else np.asarray(ids)
     if array.ndim == 1 and array.dtype.kind == "O" and all(isinstance(i, str) for i in array):
         array = array.astype(str)
+    if array.shape == (0,):
+        return array.astype(np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iuU":
         raise ValueError(f"ids are {array.dtype} of shape {array.shape}, expected integers or strings of shape (N,).")
     return array if array.dtype.kind == "U" else array.astype(np.int64)

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
+from acestimator.alpha.clock import Time
 from acestimator.alpha.hyperparameters import Hyperparameters
 from acestimator.alpha.storage import Spec, Storage
 from acestimator.alpha.window import BLOCK, IDENTITY, Matrix, WindowProducts, window_shapes
@@ -38,14 +39,17 @@ class Motion:
 
     is_still = True  # a row without a gradient
     capacity = math.inf  # steps that a row's mark may lie back
-    path = 0.0  # length of a penalty's
+    live, path = 0, 0.0  # what a time says of them, see acestimator.alpha.clock.Time
 
     def specs(self, row: Spec) -> dict[str, Spec]:
         """Arrays that the motion needs, where the constants of a row are as ``row`` says."""
         return {}
 
-    def bind(self, arrays: Storage, clock: int, path: float) -> None:
+    def bind(self, arrays: Storage, time: Time) -> None:
         """Take the arrays, and the time that they are of."""
+
+    def start(self) -> None:
+        """Begin in arrays of zeros."""
 
     @property
     def now(self) -> float:
@@ -100,13 +104,16 @@ class Linear(Motion):
         shapes = window_shapes(self._window)
         return {
             **({"velocity": row} if self.momentum else {}),
-            "mark": Spec((), torch.int64),
+            "marks": Spec((), torch.int64),
             **{name: Spec(shape, torch.float64, by_row=False) for name, shape in shapes.items()},
         }
 
-    def bind(self, arrays: Storage, clock: int, path: float) -> None:
-        self.products = WindowProducts(arrays["live"], arrays["archive"], clock)
-        self.capacity = self.products.capacity
+    def bind(self, arrays: Storage, time: Time) -> None:
+        self.products = WindowProducts(arrays["lives"], arrays["archive"], time.clock, time.live)
+        self.capacity, self.live = self.products.capacity, self.products.which
+
+    def start(self) -> None:
+        self.products.start()
 
     @property
     def now(self) -> float:
@@ -171,6 +178,7 @@ class Linear(Motion):
 
     def advance(self, rates: Sequence[float]) -> None:
         self.products.advance([self.matrix(lr) for lr in rates])
+        self.live = self.products.which
 
 
 class Proximal(Motion):
@@ -187,10 +195,10 @@ class Proximal(Motion):
         self.name, self.strength = name, strength
 
     def specs(self, row: Spec) -> dict[str, Spec]:
-        return {"mark": Spec((), torch.float64)}
+        return {"marks": Spec((), torch.float64)}
 
-    def bind(self, arrays: Storage, clock: int, path: float) -> None:
-        self.path = path
+    def bind(self, arrays: Storage, time: Time) -> None:
+        self.path = time.path
 
     @property
     def now(self) -> float:

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from acestimator.alpha.block import Block
+from acestimator.alpha.clock import TIME_SPECS, Clock, Time
 from acestimator.alpha.hyperparameters import Hyperparameters
 from acestimator.alpha.ids import has_repeats
 from acestimator.alpha.layout import Batch, Layout
 from acestimator.alpha.motion import Drift, Motion, Values
 from acestimator.alpha.storage import Spec, Storage
-from acestimator.alpha.transfer import FLUSH, STEP, SWEEP, Transfer
+from acestimator.alpha.transfer import FLUSH, STEP, SWEEP, Transfer, slices
 from acestimator.alpha.window import from_floats
 
 _CHUNK = 1 << 22  # elements moved at a time where the whole table is swept
@@ -53,10 +54,10 @@ class LazyRows:
     def bind(self) -> None:
         """Take the arrays, and the time, from the storage."""
         self.transfer.bind()
-        # Numpy's views: writing a number to a tensor takes ten times as long.
-        self._counters, self._path = self.storage["counters"].numpy(), self.storage["path"].numpy()
-        self.clock, _, self._oldest = map(int, self._counters)
-        self.motion.bind(self.storage, self.clock, float(self._path[0]))
+        self._time = Clock(self.storage)
+        time = self._time.read()
+        self.clock, self._oldest = time.clock, time.oldest
+        self.motion.bind(self.storage, time)
         self._recent: tuple[Tensor, Batch] | None = None  # the last rows that were shown, by their positions
         self._step_of: tuple[list[int], Tensor] = [], torch.empty(0)  # sizes of a block, and (M,) the step of each row
 
@@ -108,14 +109,12 @@ class LazyRows:
     def step(self, at: Tensor, grad: Tensor, lr: float) -> None:
         """One step of SGD with the gradient (B, K) of the rows ``at``, summed over repeats."""
         grad = grad.to(self.device, self.own.compute_dtype)
+        if not self._one_addition or len(at) > self.storage.at_once:
+            at, grad = _summed(at, grad)
         if self._one_addition:
-            self.transfer.alpha.index_add_(0, at, self.layout.narrow(grad, self.transfer.classes_of(at)), alpha=-lr)
             self._advance([lr])
+            self.transfer.add(at, self.layout.narrow(grad, self.transfer.classes_of(at)), -lr, self._commit)
         else:
-            if has_repeats(at):
-                distinct, which = torch.unique(at, return_inverse=True)
-                grad = grad.new_zeros(len(distinct), grad.shape[1]).index_add_(0, which.to(self.device), grad)
-                at = distinct
             batch = self._gather(at)
             self.layout.move(self.motion, batch, grad, lr)
             self._advance([lr])
@@ -149,7 +148,7 @@ class LazyRows:
             taken = block.batch.part(slice(sum(block.sizes[:n_steps])))
             grad = grad.to(self.device, self.own.compute_dtype)
             rates = block.columns[:, :1].to(grad)  # (M, 1), as the drift's numbers
-            for part in _slices(len(taken.at), max(1, _CACHED // self.layout.n_classes)):
+            for part in slices(len(taken.at), max(1, _CACHED // self.layout.n_classes)):
                 self.layout.move(self.motion, taken.part(part), grad[part], rates[part])
             self._advance(block.rates[:n_steps])
             self._write(taken.at, taken.stored, taken.classes, block.columns[: len(taken.at), 1], STEP)
@@ -159,31 +158,33 @@ class LazyRows:
         """Move every row to now."""
         if self.motion.is_still:
             return
+        self.storage.touch()
         for part in self._chunks():
             self._catch_up(part, FLUSH)
         self._oldest = self.clock
-        self._record_time()
+        self._commit()
 
     def grow(self, n_rows: int) -> None:
         """Room for so many rows."""
         self.storage.grow(n_rows)
         self.bind()
 
+    def start(self, labels: Tensor | None, clock: int = 0) -> None:
+        """Begin all rows at this time."""
+        self._time.write(Time(clock, clock, self.storage.n_rows))
+        self.bind()
+        self.motion.start()
+        self.begin(0, labels)
+
     def begin(self, first: int, labels: Tensor | None) -> None:
-        """Start the rows from ``first`` on as rows of zeros at this time."""
+        """Begin the rows from ``first`` on, which are zeros, now."""
         marks, classes = self.transfer.marks, self.transfer.classes
         if marks is not None:
             marks[first:] = self.motion.now
         if classes is not None and labels is not None:
-            for part in _slices(len(labels), self._chunk_rows):  # as int64 all of them would be four times the result
+            for part in slices(len(labels), self._chunk_rows):  # as int64 all of them would be four times the result
                 classes[first:][part] = self.layout.first_classes(labels[part]).to(classes.device)
-        self._record_time()
-
-    def set_time(self, clock: int, oldest: int, path: float) -> None:
-        """Set the clock, the least mark, and the length of the penalty's path."""
-        self._counters[:] = clock, self.storage.n_rows, oldest
-        self._path[0] = path
-        self.bind()
+        self._commit()
 
     # ------------------------------------------------------------------ inside
 
@@ -212,16 +213,17 @@ class LazyRows:
     ) -> None:
         """Write rows back, of the time ``mark``: one, or one a row. No row twice."""
         seed = (self.own.seed * 1_000_003 + self.clock * 4 + purpose) % (1 << 32)
-        self.transfer.write(at, moved, classes if self.layout.moves_classes else None, mark, seed)
+        classes = classes if self.layout.moves_classes else None
+        self.transfer.write(at, moved, classes, mark, seed, self._commit)
 
     def _advance(self, rates: Sequence[float]) -> None:
-        """Move the time by steps of these rates."""
+        """Move the time by steps of these rates; it is kept at the next :meth:`_commit`."""
+        self.storage.touch()
         capacity = self.motion.capacity
         if self.clock + len(rates) - self._oldest > capacity:
             self._sweep(self.clock - int(capacity) // 2)
         self.motion.advance(rates)
         self.clock += len(rates)
-        self._record_time()
 
     def _sweep(self, horizon: int) -> None:
         """Move the rows last seen before ``horizon``, which the window would lose.
@@ -246,26 +248,22 @@ class LazyRows:
 
     def _chunks(self) -> Iterator[slice]:
         """All rows, a bounded number at a time."""
-        return _slices(self.storage.n_rows, self._chunk_rows)
+        return slices(self.storage.n_rows, self._chunk_rows)
 
-    def _record_time(self) -> None:
-        self._counters[:] = self.clock, self.storage.n_rows, self._oldest
-        self._path[0] = self.motion.path
+    def _commit(self) -> None:
+        """Make the clock turn: what has been written is so for good."""
+        self._time.write(Time(self.clock, self._oldest, self.storage.n_rows, self.motion.live, self.motion.path))
+
+
+def _summed(at: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
+    """Each of the positions (B,) once, with the sum of its gradients (B, K)."""
+    if not has_repeats(at):
+        return at, grad
+    distinct, which = torch.unique(at, return_inverse=True)
+    return distinct, grad.new_zeros(len(distinct), grad.shape[1]).index_add_(0, which.to(grad.device), grad)
 
 
 def row_specs(own: Hyperparameters, layout: Layout, motion: Motion) -> dict[str, Spec]:
     """Arrays that a table needs: of its rows, and of its time."""
     specs = layout.specs(own.storage_dtype)
-    return (
-        specs
-        | motion.specs(specs["alpha"])
-        | {
-            "counters": Spec((3,), torch.int64, by_row=False, on_host=True),  # clock, rows in use, the least mark
-            "path": Spec((1,), torch.float64, by_row=False, on_host=True),
-        }
-    )
-
-
-def _slices(n_rows: int, size: int) -> Iterator[slice]:
-    for start in range(0, n_rows, size):
-        yield slice(start, min(start + size, n_rows))
+    return specs | motion.specs(specs["alpha"]) | TIME_SPECS

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from acestimator.alpha.file import FileStorage, read_header
+from acestimator.alpha.file import FileStorage
 from acestimator.alpha.hyperparameters import Hyperparameters
 from acestimator.alpha.ids import SampleIds
+from acestimator.alpha.journal import JOURNAL
 from acestimator.alpha.layout import layout_of
 from acestimator.alpha.motion import motion_of
 from acestimator.alpha.rows import LazyRows, row_specs
@@ -35,10 +36,13 @@ def new_rows(
     storage: str = "device",
     file: str | os.PathLike[str] | None = None,
     window: int = BLOCK,
+    journal: int = JOURNAL,
+    clock: int = 0,
 ) -> LazyRows:
     """N rows of zeros; ``labels`` (N,) where they are needed. The rest as in :class:`acestimator.AlphaTable`.
 
-    ``window`` is the square root of the steps that products are kept for.
+    ``window`` is the square root of the steps that products are kept for, ``journal`` the bytes for rows that are being
+    written to a file, and ``clock`` the time that it begins at.
     """
     if storage not in ("device", "pinned"):
         raise ValueError(f"storage is {storage!r}, expected 'device' or 'pinned'; file= names a file.")
@@ -46,27 +50,27 @@ def new_rows(
     layout, motion = layout_of(own), motion_of(own, window)
     specs = row_specs(own, layout, motion)
     if file is not None:
-        store: Storage = _new_file(Path(file).absolute(), own, specs, n_samples, names)
+        store: Storage = _new_file(Path(file).absolute(), own, specs, n_samples, names, journal)
     elif storage == "pinned":
         store = Storage(specs, n_samples, torch.device("cpu"), pinned=torch.cuda.is_available())
     else:
         store = Storage(specs, n_samples, device)
     rows = LazyRows(own, store, device, layout, motion)
-    keep_names(rows, names)
-    rows.begin(0, labels)
+    with store.rewriting():
+        keep_names(rows, names)
+        rows.start(labels, clock)
     return rows
 
 
-def resumed(file: str | os.PathLike[str], device: torch.device | str) -> tuple[LazyRows, SampleIds | None]:
+def resumed(
+    file: str | os.PathLike[str], device: torch.device | str, verify: bool
+) -> tuple[LazyRows, SampleIds | None]:
     """Rows in a file, and the names of their samples."""
-    path = Path(file).absolute()  # growing replaces it, wherever the process is by then
-    header = read_header(path)
-    config = dict(header["config"])
+    store = FileStorage.open(Path(file).absolute(), verify)  # growing replaces it, wherever the process is by then
+    config = dict(store.config)
     config["penalty"] = None if config["penalty"] is None else tuple(config["penalty"])
-    store = FileStorage(path, header, header["capacity"], create=False)
-    store.n_rows = int(store["counters"][1])
-    names = SampleIds(store["ids"], store.n_rows) if "ids" in store.specs else None
     own = Hyperparameters(**config)
+    names = SampleIds(store["ids"], store.n_rows) if "ids" in store.specs else None
     return LazyRows(own, store, torch.empty(0, device=device).device, layout_of(own), motion_of(own)), names
 
 
@@ -90,12 +94,13 @@ def load(rows: LazyRows, names: SampleIds | None, state: dict[str, Any]) -> Samp
         If the state is of a table of another kind, size or version, or not whole. The rows are as they were.
     """
     names = _check(rows, names, state)
-    for name, array in state["arrays"].items():
-        rows.storage[name].copy_(array)
-    rows.own = replace(rows.own, **{key: state["hyperparameters"][key] for key in ("lr", "seed")})
-    rows.bind()
-    rows.storage.describe(vars(rows.own))
-    keep_names(rows, names)
+    with rows.storage.rewriting():
+        for name, array in state["arrays"].items():
+            rows.storage[name].copy_(array)
+        rows.own = replace(rows.own, **{key: state["hyperparameters"][key] for key in ("lr", "seed")})
+        rows.bind()
+        rows.storage.describe(vars(rows.own))
+        keep_names(rows, names)
     return names
 
 
@@ -133,7 +138,7 @@ def _check(rows: LazyRows, names: SampleIds | None, state: dict[str, Any]) -> Sa
 
 
 def _new_file(
-    path: Path, own: Hyperparameters, specs: dict[str, Spec], n_samples: int, names: SampleIds | None
+    path: Path, own: Hyperparameters, specs: dict[str, Spec], n_samples: int, names: SampleIds | None, journal: int
 ) -> FileStorage:
     if path.exists():
         raise FileExistsError(f"{path} is there already: AlphaTable.resume({str(path)!r}) opens it.")
@@ -141,4 +146,4 @@ def _new_file(
         if names.values.dtype.kind != "i":
             raise ValueError("ids are strings, and a file keeps integers only: number the samples.")
         specs = specs | {"ids": Spec((), torch.int64)}
-    return FileStorage(path, {"config": vars(own), "specs": specs, "capacity": n_samples}, n_samples, create=True)
+    return FileStorage.create(path, dict(vars(own)), specs, n_samples, journal)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import mmap
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 _HUGE = 1 << 26  # bytes from which an array is worth huge pages
+_NOTHING = nullcontext()
 SPARE = 1.25  # room that a growing table takes, over what it needs
 
 
@@ -67,9 +69,29 @@ class Storage:
     def grow(self, n_rows: int) -> None:
         """Append rows of zeros. If there is no room for them, nothing changes."""
         if n_rows > self.capacity:
-            capacity = max(n_rows, int(self.capacity * SPARE))
-            self._replace(self._allocate(capacity), capacity)
+            self.capacity = max(n_rows, int(self.capacity * SPARE))
+            old, self._full = self._full, self._allocate(self.capacity)
+            for name, spec in self.specs.items():
+                self[name].copy_(old[name][: self.n_rows] if spec.by_row else old[name])
         self.n_rows = n_rows
+
+    # What only a file needs, which outlives a process that is killed
+
+    @property
+    def at_once(self) -> float:
+        """Rows that may be written at one go."""
+        return math.inf
+
+    def writing(self, at: Tensor | slice) -> AbstractContextManager[None]:
+        """While these rows are written, until the clock has turned: what ends in between leaves them as they were."""
+        return _NOTHING
+
+    def rewriting(self) -> AbstractContextManager[None]:
+        """While all of the table is written: what ends in between leaves no table."""
+        return _NOTHING
+
+    def touch(self) -> None:
+        """Say that something will be written."""
 
     def sync(self) -> None:
         """Write to disk what is in a file."""
@@ -83,12 +105,6 @@ class Storage:
             name: _zeros(spec.full_shape(capacity), spec.dtype, host if spec.on_host else self.device, self.pinned)
             for name, spec in self.specs.items()
         }
-
-    def _replace(self, arrays: dict[str, Tensor], capacity: int) -> None:
-        for name, spec in self.specs.items():
-            old = self[name]
-            (arrays[name][: self.n_rows] if spec.by_row else arrays[name]).copy_(old)
-        self._full, self.capacity = arrays, capacity
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device, pinned: bool) -> Tensor:

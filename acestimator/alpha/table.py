@@ -161,7 +161,12 @@ class AlphaTable:
 
     @classmethod
     def resume(
-        cls, file: str | os.PathLike[str], *, device: torch.device | str = "cpu", fused: bool = False
+        cls,
+        file: str | os.PathLike[str],
+        *,
+        device: torch.device | str = "cpu",
+        fused: bool = False,
+        verify: bool = False,
     ) -> AlphaTable:
         """Open the table in a file, to read it or to go on.
 
@@ -177,7 +182,7 @@ class AlphaTable:
         ValueError
             If it is not such a file, of another version, damaged, or of the wrong size.
         """
-        return cls._of(*resumed(file, device), fused)
+        return cls._of(*resumed(file, device, verify), fused)
 
     @classmethod
     def _of(cls, rows: LazyRows, names: SampleIds | None = None, fused: bool = False) -> AlphaTable:

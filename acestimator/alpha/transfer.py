@@ -5,6 +5,9 @@ Legend: N rows, B of them, W width of a stored row.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -44,7 +47,7 @@ class Transfer:
         self.alpha = arrays["alpha"]  # (N, W)
         self.velocity = arrays["velocity"] if "velocity" in specs else None  # (N, W)
         self.classes = arrays["classes"] if "classes" in specs else None  # (N, W) classes
-        self.marks = arrays["mark"] if "mark" in specs else None  # (N,) time that a row was moved to
+        self.marks = arrays["marks"] if "marks" in specs else None  # (N,) time that a row was moved to
 
     def values(self, at: Tensor | slice, reuse: bool = False) -> Values:
         """Rows as they are stored, of the network's device and type; ``reuse``: until the next such call."""
@@ -88,24 +91,68 @@ class Transfer:
                 memory = self._memory[name] = like.new_empty(n_rows, like.shape[1])
         return memory[:n_rows]
 
-    def write(self, at: Tensor | slice, moved: Values, classes: Tensor | None, mark: float | Tensor, seed: int) -> None:
+    def write(
+        self,
+        at: Tensor | slice,
+        moved: Values,
+        classes: Tensor | None,
+        mark: float | Tensor,
+        seed: int,
+        commit: Callable[[], None],
+    ) -> None:
         """Write rows back, of the time ``mark``: one, or one a row. No row twice.
 
-        ``classes`` are None where they have not changed; ``seed`` is that of the rounding.
+        ``classes`` are None where they have not changed; ``seed`` is that of the rounding. After each of the parts that
+        can be written at one go, ``commit`` makes the clock turn.
         """
-        device = self.storage.device
-        if self.rounds:
-            self._generator.manual_seed(seed)
-        for array, values in ((self.alpha, moved.alpha), (self.velocity, moved.velocity)):
-            if array is not None and values is not None:
-                values = values if self.local else values.to(device)
-                if self.rounds:
-                    values = stochastic_round(values, array.dtype, self._generator)
-                _write(array, at, values)
+        written = [(self.alpha, self._rounded(moved.alpha, seed))]
+        if self.velocity is not None and moved.velocity is not None:
+            written.append((self.velocity, self._rounded(moved.velocity)))
         if self.classes is not None and classes is not None:
-            _write(self.classes, at, classes.to(device, self.classes.dtype))
-        if self.marks is not None:
-            self.marks[at] = mark.to(device, self.marks.dtype) if isinstance(mark, Tensor) else mark
+            written.append((self.classes, classes))
+        if self.marks is not None and isinstance(mark, Tensor):
+            written.append((self.marks, mark))
+        written = [(array, values.to(array.device, array.dtype)) for array, values in written]
+        for part, here in self._parts(at, len(moved.alpha)):
+            with self.storage.writing(here):
+                for array, values in written:
+                    _write(array, here, values if part is None else values[part])
+                if self.marks is not None and not isinstance(mark, Tensor):
+                    self.marks[here] = mark
+                commit()
+
+    def add(self, at: Tensor, values: Tensor, factor: float, commit: Callable[[], None]) -> None:
+        """Add ``factor * values`` (B, W) to constants; a row that stands twice takes both."""
+        for part, here in self._parts(at, len(at)):
+            with self.storage.writing(here):
+                self.alpha.index_add_(0, here, values if part is None else values[part], alpha=factor)
+                commit()
+
+    def _rounded(self, values: Tensor, seed: int | None = None) -> Tensor:
+        """Values (B, W) as they are stored; with a seed, the random bits begin anew."""
+        if not self.rounds:
+            return values
+        if seed is not None:
+            self._generator.manual_seed(seed)
+        return stochastic_round(values.to(self.storage.device), self.alpha.dtype, self._generator)
+
+    def _parts(self, at: Tensor | slice, n_rows: int) -> Iterator[tuple[slice | None, Any]]:
+        """Parts that can be written at one go, and the rows that they are; None for all."""
+        size = self.storage.at_once
+        if n_rows <= size:
+            yield None, at
+            return
+        for part in slices(n_rows, int(size)):
+            if isinstance(at, slice):
+                yield part, slice(at.start + part.start, at.start + part.stop)
+            else:
+                yield part, at[part]
+
+
+def slices(n_rows: int, size: int) -> Iterator[slice]:
+    """Parts of at most so many rows."""
+    for start in range(0, n_rows, size):
+        yield slice(start, min(start + size, n_rows))
 
 
 def _write(array: Tensor, at: Tensor | slice, values: Tensor) -> None:

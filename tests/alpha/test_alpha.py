@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from motions import MOTIONS
-from windows import table_of_window
+from tables import private_table
 
 from acestimator import AlphaTable
 from acestimator.alpha.window import WindowProducts
@@ -59,10 +59,10 @@ def test_rows_and_dense_equal_torch_sgd(momentum, nesterov, weight_decay, layout
     hyperparameters = {"lr": 1.0, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(K, (N,), generator=generator)
-    table = table_of_window(
-        block,
+    table = private_table(
         N,
         K,
+        window=block,
         variant="AC2" if layout == "AC2" else "AC1",
         rivals=K - 1 if layout == "all rivals" else None,
         labels=labels,
@@ -115,9 +115,7 @@ def test_a_thousand_steps_of_float32_stay_within_5e_5(momentum, nesterov, weight
 def test_a_late_clock_is_as_exact_as_an_early_one(clock):
     """Beyond these counts a float32, and a float64, has no odd numbers."""
     hyperparameters = {"lr": 1.0, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}
-    table = AlphaTable(N, K, dtype=torch.float64, **hyperparameters)
-    table._rows.set_time(clock, clock, 0.0)
-    table._rows.transfer.marks.fill_(clock)
+    table = private_table(N, K, clock=clock, dtype=torch.float64, **hyperparameters)
     dense, generator = Dense(**hyperparameters), torch.Generator().manual_seed(0)
     for step in range(600):
         index = torch.randint(N - 1, (2,), generator=generator)
@@ -132,7 +130,7 @@ def test_a_late_clock_is_as_exact_as_an_early_one(clock):
 def test_a_row_that_waited_for_many_windows_is_exact():
     """Blocks of 4 make a window of 12 steps; a row waits 100, and the table sweeps itself in between."""
     hyperparameters = {"lr": 0.3, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1}
-    table = table_of_window(4, N, K, dtype=torch.float64, **hyperparameters)
+    table = private_table(N, K, window=4, dtype=torch.float64, **hyperparameters)
     dense, generator = Dense(**hyperparameters), torch.Generator().manual_seed(0)
     for step in range(100):
         index = torch.tensor([0, 1]) if step == 0 else torch.tensor([1 + step % 3])
@@ -196,7 +194,7 @@ def test_announcing_the_samples_changes_nothing(motion, layout):
     """Rates change from step to step; the last of the announced steps is not taken."""
     labels, n_classes = torch.arange(N) % K, 6
     parameters = {"labels": labels, "lr": 0.3, "dtype": torch.float64, **MOTIONS[motion], **LAYOUTS[layout]}
-    tables = [table_of_window(4, N, n_classes, **parameters) for _ in range(2)]
+    tables = [private_table(N, n_classes, window=4, **parameters) for _ in range(2)]
     generator = torch.Generator().manual_seed(1)
     for epoch in range(9):
         order = torch.randperm(N, generator=generator)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from windows import table_of_window
+from tables import private_table
 
 from acestimator import AlphaTable
 
@@ -58,7 +58,7 @@ def test_any_mixture_of_operations_equals_dense_sgd(momentum, nesterov, weight_d
     }
     generator = torch.Generator().manual_seed(0)
     file = tmp_path / "alpha" if in_file else None
-    table = table_of_window(5, 50, K, dtype=torch.float64, file=file, **hyperparameters)
+    table = private_table(50, K, window=5, dtype=torch.float64, file=file, **hyperparameters)
     dense, handed_out = GrowingDense(50, **hyperparameters), []
 
     def draw(n):
@@ -96,7 +96,7 @@ def test_any_mixture_of_operations_equals_dense_sgd(momentum, nesterov, weight_d
             table = AlphaTable.resume(file)
         else:
             state = table.state_dict()
-            table = table_of_window(5, table.n_samples, K, dtype=torch.float64, **hyperparameters)
+            table = private_table(table.n_samples, K, window=5, dtype=torch.float64, **hyperparameters)
             table.load_state_dict(state)
         assert table.norm() == pytest.approx(float(dense.value.norm(dim=1).square().mean().sqrt()), abs=ATOL)
     torch.testing.assert_close(table.dense(), dense.value, rtol=0, atol=ATOL)

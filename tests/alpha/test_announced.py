@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 from motions import MOTIONS
-from windows import table_of_window
+from tables import private_table
 
 from acestimator import AlphaTable
 
@@ -172,7 +172,7 @@ def test_samples_can_be_announced_by_their_ids():
 
 
 def test_announcements_that_cannot_be_kept():
-    table = table_of_window(3, N, K, lr=1.0, momentum=0.9)
+    table = private_table(N, K, window=3, lr=1.0, momentum=0.9)
     for index, sizes, rates, message in (
         ([0, 1, 0], [2, 1], None, "stands twice in index"),
         ([0, 1, 2], [2, 2], None, "add up to 4 and index has 3"),
