@@ -21,8 +21,8 @@ class Time(NamedTuple):
     clock: int  # steps taken
     oldest: int  # no row has an older mark
     n_rows: int  # in use
-    live: int = 0  # which of the two live products of the window counts
-    path: float = 0.0  # length of a penalty's
+    live: int  # which of the two live products of the window counts
+    path: float  # length of a penalty's
 
 
 class Clock:
@@ -31,16 +31,17 @@ class Clock:
     def __init__(self, storage: Storage) -> None:
         # Numpy's views: writing a number to a tensor takes ten times as long.
         self._times, self._paths, self._turns = (storage[name].numpy() for name in TIME_SPECS)
+        self._turn = int(self._turns[0])
 
     def read(self) -> Time:
         """The record that counts."""
-        record = int(self._turns[0]) & 1
+        record = self._turn & 1
         clock, oldest, n_rows, live = map(int, self._times[record])
         return Time(clock, oldest, n_rows, live, float(self._paths[record]))
 
-    def write(self, time: Time) -> None:
-        """Make this the record that counts, in one store of eight bytes: whoever is killed leaves one or the other."""
-        turn = int(self._turns[0]) + 1
-        self._times[turn & 1] = time[:4]
-        self._paths[turn & 1] = time.path
-        self._turns[0] = turn
+    def write(self, clock: int, oldest: int, n_rows: int, live: int, path: float) -> None:
+        """Make this time the one that counts, by one store of eight bytes: a kill leaves one or the other."""
+        self._turn += 1
+        self._times[self._turn & 1] = clock, oldest, n_rows, live
+        self._paths[self._turn & 1] = path
+        self._turns[0] = self._turn

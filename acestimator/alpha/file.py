@@ -103,10 +103,6 @@ class FileStorage(Storage):
             "Keep its state_dict(), or a copy of the file."
         )
 
-    @property
-    def at_once(self) -> int:
-        return self._journal.capacity
-
     @contextmanager
     def writing(self, at: Tensor | slice) -> Iterator[None]:
         self.touch()
@@ -183,6 +179,7 @@ class FileStorage(Storage):
         self._flags = arrays["flags"].numpy()
         self._sealed = bool(self._flags[_SEALED] != 0)
         self._journal = Journal(arrays)
+        self.at_once = self._journal.capacity
 
     def _checksum(self) -> int:
         """Of all that lies behind it."""

@@ -91,8 +91,9 @@ def positions(index: Tensor | Ids, n_samples: int) -> Tensor:
         raise ValueError(
             f"index is {at.dtype} of shape {tuple(at.shape)}, expected positions of samples, int64 of shape (B,)."
         )
-    if len(at):
-        low, high = torch.stack(torch.aminmax(at)).tolist()
+    if at.numel():
+        ends = torch.aminmax(at)  # on a GPU each look waits: one for both
+        low, high = [end.item() for end in ends] if at.device.type == "cpu" else torch.stack(ends).tolist()
         if low < 0 or high >= n_samples:
             raise IndexError(
                 f"index holds {low} to {high}, expected positions 0 to {n_samples - 1} "

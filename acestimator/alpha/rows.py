@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from acestimator.alpha.block import Block
-from acestimator.alpha.clock import TIME_SPECS, Clock, Time
+from acestimator.alpha.clock import TIME_SPECS, Clock
 from acestimator.alpha.hyperparameters import Hyperparameters
 from acestimator.alpha.ids import has_repeats
 from acestimator.alpha.layout import Batch, Layout
@@ -109,7 +109,7 @@ class LazyRows:
     def step(self, at: Tensor, grad: Tensor, lr: float) -> None:
         """One step of SGD with the gradient (B, K) of the rows ``at``, summed over repeats."""
         grad = grad.to(self.device, self.own.compute_dtype)
-        if not self._one_addition or len(at) > self.storage.at_once:
+        if not self._one_addition or at.shape[0] > self.storage.at_once:
             at, grad = _summed(at, grad)
         if self._one_addition:
             self._advance([lr])
@@ -171,7 +171,7 @@ class LazyRows:
 
     def start(self, labels: Tensor | None, clock: int = 0) -> None:
         """Begin all rows at this time."""
-        self._time.write(Time(clock, clock, self.storage.n_rows))
+        self._time.write(clock, clock, self.storage.n_rows, 0, 0.0)
         self.bind()
         self.motion.start()
         self.begin(0, labels)
@@ -252,7 +252,7 @@ class LazyRows:
 
     def _commit(self) -> None:
         """Make the clock turn: what has been written is so for good."""
-        self._time.write(Time(self.clock, self._oldest, self.storage.n_rows, self.motion.live, self.motion.path))
+        self._time.write(self.clock, self._oldest, self.storage.n_rows, self.motion.live, self.motion.path)
 
 
 def _summed(at: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:

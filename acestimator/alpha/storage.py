@@ -55,6 +55,7 @@ class Storage:
     """
 
     file: Path | None = None  # where they lie in one
+    at_once: float = math.inf  # rows that may be written at one go
 
     def __init__(self, specs: dict[str, Spec], n_rows: int, device: torch.device, pinned: bool = False) -> None:
         self.specs, self.device, self.pinned = specs, device, pinned
@@ -76,11 +77,6 @@ class Storage:
         self.n_rows = n_rows
 
     # What only a file needs, which outlives a process that is killed
-
-    @property
-    def at_once(self) -> float:
-        """Rows that may be written at one go."""
-        return math.inf
 
     def writing(self, at: Tensor | slice) -> AbstractContextManager[None]:
         """While these rows are written, until the clock has turned: what ends in between leaves them as they were."""

@@ -113,7 +113,7 @@ class Transfer:
         if self.marks is not None and isinstance(mark, Tensor):
             written.append((self.marks, mark))
         written = [(array, values.to(array.device, array.dtype)) for array, values in written]
-        for part, here in self._parts(at, len(moved.alpha)):
+        for part, here in self._parts(at, moved.alpha.shape[0]):
             with self.storage.writing(here):
                 for array, values in written:
                     _write(array, here, values if part is None else values[part])
@@ -123,7 +123,7 @@ class Transfer:
 
     def add(self, at: Tensor, values: Tensor, factor: float, commit: Callable[[], None]) -> None:
         """Add ``factor * values`` (B, W) to constants; a row that stands twice takes both."""
-        for part, here in self._parts(at, len(at)):
+        for part, here in self._parts(at, at.shape[0]):
             with self.storage.writing(here):
                 self.alpha.index_add_(0, here, values if part is None else values[part], alpha=factor)
                 commit()
@@ -136,17 +136,15 @@ class Transfer:
             self._generator.manual_seed(seed)
         return stochastic_round(values.to(self.storage.device), self.alpha.dtype, self._generator)
 
-    def _parts(self, at: Tensor | slice, n_rows: int) -> Iterator[tuple[slice | None, Any]]:
+    def _parts(self, at: Tensor | slice, n_rows: int) -> list[tuple[slice | None, Any]]:
         """Parts that can be written at one go, and the rows that they are; None for all."""
         size = self.storage.at_once
         if n_rows <= size:
-            yield None, at
-            return
-        for part in slices(n_rows, int(size)):
-            if isinstance(at, slice):
-                yield part, slice(at.start + part.start, at.start + part.stop)
-            else:
-                yield part, at[part]
+            return [(None, at)]
+        parts = slices(n_rows, int(size))
+        if isinstance(at, slice):
+            return [(part, slice(at.start + part.start, at.start + part.stop)) for part in parts]
+        return [(part, at[part]) for part in parts]
 
 
 def slices(n_rows: int, size: int) -> Iterator[slice]:
