@@ -1,6 +1,5 @@
 """AlphaTable in Lightning: ``pip install ".[lightning]"`` in a checkout."""
 
-from copy import copy
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -50,9 +49,7 @@ class AlphaCallback(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """State of the table; gradients half accumulated are left out, as Lightning leaves out the network's."""
-        table = copy(self.table)
-        table._pending = []
-        return table.state_dict()
+        return self.table.state_dict(leave_out_pending=True)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the table's state from a checkpoint."""

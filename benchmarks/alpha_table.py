@@ -86,13 +86,16 @@ class Stepper:
         for start in range(0, len(index), 8 * self.batch):
             block = index[start : start + 8 * self.batch]
             if self.announced:
-                self.table.open(block, [self.batch] * 8)
+                with self.table.announce(block, [self.batch] * 8) as steps:
+                    for step in steps:
+                        step.rows()
+                        step.step(self.grad)
+                continue
             for part in torch.split(block, self.batch):
                 step_began = time.perf_counter()
                 self.table.rows(part)
                 self.table.step(part, self.grad)
                 spent.append(time.perf_counter() - step_began)
-            self.table.close()
         mean = (time.perf_counter() - began) / STEPS
         return 1e6 * (mean if self.announced else statistics.median(spent))
 
@@ -262,12 +265,13 @@ def sparse(repeats: int) -> None:
                     done = (epoch * math.ceil(len(X) / BATCH) + step) / n_steps
                     scale = 0.5 * (1 + math.cos(math.pi * done))
                     optimizer.param_groups[0]["lr"] = 1e-3 * scale
-                    loss = table.cross_entropy(network(X[index]), observed[index], index)
+                    logits = network(X[index])
+                    loss = table.cross_entropy(logits, observed[index], index)
                     optimizer.zero_grad()
                     loss.backward()
                     optimizer.step()
                     if rivals is None:
-                        replay.step(index, table._pending[0][1], 0.3 * scale)
+                        replay.step(index, table.gradient(logits.detach(), observed[index], index)[0], 0.3 * scale)
                     table.step_pending(0.3 * scale)
             with torch.inference_mode():
                 accuracy[name].append(float((network(X_test).argmax(1) == y_test).float().mean()))

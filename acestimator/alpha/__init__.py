@@ -3,6 +3,7 @@
 :class:`acestimator.AlphaTable` is all that other rooms need. Nothing here knows of networks, losses or estimators.
 """
 
+from acestimator.alpha.announced import Steps
 from acestimator.alpha.table import AlphaTable
 
-__all__ = ["AlphaTable"]
+__all__ = ["AlphaTable", "Steps"]

@@ -1,97 +1,190 @@
-"""The coming steps of :class:`acestimator.AlphaTable`: rows gathered once, and moved once, for all of them.
+"""What :meth:`acestimator.AlphaTable.announce` yields: the coming steps, each known by its place among them.
 
-Legend: M samples of a block, each in one of its steps; B of a step; K classes; W width of a stored row.
+Legend: M samples of all steps, B of one; K classes.
 """
 
 from __future__ import annotations
 
+import bisect
 import itertools
-from dataclasses import dataclass, field
+import math
+import warnings
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from acestimator.alpha.layout import Wide
-from acestimator.alpha.motion import Drift, Rows
+from acestimator.alpha import kernel
+from acestimator.alpha.block import Block
+from acestimator.alpha.ids import Ids
+from acestimator.alpha.pending import Reduction, cross_entropy
+from acestimator.alpha.rows import LazyRows
 
 
 class Steps:
-    """The steps that take the samples ``index`` (M,) in turn, as many as ``sizes`` says.
+    """Steps that were announced, in their order. :meth:`finish` moves the rows of all of them at one go.
 
-    They are known by where their samples lie in memory: a look at these would make a GPU wait.
+    Parameters
+    ----------
+    rows : LazyRows
+    block : Block
+        Of these steps, announced to ``rows``.
+    index : Tensor, array or sequence, shape (M,)
+        The samples, as they were announced.
+    fused : bool
+        Compute gradients in one kernel.
     """
 
-    def __init__(self, index: Tensor, sizes: list[int]) -> None:
-        self._index, self.sizes = index, sizes  # the memory must not be given to others
-        stride = index.element_size() * index.stride(0)
-        starts = itertools.accumulate(sizes[:-1], initial=0)
-        self._at = {index.data_ptr() + start * stride: step for step, start in enumerate(starts)}
+    def __init__(self, rows: LazyRows, block: Block, index: Ids, fused: bool) -> None:
+        self._rows, self._block, self._index, self._fused = rows, block, index, fused
+        self._grad: Tensor | None = None  # (M, K) of the steps taken
+        self._n_taken = self._stop = 0  # steps taken, and their samples
+        self._left: dict[int, Tensor] = {}  # what backward() left, by step
+        self._over = False
 
-    def number(self, index: Tensor) -> int:
-        """Which of them has these samples (B,), a part of the ``index`` that it was made with."""
-        step = self._at.get(index.data_ptr())
-        if step is None or index.shape[0] != self.sizes[step]:
-            raise _unexpected()
-        return step
+    @property
+    def sizes(self) -> list[int]:
+        """Samples of each step."""
+        return self._block.sizes
 
+    @property
+    def constants(self) -> Tensor:
+        """(M, K), each row as its step sees it. The table's own memory until :meth:`finish`: not to be written to."""
+        self._refuse_if_over()
+        return self._block.show_all()
 
-def _unexpected() -> RuntimeError:
-    return RuntimeError(
-        "open() announced other samples than these as the next ones: "
-        "take the parts of its index in order, one a step, leave none out and accumulate none, or close() first."
-    )
+    def __len__(self) -> int:
+        return len(self._block.sizes)
 
+    def __getitem__(self, number: int) -> Step:
+        return Step(self, range(len(self))[number])
 
-@dataclass
-class Block:
-    """Steps that were announced, with their rates, and the gradients of those that were taken.
+    def __iter__(self) -> Iterator[Step]:
+        return (Step(self, number) for number in range(len(self)))
 
-    No row is in two of the steps. So what each of them will see is known from the start, and what each does can wait
-    for the end: both are one vectorised operation for all.
-    """
+    def samples(self, number: int) -> Ids:
+        """Samples (B,) of a step, as they were announced."""
+        start = sum(self.sizes[:number])
+        return self._index[start : start + self.sizes[number]]
 
-    layout: Wide
-    index: Tensor  # (M,), as announced: its parts, in order, are what the steps ask for
-    sizes: list[int]  # of the steps
-    rates: list[float]
-    at: Tensor  # (M,) positions
-    rows: Rows  # (M, W) as they are stored
-    drift: Drift  # (M, 1) each: from there to the row's step
-    alpha: Tensor  # (M, W) after it
-    place: Tensor | None  # (M, W)
-    columns: Tensor  # (M, 2), float64: each row's rate, and its mark after its step
-    grads: list[Tensor] = field(default_factory=list)  # (B, K) of the steps taken
+    def rows(self, number: int) -> Tensor:
+        """Constants (B, K) of a step; the table's own memory, as those of :attr:`constants`."""
+        self._refuse_if_over()
+        return self._block.show(number)
 
-    def __post_init__(self) -> None:
-        self._parts = torch.split(self.alpha, self.sizes)
-        self._places = [None] * len(self.sizes) if self.place is None else torch.split(self.place, self.sizes)
-        self.steps = Steps(self.index, self.sizes)
+    def gradient(self, number: int, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradient and log-probabilities, (B, K) both, of a step; see :meth:`acestimator.AlphaTable.gradient`. Pure."""
+        return kernel.gradient(logits, labels, self.rows(number), self._fused)
 
-    def show(self, index: Tensor) -> Tensor:
-        """(B, K) constants of a step."""
-        step = self.steps.number(index)
-        return self.layout.show(self._parts[step], self._places[step])
+    def leave(self, number: int, grad: Tensor) -> None:
+        """Keep what ``backward`` gives for a step, (B, K)."""
+        if number in self._left:
+            warnings.warn(f"backward() was called twice for step {number}, which takes the sum.", stacklevel=2)
+            grad = grad + self._left[number]
+        self._left[number] = grad
 
-    def step(self, index: Tensor, grad: Tensor, lr: float | None) -> None:
-        """Take the gradient (B, K) of the next step."""
-        step = self.steps.number(index)
-        if step != len(self.grads):
-            raise _unexpected()
-        if grad.shape != (self.sizes[step], self.layout.n_classes):
+    def take(self, number: int, grad: Tensor | None = None) -> None:
+        """Take a step with its gradient (B, K), which is copied; by default with what ``backward`` left."""
+        self._refuse_if_over()
+        if number != self._n_taken:
+            raise RuntimeError(
+                f"step {number} was to be taken, and the next is step {self._n_taken}: take each once, in order. "
+                "To leave some out, leave the with block, and announce() the rest."
+            )
+        grad = self._left.get(number) if grad is None else grad
+        if grad is None:
+            raise RuntimeError(f"step {number} has no gradient: give one, or call backward() on its cross_entropy().")
+        size, n_classes = self.sizes[number], self._block.layout.n_classes
+        if grad.shape != (size, n_classes):
             raise ValueError(
-                f"grad has shape {tuple(grad.shape)}, expected ({self.sizes[step]}, {self.layout.n_classes}): "
+                f"grad has shape {tuple(grad.shape)}, expected {(size, n_classes)}: "
                 "one row per sample of the step and one column per class."
             )
-        if lr is not None and lr != self.rates[step]:
-            raise ValueError(
-                f"step() was given the rate {lr!r} and open() {self.rates[step]!r}: "
-                "announce the rates of the steps, as open(index, sizes, rates)."
-            )
-        self.grads.append(grad)
+        if self._grad is None:
+            self._grad = self._rows.room_for_gradients(len(self._block.batch.at))
+        self._grad[self._stop : self._stop + size].copy_(grad)
+        self._left.pop(number, None)
+        self._n_taken, self._stop = number + 1, self._stop + size
 
-    def part(self, part: slice) -> tuple[Rows, Tensor | None, Drift, Tensor]:
-        """Rows, place, drift and constants of some samples."""
-        if part.stop == len(self.index) and not part.start:
-            return self.rows, self.place, self.drift, self.alpha
-        drift = tuple(number[part] if isinstance(number, Tensor) else number for number in self.drift)
-        return self.rows.part(part), None if self.place is None else self.place[part], drift, self.alpha[part]
+    def finish(self, grad: Tensor | None = None) -> None:
+        """Move the rows and write them back: of all steps by ``grad`` (M, K), or of the steps taken by theirs.
+
+        Raises
+        ------
+        RuntimeError
+            If they are finished already.
+        """
+        self._refuse_if_over()
+        self._over = True
+        if grad is not None:
+            self._rows.finish(self._block, grad, len(self))
+        else:
+            self._rows.finish(self._block, self._grad, self._n_taken)
+
+    def finish_finite(self) -> ValueError | None:
+        """Finish the steps taken, up to the first one whose gradient is NaN or infinite; the error for that one."""
+        bad = None if self._grad is None else first_bad(self._grad[: self._stop])
+        if bad is None:
+            self.finish()
+            return None
+        ends = list(itertools.accumulate(self.sizes, initial=0))
+        self._n_taken = step = bisect.bisect(ends, bad) - 1
+        self.finish()
+        return ValueError(
+            f"grad of step {step} is NaN or infinite in row {bad - ends[step]}, expected finite numbers: "
+            "the steps before it are taken, and no others. Look for what diverged, and announce() the rest."
+        )
+
+    def _refuse_if_over(self) -> None:
+        if self._over:
+            raise RuntimeError("these steps are over: announce() the next ones.")
+
+
+class Step:
+    """One of the announced steps, over B samples.
+
+    Attributes
+    ----------
+    number : int
+        Its place among the steps, from 0.
+    index : Tensor of int64, array or sequence, shape (B,)
+        The samples, as they were announced.
+    """
+
+    __slots__ = ("_steps", "number")
+
+    def __init__(self, steps: Steps, number: int) -> None:
+        self._steps, self.number = steps, number
+
+    @property
+    def index(self) -> Ids:
+        """The samples."""
+        return self._steps.samples(self.number)
+
+    def rows(self) -> Tensor:
+        """Constants (B, K), as dense SGD would have them at this step.
+
+        They are the table's own memory, until the step is over: neither write to them nor keep them.
+        """
+        return self._steps.rows(self.number)
+
+    def gradient(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradient and log-probabilities, (B, K) both; see :meth:`acestimator.AlphaTable.gradient`. Pure."""
+        return self._steps.gradient(self.number, logits, labels)
+
+    def cross_entropy(self, logits: Tensor, labels: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+        """Loss as of :meth:`acestimator.AlphaTable.cross_entropy`; ``backward`` leaves its gradient to this step."""
+        alpha = self._steps.rows(self.number)
+        return cross_entropy(logits, labels, alpha, reduction, lambda grad: self._steps.leave(self.number, grad))
+
+    def step(self, grad: Tensor | None = None) -> None:
+        """Take the step with a gradient (B, K), which is copied; by default with what ``backward`` left."""
+        self._steps.take(self.number, grad)
+
+
+def first_bad(grad: Tensor) -> int | None:
+    """Row of the first number that is NaN or infinite."""
+    # A sum is finite if all of it is, and takes a fortieth of the time to look at; it may also overflow.
+    if math.isfinite(float(grad.sum())) or bool(torch.isfinite(grad).all()):
+        return None
+    return int((~torch.isfinite(grad).all(dim=1)).nonzero()[0])

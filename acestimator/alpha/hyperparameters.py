@@ -6,12 +6,14 @@ Legend: N samples, K classes.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from acestimator.alpha.ids import has_repeats
 from acestimator.checks import check_rate
 
 Variant = Literal["AC1", "AC2"]
@@ -26,15 +28,15 @@ class Hyperparameters:
     """What describes a table and its optimiser, beside its rows. Checked when it is made."""
 
     n_classes: int
-    variant: Variant
-    rivals: int | None
     lr: float
-    momentum: float
-    nesterov: bool
-    weight_decay: float
-    penalty: Penalty | None
-    dtype: str
-    seed: int
+    variant: Variant = "AC1"
+    rivals: int | None = None
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    penalty: Penalty | None = None
+    dtype: str = "float32"
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.variant not in ("AC1", "AC2"):
@@ -105,3 +107,22 @@ def check_labels(labels: Tensor | None, n_samples: int, n_classes: int) -> Tenso
     if n_samples and (int(labels.min()) < 0 or int(labels.max()) >= n_classes):
         raise ValueError(f"labels run from {int(labels.min())} to {int(labels.max())}, expected 0 to {n_classes - 1}.")
     return labels
+
+
+def check_rates(rates: Sequence[float]) -> list[float]:
+    """Rates, or ValueError if one is no finite number >= 0."""
+    return [check_rate("a rate", rate) for rate in rates]
+
+
+def check_announcement(at: Tensor, sizes: list[int], rates: list[float], most_steps: float) -> None:
+    """Raise ValueError if steps over the positions (M,) cannot be announced."""
+    if sum(sizes) != len(at):
+        raise ValueError(f"sizes add up to {sum(sizes)} and index has {len(at)} samples: give a size per step.")
+    if min(sizes, default=1) < 1:
+        raise ValueError(f"a size is {min(sizes)}, expected at least one sample per step.")
+    if len(rates) != len(sizes):
+        raise ValueError(f"there are {len(rates)} rates and {len(sizes)} sizes: give one of each per step.")
+    if len(sizes) > most_steps:
+        raise ValueError(f"{len(sizes)} steps were announced, expected at most {most_steps}: announce fewer at a time.")
+    if has_repeats(at):
+        raise ValueError("a sample stands twice in index, expected all different: announce fewer steps at a time.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ Ids = Tensor | np.ndarray | Sequence[int] | Sequence[str]
 
 
 class SampleIds:
-    """Which row a sample has, by an integer or a string of the user's own.
+    """Which position a sample has, by an integer or a string of the user's own.
 
     Parameters
     ----------
@@ -39,8 +40,8 @@ class SampleIds:
                 f"id {self._sorted[1:][twice][0].item()!r} stands twice in ids, expected one row for each."
             )
 
-    def rows(self, ids: Ids) -> Tensor:
-        """Rows (B,) of samples, int64, on the CPU.
+    def positions(self, ids: Ids) -> Tensor:
+        """Positions (B,) of samples, int64, on the CPU.
 
         Raises
         ------
@@ -48,6 +49,8 @@ class SampleIds:
             If one is not known.
         """
         wanted = as_ids(ids)
+        if not len(wanted):
+            return torch.empty(0, dtype=torch.int64)
         if wanted.dtype.kind != self.values.dtype.kind:
             raise IndexError(f"ids such as {_first(wanted)} were asked for, expected such as {_first(self.values)}.")
         at = np.searchsorted(self._sorted, wanted).clip(max=max(len(self.values) - 1, 0))
@@ -74,9 +77,35 @@ def as_ids(ids: Ids) -> np.ndarray:
     array = ids.cpu().numpy() if isinstance(ids, Tensor) else np.asarray(ids)
     if array.ndim == 1 and array.dtype.kind == "O" and all(isinstance(i, str) for i in array):
         array = array.astype(str)
+    if array.shape == (0,):
+        return array.astype(np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iuU":
         raise ValueError(f"ids are {array.dtype} of shape {array.shape}, expected integers or strings of shape (N,).")
     return array if array.dtype.kind == "U" else array.astype(np.int64)
+
+
+def positions(index: Tensor | Ids, n_samples: int) -> Tensor:
+    """``index`` (B,) as int64, or an error if it holds no positions of N samples."""
+    at = torch.as_tensor(index)
+    if at.dim() != 1 or at.dtype not in (torch.int64, torch.int32):
+        raise ValueError(
+            f"index is {at.dtype} of shape {tuple(at.shape)}, expected positions of samples, int64 of shape (B,)."
+        )
+    if at.numel():
+        ends = torch.aminmax(at)  # on a GPU each look waits: one for both
+        low, high = [end.item() for end in ends] if at.device.type == "cpu" else torch.stack(ends).tolist()
+        if low < 0 or high >= n_samples:
+            raise IndexError(
+                f"index holds {low} to {high}, expected positions 0 to {n_samples - 1} "
+                f"of the {n_samples} training samples of this table."
+            )
+    return at.long()
+
+
+def has_repeats(at: Tensor) -> bool:
+    """Whether a position stands twice in (B,)."""
+    ordered: Any = np.sort(at.numpy()) if at.device.type == "cpu" else at.sort().values
+    return bool((ordered[1:] == ordered[:-1]).any())
 
 
 def _first(ids: np.ndarray) -> str:

@@ -26,6 +26,11 @@ _ELEMENTS_PER_WARP = 256
 _MAX_WARPS = 16  # 1,024 threads, the most that a program may have, where a warp is 64 of them
 
 
+def gradient(logits: Tensor, labels: Tensor, alpha: Tensor, fused: bool) -> tuple[Tensor, Tensor]:
+    """Gradient of the cross-entropy and log-probabilities at ``logits + alpha``, (B, K); if fused by the kernel."""
+    return shifted_gradient(logits, labels, alpha) if fused else softmax_gradient(logits + alpha, labels)
+
+
 def shifted_gradient(logits: Tensor, labels: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
     """Gradient of the cross-entropy and log-probabilities at ``logits + alpha``.
 

@@ -7,36 +7,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from acestimator.alpha.announced import Block, Steps
+from acestimator.alpha.block import Block
+from acestimator.alpha.clock import TIME_SPECS, Clock
 from acestimator.alpha.hyperparameters import Hyperparameters
-from acestimator.alpha.layout import OfLabel, Sparse, Wide
-from acestimator.alpha.motion import Drift, Linear, Motion, Proximal, Rows
-from acestimator.alpha.rounding import stochastic_round
+from acestimator.alpha.ids import has_repeats
+from acestimator.alpha.layout import Batch, Layout
+from acestimator.alpha.motion import Drift, Motion, Values
 from acestimator.alpha.storage import Spec, Storage
-from acestimator.alpha.window import WindowProducts, from_floats, window_shapes
+from acestimator.alpha.transfer import FLUSH, STEP, SWEEP, Transfer, slices
+from acestimator.alpha.window import from_floats
 
 _CHUNK = 1 << 22  # elements moved at a time where the whole table is swept
 _CACHED = 1 << 18  # elements moved at a time where they may stay in a processor's cache
-_LONG = 32  # elements of a row from which numpy writes rows faster than torch
-_STEP, _SWEEP, _FLUSH = range(3)  # what a row is rounded for: each has random bits of its own
-
-
-@dataclass
-class Look:
-    """Rows of a batch: as they are stored, and their constants as of now."""
-
-    at: Tensor  # (B,)
-    rows: Rows
-    drift: Drift
-    alpha: Tensor  # (B, W)
-    place: Tensor | None
 
 
 class LazyRows:
@@ -49,53 +35,55 @@ class LazyRows:
         With the arrays of :func:`row_specs`.
     device : torch.device
         Where rows are handed out.
+    layout : Layout
+    motion : Motion
     """
 
-    def __init__(self, own: Hyperparameters, storage: Storage, device: torch.device) -> None:
-        self.own, self.storage, self.device = own, storage, device
-        self.layout = _layout(own)
-        self.block: Block | None = None
-        self._generator = torch.Generator(storage.device)
-        self._rounds = own.storage_dtype != own.compute_dtype
+    def __init__(
+        self, own: Hyperparameters, storage: Storage, device: torch.device, layout: Layout, motion: Motion
+    ) -> None:
+        self.own, self.storage, self.device, self.layout, self.motion = own, storage, device, layout, motion
+        self.block: Block | None = None  # of the steps that are announced
+        self.transfer = Transfer(own, storage, device)
+        # Nothing to catch up with, to convert or to select: a step is one index_add_
+        self._one_addition = (
+            motion.is_still and not layout.moves_classes and not self.transfer.rounds and self.transfer.local
+        )
         self.bind()
 
     def bind(self) -> None:
         """Take the arrays, and the time, from the storage."""
-        arrays, specs = self.storage, self.storage.specs
-        self.alpha = arrays["alpha"]  # (N, W)
-        self._velocity = arrays["velocity"] if "velocity" in specs else None  # (N, W)
-        self._place = arrays["place"] if "place" in specs else None  # (N, W) classes
-        self._mark = arrays["mark"] if "mark" in specs else None  # (N,) time that a row was moved to
-        # Numpy's views: writing a number to a tensor takes ten times as long.
-        self._counters, self._path = arrays["counters"].numpy(), arrays["path"].numpy()
-        self.clock, _, self._oldest = map(int, self._counters)
-        self.motion = self._make_motion()
-        self._looked: Look | None = None
-        self._steps: tuple[list[int], Tensor] = [], torch.empty(0)  # sizes of a block, and the step of each row
-        self._scratch: dict[str, Tensor] = {}
-        self._local = self.storage.device == self.device
-        # Nothing to catch up with, to convert or to select: one index_add_ is a step
-        self._adds = (
-            type(self.motion) is Motion and not self._rounds and not isinstance(self.layout, Sparse) and self._local
-        )
+        self.transfer.bind()
+        self._time = Clock(self.storage)
+        time = self._time.read()
+        self.clock, self._oldest = time.clock, time.oldest
+        self.motion.bind(self.storage, time)
+        self._recent: tuple[Tensor, Batch] | None = None  # the last rows that were shown, by their positions
+        self._step_of: tuple[list[int], Tensor] = [], torch.empty(0)  # sizes of a block, and (M,) the step of each row
+
+    @property
+    def most_steps(self) -> float:
+        """How many steps may be announced at a time."""
+        return self.motion.capacity / 2
 
     # ------------------------------------------------------------------ reading
 
     def show(self, at: Tensor) -> Tensor:
         """(B, K) as of now, until the next call of any method."""
-        look = self.look(at)
-        return self.layout.show(look.alpha, look.place)
+        batch = self._gather(at)
+        return self.layout.show(batch.alpha, batch.classes)
 
-    def rows(self, at: Tensor) -> Tensor:
+    def copied(self, at: Tensor) -> Tensor:
         """(B, K) as of now, to keep."""
-        if self._adds:  # a step will not ask for them again
-            return self.layout.show(self._fetch(self.alpha, at), self._places(at))
+        if self._one_addition:  # a step will not ask for them again
+            return self.layout.show(self.transfer.fetch(self.transfer.alpha, at), self.transfer.classes_of(at))
         return self.show(at).clone()
 
     def show_all(self) -> Tensor:
         """(N, K), flushed."""
         self.flush()
-        return self.layout.show(self.alpha, None if self._place is None else self._place.long())
+        classes = self.transfer.classes
+        return self.layout.show(self.transfer.alpha, None if classes is None else classes.long())
 
     def norm(self, as_of_now: bool = True) -> float:
         """Root of the mean squared Euclidean norm of the rows; as their last visits left them, or as of now.
@@ -104,213 +92,155 @@ class LazyRows:
         """
         norms = []
         for part in self._chunks():
-            alpha = self._fetch(self.alpha, part).to(self.own.compute_dtype)
-            if as_of_now and self._mark is not None:
-                rows = self._fetched(part)
-                alpha = self.motion.alpha_after(self._drift(part, rows), rows)
+            alpha = self.transfer.fetch(self.transfer.alpha, part).to(self.own.compute_dtype)
+            if as_of_now and not self.motion.is_still:
+                stored = self.transfer.values(part)
+                alpha = self.motion.alpha_after(self._drift(part, stored), stored)
             norms.append(float(torch.linalg.vector_norm(alpha)))
         return math.hypot(*norms) / max(1, self.storage.n_rows) ** 0.5
+
+    def recent(self, at: Tensor) -> Batch | None:
+        """The last rows that were shown, if they are these and nothing has moved since."""
+        recent = self._recent
+        return recent[1] if recent is not None and torch.equal(recent[0], at) else None
 
     # ------------------------------------------------------------------ moving
 
     def step(self, at: Tensor, grad: Tensor, lr: float) -> None:
         """One step of SGD with the gradient (B, K) of the rows ``at``, summed over repeats."""
         grad = grad.to(self.device, self.own.compute_dtype)
-        if self._adds:
-            self.alpha.index_add_(0, at, self.layout.narrow(grad, self._places(at)), alpha=-lr)
+        if not self._one_addition or at.shape[0] > self.storage.at_once:
+            at, grad = _summed(at, grad)
+        if self._one_addition:
             self._advance([lr])
+            self.transfer.add(at, self.layout.narrow(grad, self.transfer.classes_of(at)), -lr, self._commit)
         else:
-            if has_repeats(at):
-                distinct, which = torch.unique(at, return_inverse=True)
-                grad = grad.new_zeros(len(distinct), grad.shape[1]).index_add_(0, which.to(self.device), grad)
-                at = distinct
-            look = self.look(at)
-            self.layout.move(self.motion, look.rows, look.place, look.drift, look.alpha, grad, lr)
+            batch = self._gather(at)
+            self.layout.move(self.motion, batch, grad, lr)
             self._advance([lr])
-            self._scatter(at, look.rows, look.place, self._now(), _STEP)
-        self._looked = None
+            self._write(batch.at, batch.stored, batch.classes, self.motion.now, STEP)
+        self._recent = None
 
-    def open(self, at: Tensor, index: Tensor, sizes: list[int], rates: list[float]) -> Steps:
-        """Gather the rows ``at`` (M,), all different, of the coming steps, which ask for them by parts of ``index``."""
-        lines = [(rate, *line) for rate, line in zip(rates, self.motion.course(rates), strict=True)]
-        if self._steps[0] != sizes:  # an epoch is like the one before
+    def announce(self, at: Tensor, sizes: list[int], rates: list[float]) -> Block:
+        """Gather the rows ``at`` (M,), all different, of coming steps of so many samples and these rates."""
+        lines = [(rate, *line) for rate, line in zip(rates, self.motion.ahead(rates), strict=True)]
+        if self._step_of[0] != sizes:  # an epoch is like the one before
             steps = torch.repeat_interleave(torch.tensor(sizes), output_size=len(at))  # (M,)
-            self._steps = sizes, steps.to(self.storage.device)
-        table = from_floats(lines).to(self.storage.device).index_select(0, self._steps[1])  # (M, 2 + d)
+            self._step_of = sizes, steps.to(self.storage.device)
+        table = from_floats(lines).to(self.storage.device).index_select(0, self._step_of[1])  # (M, 2 + d)
         at = at.to(self.storage.device)
-        rows = self._fetched(at, use_scratch=True)
+        stored = self.transfer.values(at, reuse=True)
         drift: Drift = ()
-        if self._mark is not None:
-            drift = self.motion.drift_until(self._mark.index_select(0, at), table[:, 2:], rows.alpha)
-        alpha = self.motion.alpha_after(drift, rows, self._scratch_for("now", rows.alpha, len(at)))
-        place, columns = self._places(at), table[:, :2]
-        self.block = Block(self.layout, index, sizes, rates, at, rows, drift, alpha, place, columns)
-        self._looked = None
-        return self.block.steps
+        if not self.motion.is_still:
+            drift = self.motion.drift_until(self.transfer.marks_of(at), table[:, 2:], stored.alpha)
+        self._recent = None
+        self.block = Block(self.layout, sizes, rates, self._batch(at, stored, drift), table[:, :2])
+        return self.block
 
-    def announced(self) -> Tensor:
-        """(M, K) constants of the rows that are open."""
-        assert self.block is not None
-        return self.layout.show(self.block.alpha, self.block.place)
+    def room_for_gradients(self, n_rows: int) -> Tensor:
+        """Memory for gradients (n_rows, K), until the next such call."""
+        like = torch.empty(0, self.layout.n_classes, dtype=self.own.compute_dtype, device=self.device)
+        return self.transfer.memory_for("gradients", like, n_rows)
 
-    def close(self, grad: Tensor | None = None) -> None:
-        """Move the rows of the steps taken, and write them back; by ``grad`` (M, K), if the block was not given any."""
-        block = self.block
-        if block is not None and (block.grads or grad is not None):
-            n_steps = len(block.grads) if grad is None else len(block.sizes)
-            taken = slice(sum(block.sizes[:n_steps]))
-            grad = (torch.cat(block.grads) if grad is None else grad).to(self.device, self.own.compute_dtype)
+    def finish(self, block: Block, grad: Tensor | None, n_steps: int) -> None:
+        """Move the rows of the first ``n_steps`` steps by their gradients (M, K), and write them back."""
+        if n_steps and grad is not None:
+            taken = block.batch.part(slice(sum(block.sizes[:n_steps])))
+            grad = grad.to(self.device, self.own.compute_dtype)
             rates = block.columns[:, :1].to(grad)  # (M, 1), as the drift's numbers
-            for part in _slices(taken.stop, max(1, _CACHED // self.layout.n_classes)):
-                self.layout.move(self.motion, *block.part(part), grad[part], rates[part])
+            for part in slices(len(taken.at), max(1, _CACHED // self.layout.n_classes)):
+                self.layout.move(self.motion, taken.part(part), grad[part], rates[part])
             self._advance(block.rates[:n_steps])
-            rows, place, *_ = block.part(taken)
-            self._scatter(block.at[taken], rows, place, block.columns[taken, 1], _STEP)
+            self._write(taken.at, taken.stored, taken.classes, block.columns[: len(taken.at), 1], STEP)
         self.block = None
 
     def flush(self) -> None:
         """Move every row to now."""
-        if self.block is not None:
-            raise RuntimeError("the announced rows are not written back yet: call close() first.")
-        if self._mark is None:
+        if self.motion.is_still:
             return
+        self.storage.touch()
         for part in self._chunks():
-            self._catch_up(part, _FLUSH)
+            self._catch_up(part, FLUSH)
         self._oldest = self.clock
-        self._record_time()
+        self._commit()
 
     def grow(self, n_rows: int) -> None:
         """Room for so many rows."""
         self.storage.grow(n_rows)
         self.bind()
 
-    def begin(self, first: int, labels: Tensor | None) -> None:
-        """Start the rows from ``first`` on as rows of zeros at this time."""
-        if self._mark is not None:
-            self._mark[first:] = self._now()
-        if self._place is not None and labels is not None:
-            for part in _slices(len(labels), self._chunk_rows):  # as int64 all of them would be four times the result
-                self._place[first:][part] = self.layout.first_place(labels[part]).to(self._place.device)
-        self._record_time()
-
-    def set_time(self, clock: int, oldest: int, path: float) -> None:
-        """Set the clock, the least mark, and the length of the penalty's path."""
-        self._counters[:] = clock, self.storage.n_rows, oldest
-        self._path[0] = path
+    def start(self, labels: Tensor | None, clock: int = 0) -> None:
+        """Begin all rows at this time."""
+        self._time.write(clock, clock, self.storage.n_rows, 0, 0.0)
         self.bind()
+        self.motion.start()
+        self.begin(0, labels)
+
+    def begin(self, first: int, labels: Tensor | None) -> None:
+        """Begin the rows from ``first`` on, which are zeros, now."""
+        marks, classes = self.transfer.marks, self.transfer.classes
+        if marks is not None:
+            marks[first:] = self.motion.now
+        if classes is not None and labels is not None:
+            for part in slices(len(labels), self._chunk_rows):  # as int64 all of them would be four times the result
+                classes[first:][part] = self.layout.first_classes(labels[part]).to(classes.device)
+        self._commit()
 
     # ------------------------------------------------------------------ inside
 
-    def _make_motion(self) -> Motion:
-        own = self.own
-        if own.penalty is not None and own.penalty[1] > 0:
-            return Proximal(*own.penalty, path=float(self._path[0]))
-        if own.momentum or own.weight_decay:
-            products = WindowProducts(self.storage["live"], self.storage["archive"], self.clock)
-            return Linear(own.momentum, own.nesterov, own.weight_decay, products)
-        return Motion()
-
-    def look(self, at: Tensor) -> Look:
+    def _gather(self, at: Tensor) -> Batch:
         """Rows as of now; remembered, because a step over the same ones comes next."""
-        if (look := self.looked(at)) is not None:
-            return look
-        there = at.to(self.storage.device)
-        rows = self._fetched(there, use_scratch=True)
-        drift, now = self._drift(there, rows), self._scratch_for("now", rows.alpha, len(at))
-        self._looked = Look(at.clone(), rows, drift, self.motion.alpha_after(drift, rows, now), self._places(there))
-        return self._looked
+        if (batch := self.recent(at)) is not None:
+            return batch
+        key = at.clone()  # the caller may use his memory again
+        there = key.to(self.storage.device)
+        stored = self.transfer.values(there, reuse=True)
+        batch = self._batch(there, stored, self._drift(there, stored))
+        self._recent = key, batch
+        return batch
 
-    def _scratch_for(self, name: str, like: Tensor, n_rows: int) -> Tensor:
-        """Memory for (n_rows, W): of a new megabyte the zeroing of its pages takes longer than a copy."""
-        scratch = self._scratch.get(name)
-        if scratch is None or scratch.shape[0] < n_rows:
-            with torch.inference_mode(False):  # it will be written to outside, too
-                scratch = self._scratch[name] = like.new_empty(n_rows, like.shape[1])
-        return scratch[:n_rows]
+    def _batch(self, at: Tensor, stored: Values, drift: Drift) -> Batch:
+        """Rows with their constants after the drift."""
+        alpha = self.motion.alpha_after(drift, stored, self.transfer.memory_for("now", stored.alpha, len(at)))
+        return Batch(at, stored, drift, alpha, self.transfer.classes_of(at))
 
-    def looked(self, at: Tensor) -> Look | None:
-        """The last batch, if it is this one and nothing has moved since."""
-        look = self._looked
-        return look if look is not None and torch.equal(look.at, at) else None
-
-    def _drift(self, at: Tensor | slice, rows: Rows) -> Drift:
+    def _drift(self, at: Tensor | slice, stored: Values) -> Drift:
         """Drift of rows from their marks to now."""
-        return () if self._mark is None else self.motion.drift_since(self._fetch(self._mark, at), rows.alpha)
+        return () if self.motion.is_still else self.motion.drift_since(self.transfer.marks_of(at), stored.alpha)
 
-    def _places(self, at: Tensor | slice) -> Tensor | None:
-        return None if self._place is None else self._fetch(self._place, at).long()
-
-    def _fetched(self, at: Tensor | slice, use_scratch: bool = False) -> Rows:
-        """Rows as they are stored, of the network's device and type; ``use_scratch``: until the next such call."""
-        alpha = self._fetch(self.alpha, at, "alpha" if use_scratch else None)
-        velocity = None
-        if self._velocity is not None:
-            velocity = self._fetch(self._velocity, at, "velocity" if use_scratch else None)
-        if self._rounds:
-            alpha = alpha.to(self.own.compute_dtype)
-            velocity = None if velocity is None else velocity.to(self.own.compute_dtype)
-        return Rows(alpha, velocity)
-
-    def _fetch(self, array: Tensor, at: Tensor | slice, scratch: str | None = None) -> Tensor:
-        """(B, W) on the network's device."""
-        if isinstance(at, slice):
-            staged = array[at]
-        elif self._local:
-            scratched = None if scratch is None else self._scratch_for(scratch, array, at.shape[0])
-            return torch.index_select(array, 0, at, out=scratched)
-        elif self.storage.pinned:  # so that the copy to the GPU need not wait for the host
-            staged = torch.empty(len(at), array.shape[1], dtype=array.dtype, pin_memory=True)
-            torch.index_select(array, 0, at, out=staged)
-        else:
-            staged = array.index_select(0, at)
-        return staged.to(self.device, non_blocking=True)
-
-    def _scatter(
-        self, at: Tensor | slice, rows: Rows, place: Tensor | None, mark: float | Tensor, purpose: int
+    def _write(
+        self, at: Tensor | slice, moved: Values, classes: Tensor | None, mark: float | Tensor, purpose: int
     ) -> None:
         """Write rows back, of the time ``mark``: one, or one a row. No row twice."""
-        device = self.storage.device
-        if isinstance(at, Tensor) and not self._local:
-            at = at.to(device)
-        if self._rounds:
-            self._generator.manual_seed((self.own.seed * 1_000_003 + self.clock * 4 + purpose) % (1 << 32))
-        for array, values in ((self.alpha, rows.alpha), (self._velocity, rows.velocity)):
-            if array is not None and values is not None:
-                values = values if self._local else values.to(device)
-                if self._rounds:
-                    values = stochastic_round(values, array.dtype, self._generator)
-                _write(array, at, values)
-        if isinstance(self.layout, Sparse) and self._place is not None and place is not None:
-            _write(self._place, at, place.to(device, self._place.dtype))
-        if self._mark is not None:
-            self._mark[at] = mark.to(device, self._mark.dtype) if isinstance(mark, Tensor) else mark
+        seed = (self.own.seed * 1_000_003 + self.clock * 4 + purpose) % (1 << 32)
+        classes = classes if self.layout.moves_classes else None
+        self.transfer.write(at, moved, classes, mark, seed, self._commit)
 
     def _advance(self, rates: Sequence[float]) -> None:
-        """Move the time by steps of these rates."""
-        if isinstance(self.motion, Linear):
-            capacity = self.motion.products.capacity
-            if self.clock + len(rates) - self._oldest > capacity:
-                self._sweep(self.clock - capacity // 2)
+        """Move the time by steps of these rates; it is kept at the next :meth:`_commit`."""
+        self.storage.touch()
+        capacity = self.motion.capacity
+        if self.clock + len(rates) - self._oldest > capacity:
+            self._sweep(self.clock - int(capacity) // 2)
         self.motion.advance(rates)
         self.clock += len(rates)
-        self._record_time()
 
     def _sweep(self, horizon: int) -> None:
         """Move the rows last seen before ``horizon``, which the window would lose.
 
         At most once in half a window, so its O(N) is spread thin; and few rows wait for so long.
         """
-        assert self._mark is not None
-        for part in torch.split((self._mark < horizon).nonzero().squeeze(1), self._chunk_rows):
-            self._catch_up(part, _SWEEP)
+        assert self.transfer.marks is not None
+        for part in torch.split((self.transfer.marks < horizon).nonzero().squeeze(1), self._chunk_rows):
+            self._catch_up(part, SWEEP)
         self._oldest = horizon
 
-    def _catch_up(self, part: Tensor | slice, purpose: int) -> None:
+    def _catch_up(self, at: Tensor | slice, purpose: int) -> None:
         """Move rows to now."""
-        rows = self._fetched(part)
-        rows = self.motion.apply(self._drift(part, rows), rows)
-        self._scatter(part, rows, self._places(part), self._now(), purpose)
-        self._looked = None
+        stored = self.transfer.values(at)
+        moved = self.motion.apply(self._drift(at, stored), stored)
+        self._write(at, moved, None, self.motion.now, purpose)
+        self._recent = None
 
     @property
     def _chunk_rows(self) -> int:
@@ -318,63 +248,22 @@ class LazyRows:
 
     def _chunks(self) -> Iterator[slice]:
         """All rows, a bounded number at a time."""
-        return _slices(self.storage.n_rows, self._chunk_rows)
+        return slices(self.storage.n_rows, self._chunk_rows)
 
-    def _now(self) -> float:
-        """Mark of a row that is up to date."""
-        return self.motion.path if isinstance(self.motion, Proximal) else self.clock
-
-    def _record_time(self) -> None:
-        self._counters[:] = self.clock, self.storage.n_rows, self._oldest
-        if isinstance(self.motion, Proximal):
-            self._path[0] = self.motion.path
+    def _commit(self) -> None:
+        """Make the clock turn: what has been written is so for good."""
+        self._time.write(self.clock, self._oldest, self.storage.n_rows, self.motion.live, self.motion.path)
 
 
-def has_repeats(at: Tensor) -> bool:
-    """Whether a position stands twice in (B,)."""
-    ordered: Any = np.sort(at.numpy()) if at.device.type == "cpu" else at.sort().values
-    return bool((ordered[1:] == ordered[:-1]).any())
+def _summed(at: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
+    """Each of the positions (B,) once, with the sum of its gradients (B, K)."""
+    if not has_repeats(at):
+        return at, grad
+    distinct, which = torch.unique(at, return_inverse=True)
+    return distinct, grad.new_zeros(len(distinct), grad.shape[1]).index_add_(0, which.to(grad.device), grad)
 
 
-def row_specs(own: Hyperparameters) -> dict[str, Spec]:
+def row_specs(own: Hyperparameters, layout: Layout, motion: Motion) -> dict[str, Spec]:
     """Arrays that a table needs: of its rows, and of its time."""
-    width = _layout(own).width
-    specs = {"alpha": Spec((width,), own.storage_dtype)}
-    if own.momentum:
-        specs["velocity"] = Spec((width,), own.storage_dtype)
-    if own.needs_labels:
-        specs["place"] = Spec((width,), torch.int16 if own.n_classes <= torch.iinfo(torch.int16).max else torch.int32)
-    if own.penalty is not None and own.penalty[1] > 0:
-        specs["mark"] = Spec((), torch.float64)
-    elif own.momentum or own.weight_decay:
-        specs["mark"] = Spec((), torch.int64)
-        specs |= {name: Spec(shape, torch.float64, by_row=False) for name, shape in window_shapes().items()}
-    return specs | {
-        "counters": Spec((3,), torch.int64, by_row=False, on_host=True),  # clock, rows in use, the least mark
-        "path": Spec((1,), torch.float64, by_row=False, on_host=True),
-    }
-
-
-def _slices(n_rows: int, size: int) -> Iterator[slice]:
-    for start in range(0, n_rows, size):
-        yield slice(start, min(start + size, n_rows))
-
-
-def _write(array: Tensor, at: Tensor | slice, values: Tensor) -> None:
-    if isinstance(at, slice):
-        array[at] = values
-    elif array.device.type == "cpu" and array[0:1].numel() >= _LONG:  # numpy copies a row in one piece
-        _to_numpy(array)[at.numpy()] = _to_numpy(values)
-    else:
-        array.index_copy_(0, at, values)
-
-
-def _to_numpy(array: Tensor) -> np.ndarray:
-    """The same memory as an array; numpy has no bfloat16."""
-    return (array.view(torch.int16) if array.dtype == torch.bfloat16 else array).numpy()
-
-
-def _layout(own: Hyperparameters) -> Wide:
-    if own.variant == "AC2":
-        return OfLabel(own.n_classes)
-    return Wide(own.n_classes) if own.rivals is None else Sparse(own.n_classes, own.rivals)
+    specs = layout.specs(own.storage_dtype)
+    return specs | motion.specs(specs["alpha"]) | TIME_SPECS

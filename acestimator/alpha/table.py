@@ -5,26 +5,31 @@ Legend: N samples, K classes, B batch, M samples of a block of steps.
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
+from typing import Any, Literal, Self, cast
 
 import torch
 from torch import Tensor
 
 from acestimator.alpha import kernel
-from acestimator.alpha.hyperparameters import Hyperparameters, Penalty, Variant, check_labels
-from acestimator.alpha.ids import Ids, SampleIds
-from acestimator.alpha.motion import Linear
-from acestimator.alpha.rows import LazyRows, has_repeats, row_specs
-from acestimator.alpha.softmax import shifted_cross_entropy, softmax_gradient
-from acestimator.alpha.storage import FileStorage, Spec, Storage, read_header
+from acestimator.alpha.announced import Steps, first_bad
+from acestimator.alpha.file import Closed
+from acestimator.alpha.hyperparameters import (
+    Hyperparameters,
+    Penalty,
+    Variant,
+    check_announcement,
+    check_labels,
+    check_rates,
+)
+from acestimator.alpha.ids import Ids, SampleIds, positions
+from acestimator.alpha.pending import Pending, Reduction, cross_entropy
+from acestimator.alpha.rows import LazyRows
+from acestimator.alpha.state import keep_names, load, new_rows, resumed, state_of
 from acestimator.checks import check_count, check_rate
-
-_STATE_VERSION = 1
 
 
 class AlphaTable:
@@ -102,8 +107,8 @@ class AlphaTable:
 
     A process that is killed between two steps leaves in ``file`` the table as it was after the first. One that is
     killed in the middle of a step, or of :meth:`flush`, leaves a table that can be opened, in which rows of that step
-    may have moved or not, or gone twice through the steps that they had missed. Between :meth:`open` and :meth:`close`
-    the file has the table as it was at ``open``.
+    may have moved or not, or gone twice through the steps that they had missed. While steps are announced the file has
+    the table as it was before them.
 
     Examples
     --------
@@ -149,26 +154,19 @@ class AlphaTable:
             dtype=str(dtype).split(".")[-1],
             seed=seed,
         )
-        if storage not in ("device", "pinned"):
-            raise ValueError(f"storage is {storage!r}, expected 'device' or 'pinned'; file= names a file.")
         n_samples = check_count("n_samples", n_samples)
         labels = check_labels(labels, n_samples, n_classes) if own.needs_labels else None
         names = None if ids is None else SampleIds(ids, n_samples)
-        device = torch.empty(0, device=device).device  # "cuda" is "cuda:0", or whichever is current
-        specs = row_specs(own)
-        if file is not None:
-            store: Storage = _new_file(Path(file).absolute(), own, specs, n_samples, names)
-        elif storage == "pinned":
-            store = Storage(specs, n_samples, torch.device("cpu"), pinned=torch.cuda.is_available())
-        else:
-            store = Storage(specs, n_samples, device)
-        self._take(LazyRows(own, store, device), names, fused)
-        self._name(names)
-        self._rows.begin(0, labels)
+        self._begin(new_rows(own, n_samples, labels, names, device=device, storage=storage, file=file), names, fused)
 
     @classmethod
     def resume(
-        cls, file: str | os.PathLike[str], *, device: torch.device | str = "cpu", fused: bool = False
+        cls,
+        file: str | os.PathLike[str],
+        *,
+        device: torch.device | str = "cpu",
+        fused: bool = False,
+        verify: bool = False,
     ) -> AlphaTable:
         """Open the table in a file, to read it or to go on.
 
@@ -184,22 +182,20 @@ class AlphaTable:
         ValueError
             If it is not such a file, of another version, damaged, or of the wrong size.
         """
-        path = Path(file).absolute()  # growing replaces it, wherever the process is by then
-        header = read_header(path)
-        config = dict(header["config"])
-        config["penalty"] = None if config["penalty"] is None else tuple(config["penalty"])
-        store = FileStorage(path, header, header["capacity"], create=False)
-        store.n_rows = int(store["counters"][1])
-        names = SampleIds(store["ids"], store.n_rows) if "ids" in store.specs else None
+        return cls._of(*resumed(file, device, verify), fused)
+
+    @classmethod
+    def _of(cls, rows: LazyRows, names: SampleIds | None = None, fused: bool = False) -> AlphaTable:
+        """Table of these rows."""
         table = cls.__new__(cls)
-        device = torch.empty(0, device=device).device
-        table._take(LazyRows(Hyperparameters(**config), store, device), names, fused)
+        table._begin(rows, names, fused)
         return table
 
-    def _take(self, rows: LazyRows, names: SampleIds | None, fused: bool) -> None:
-        self._rows, self._ids = rows, names
+    def _begin(self, rows: LazyRows, names: SampleIds | None, fused: bool) -> None:
+        """Be the table of these rows; every table begins here."""
+        self._rows, self._ids, self._file = rows, names, rows.storage.file
         self._fused = fused and kernel.usable(rows.device) and rows.own.compute_dtype == torch.float32
-        self._pending: list[tuple[Tensor, Tensor]] = []  # samples and gradients that backward() left
+        self._pending = Pending()
 
     @property
     def n_samples(self) -> int:
@@ -241,19 +237,28 @@ class AlphaTable:
         IndexError
             If a position is outside 0..N-1, or an id not known.
         """
-        block = self._rows.block
-        return self._rows.rows(self._positions(index)) if block is None else block.show(_tensor(index))
+        self._refuse_announced()
+        return self._rows.copied(self._positions(index))
 
     def dense(self) -> Tensor:
         """Return the whole table, (N, K), up to date; for AC1 without rivals the storage itself, not a copy.
 
         It is flushed first: what rows had missed is stored, and rounded where they are stored in 16 bits.
         """
+        self._refuse_announced()
         return self._rows.show_all()
 
-    def norm(self) -> float:
-        """Root of the mean squared Euclidean norm of the rows."""
-        return self._rows.norm()
+    def norm(self, *, as_visited: bool = False) -> float:
+        """Root of the mean squared Euclidean norm of the rows.
+
+        Parameters
+        ----------
+        as_visited : bool, default=False
+            Take each row as its last visit left it, without what momentum, decay or a penalty have made of it since:
+            a third of the time.
+        """
+        self._refuse_announced()
+        return self._rows.norm(not as_visited)
 
     def gradient(self, logits: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         r"""Gradient of each sample's cross-entropy in its logits, which is that in its constants. Pure.
@@ -270,10 +275,8 @@ class AlphaTable:
             ``softmax(logits + alpha[index]) - onehot(labels)``.
         log_probability : Tensor, shape (B, K)
         """
-        alpha = self._shown(index)
-        if self._fused:
-            return kernel.shifted_gradient(logits, labels, alpha)
-        return softmax_gradient(logits + alpha, labels)
+        self._refuse_announced()
+        return kernel.gradient(logits, labels, self._rows.show(self._positions(index)), self._fused)
 
     # ------------------------------------------------------------------ moving
 
@@ -295,12 +298,9 @@ class AlphaTable:
             If a position is outside 0..N-1, or an id not known.
         ValueError
             If ``grad`` is not (B, K), or NaN or infinite somewhere, or ``lr`` is no finite number >= 0.
-            After an error the table is as it was. Between :meth:`open` and :meth:`close` gradients are not looked at.
+            After an error the table is as it was.
         """
-        block = self._rows.block
-        if block is not None:
-            block.step(_tensor(index), grad, lr)
-            return
+        self._refuse_announced()
         if grad.shape != (len(index), self.n_classes):
             raise ValueError(
                 f"grad has shape {tuple(grad.shape)}, expected ({len(index)}, {self.n_classes}): "
@@ -308,21 +308,37 @@ class AlphaTable:
             )
         self._step(self._positions(index), grad, lr)
 
-    def open(self, index: Tensor | Ids, sizes: Sequence[int], rates: Sequence[float] | None = None) -> None:
+    @contextmanager
+    def announce(
+        self, index: Tensor | Ids, sizes: Sequence[int], rates: Sequence[float] | None = None
+    ) -> Iterator[Steps]:
         """Announce the samples of the coming steps, so that their rows are gathered and moved at one go.
 
-        Until :meth:`close`, ``rows`` and ``step`` take the parts ``torch.split(index, sizes)`` one after the other.
-        It changes no result, but for rounding. What ``rows`` returns is then the table's own, not to be written to;
-        gradients are kept as they are given, not copied, and not looked at for NaN.
+        It changes no result, but for rounding. Each step is known by its place::
+
+            with table.announce(index, sizes, rates) as steps:
+                for step in steps:
+                    loss = step.cross_entropy(model(x[step.index]), y[step.index])
+                    optimizer.zero_grad(), loss.backward(), optimizer.step()
+                    step.step()
+
+        ``step.rows()``, ``step.gradient(logits, labels)`` and ``step.step(grad)`` are there for losses by hand. Take
+        the steps in order and leave none out. Rows are written back when the context is left, by an exception too:
+        those of the steps taken until then. Until then no other method that needs rows may be called.
 
         Parameters
         ----------
         index : Tensor of int64, shape (M,)
-            All different.
+            Positions or ids, all different. It is copied.
         sizes : sequence of int
             Samples of each step; their sum is M.
         rates : sequence of float, optional
             Learning rate of each step; the table's own where they are not given.
+
+        Yields
+        ------
+        Steps
+            A sequence of the steps.
 
         Raises
         ------
@@ -330,35 +346,50 @@ class AlphaTable:
             If a position is outside 0..N-1, or an id not known.
         ValueError
             If a sample stands there twice, if ``sizes`` does not add up to M, if ``rates`` are of another number or
-            not finite numbers >= 0, or if they are too many steps.
+            not finite numbers >= 0, or if they are too many steps; when the context is left, if a gradient is NaN or
+            infinite: the steps before it are then taken.
         RuntimeError
-            If it was called before without ``close``; and from then on, if ``rows``, ``step``, ``flush`` or ``dense``
-            is called in another way.
+            If other steps are announced, or gradients are pending; in the context, if a step is taken out of its order
+            or twice.
         """
-        rows = self._rows
-        if rows.block is not None:
-            raise RuntimeError("open() was called twice: call close() after the steps over the first samples.")
-        if sum(sizes) != len(index):
-            raise ValueError(f"sizes add up to {sum(sizes)} and index has {len(index)} samples: give a size per step.")
-        rates = [rows.own.lr] * len(sizes) if rates is None else [check_rate("a rate", rate) for rate in rates]
-        if min(sizes, default=1) < 1:
-            raise ValueError(f"a size is {min(sizes)}, expected at least one sample per step.")
-        if len(rates) != len(sizes):
-            raise ValueError(f"there are {len(rates)} rates and {len(sizes)} sizes: give one of each per step.")
-        if isinstance(rows.motion, Linear) and len(sizes) > rows.motion.products.capacity // 2:
-            limit = rows.motion.products.capacity // 2
-            raise ValueError(f"{len(sizes)} steps were announced, expected at most {limit}: open() fewer at a time.")
+        self._refuse_announced()
+        if self._pending:
+            raise RuntimeError("gradients are pending: call step_pending() or discard_pending() first.")
+        sizes = list(sizes)
+        rates = [self.lr] * len(sizes) if rates is None else check_rates(rates)
+        index = index.clone() if isinstance(index, Tensor) else copy(index)
         at = self._positions(index)
-        if has_repeats(at):
-            raise ValueError("a sample stands twice in index, expected all different: open() fewer steps at a time.")
-        rows.open(at, _tensor(index), list(sizes), rates)
+        check_announcement(at, sizes, rates, self._rows.most_steps)
+        steps = Steps(self._rows, self._rows.announce(at, sizes, rates), index, self._fused)
+        try:
+            yield steps
+        except BaseException:
+            steps.finish_finite()
+            raise
+        if (error := steps.finish_finite()) is not None:
+            raise error
 
-    def close(self) -> None:
-        """Write back the rows that :meth:`open` gathered, after the steps taken since."""
-        self._rows.close()
+    def announced(self, index: Tensor, sizes: list[int], rates: list[float]) -> Steps:
+        """As :meth:`announce`, for loops that are known to be right: nothing is checked, nor copied.
+
+        Parameters
+        ----------
+        index : Tensor of int64, shape (M,)
+            Positions, on the table's device.
+        sizes : list of int
+        rates : list of float
+
+        Returns
+        -------
+        Steps
+            ``gradient(number, logits, labels)`` is that of a step, ``constants`` are those of all M samples, and
+            ``finish(grad)`` takes all of the steps, by gradients (M, K).
+        """
+        return Steps(self._rows, self._rows.announce(index, sizes, rates), index, self._fused)
 
     def flush(self) -> None:
         """Bring every row up to date."""
+        self._refuse_announced()
         self._rows.flush()
 
     def extend(self, n_samples: int, *, labels: Tensor | None = None, ids: Ids | None = None) -> None:
@@ -378,12 +409,12 @@ class AlphaTable:
         ValueError
             If labels or ids are missing, of the wrong length, or an id is there already.
         RuntimeError
-            If samples are announced by :meth:`open`.
+            If steps are announced.
         OSError
             If the disk has no room: a file that grows beyond its spare room is written anew beside the old one, which
             it then replaces. After an error the table is as it was.
         """
-        self._refuse_in_block()
+        self._refuse_announced()
         n_samples = check_count("n_samples", n_samples)
         if (ids is None) != (self._ids is None):
             raise ValueError("give ids for new samples if, and only if, the table was made with ids.")
@@ -391,12 +422,36 @@ class AlphaTable:
         labels = check_labels(labels, n_samples, self.n_classes) if own.needs_labels else None
         names = None if self._ids is None or ids is None else self._ids.extended(ids, n_samples)
         self._rows.grow(first + n_samples)
-        self._name(names)
+        self._ids = names
+        keep_names(self._rows, names)
         self._rows.begin(first, labels)  # the last of it is to count the rows
 
     def sync(self) -> None:
         """Write a file's changes to the disk now: they outlive the process without it, but not a power failure."""
         self._rows.storage.sync()
+
+    def close(self) -> None:
+        """Write a file's changes to the disk, and let go of the file: any use after that is an error.
+
+        A table in memory has no file to let go of, and stays as it is. ``with AlphaTable(...) as table:`` closes the
+        table at its end.
+
+        Raises
+        ------
+        RuntimeError
+            If steps are announced.
+        """
+        if self._file is None:
+            return
+        self._refuse_announced()
+        self.sync()
+        self._rows, self._file = cast(LazyRows, Closed(self._file)), None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     # ------------------------------------------------------------------ in a loop of one's own
 
@@ -406,7 +461,7 @@ class AlphaTable:
         labels: Tensor,
         index: Tensor | Ids,
         *,
-        reduction: Literal["mean", "sum", "none"] = "mean",
+        reduction: Reduction = "mean",
     ) -> Tensor:
         r"""Softmax cross-entropy of ``logits + alpha[index]``, differentiable in the logits.
 
@@ -437,23 +492,9 @@ class AlphaTable:
         ValueError
             If the shapes do not fit, or ``reduction`` is unknown.
         """
-        if logits.shape != (len(index), self.n_classes) or labels.shape != (len(index),):
-            raise ValueError(
-                f"logits has shape {tuple(logits.shape)}, labels {tuple(labels.shape)} and index {len(index)} entries; "
-                f"expected (B, {self.n_classes}), (B,) and B."
-            )
-        if reduction not in ("mean", "sum", "none"):
-            raise ValueError(f"reduction is {reduction!r}, expected 'mean', 'sum' or 'none'.")
-        if self._rows.block is not None:
-            at = _tensor(index)
-            alpha = self._rows.block.show(at)
-        else:
-            at = self._positions(index).clone()  # a loader may use its memory again
-            alpha = self._rows.show(at)
-        loss: Tensor = shifted_cross_entropy(logits, alpha, labels, lambda grad: self._pending.append((at, grad)))
-        if reduction == "none":
-            return loss
-        return loss.mean() if reduction == "mean" else loss.sum()
+        self._refuse_announced()
+        at = self._positions(index).clone()  # a loader may use its memory again
+        return cross_entropy(logits, labels, self._rows.show(at), reduction, lambda grad: self._pending.add(at, grad))
 
     def step_pending(self, lr: float | None = None) -> None:
         """Step with what ``backward`` left since the last time, summed over each sample.
@@ -470,16 +511,8 @@ class AlphaTable:
         ValueError
             As in :meth:`step`. The table is as it was, and the gradients are still pending.
         """
-        if not self._pending:
-            raise RuntimeError("no gradient is pending: call backward() on the loss of cross_entropy() first.")
-        (at, grad), *more = self._pending
-        if more:
-            at = torch.cat([at, *(other for other, _ in more)])
-            grad = torch.cat([grad, *(other for _, other in more)])
-        if self._rows.block is not None:
-            self._rows.block.step(at, grad, lr)
-        else:
-            self._step(at, grad, lr)
+        self._refuse_announced()
+        self._step(*self._pending.all(), lr)
         self._pending.clear()
 
     def discard_pending(self) -> None:
@@ -488,8 +521,13 @@ class AlphaTable:
 
     # ------------------------------------------------------------------ saving
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self, *, leave_out_pending: bool = False) -> dict[str, Any]:
         """All that a table needs to go on bit for bit.
+
+        Parameters
+        ----------
+        leave_out_pending : bool, default=False
+            Leave out gradients that are pending, as of batches half accumulated. By default they are an error.
 
         Returns
         -------
@@ -500,18 +538,12 @@ class AlphaTable:
         Raises
         ------
         RuntimeError
-            If gradients are pending, or samples are announced by :meth:`open`.
+            If gradients are pending, or steps are announced.
         """
-        self._refuse_in_block()
-        if self._pending:
+        self._refuse_announced()
+        if self._pending and not leave_out_pending:
             raise RuntimeError("gradients are pending: call step_pending() or discard_pending() first.")
-        storage = self._rows.storage
-        return {
-            "version": _STATE_VERSION,
-            "hyperparameters": dict(vars(self._rows.own)),
-            "ids": None if self._ids is None else self._ids.values.tolist(),
-            "arrays": {name: storage[name] for name in storage.specs if name != "ids"},
-        }
+        return state_of(self._rows, self._ids)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become the table that ``state`` was taken of, rate and seed included.
@@ -526,38 +558,10 @@ class AlphaTable:
         ValueError
             If it is of a table of another kind, size or version. The table is as it was.
         RuntimeError
-            If samples are announced by :meth:`open`.
+            If steps are announced.
         """
-        self._refuse_in_block()
-        if state.get("version") != _STATE_VERSION:
-            raise ValueError(f"the state is of version {state.get('version')!r}, expected {_STATE_VERSION}.")
-        own, storage, arrays = self._rows.own, self._rows.storage, state.get("arrays", {})
-        own.check_same(state["hyperparameters"], "the state")
-        if (state["ids"] is None) != (self._ids is None):
-            raise ValueError("one of the state and this table has ids, and one has none: make the table like it.")
-        expected = set(storage.specs) - {"ids"}
-        if set(arrays) != expected:
-            raise ValueError(f"the state has arrays {sorted(arrays)}, expected {sorted(expected)}: it is not whole.")
-        n_samples = len(arrays["alpha"])
-        if n_samples != self.n_samples:
-            raise ValueError(
-                f"the state has {n_samples} samples and this table {self.n_samples}: "
-                "make it with as many, or extend() it."
-            )
-        names = None if state["ids"] is None else SampleIds(state["ids"], n_samples)
-        if names is not None and "ids" in storage.specs and names.values.dtype.kind != "i":
-            raise ValueError("the state has strings for ids, and a file keeps integers only: load it into memory.")
-        for name, array in arrays.items():
-            if array.shape != storage[name].shape:
-                raise ValueError(
-                    f"the {name} of the state has shape {tuple(array.shape)}, expected {tuple(storage[name].shape)}."
-                )
-        for name, array in arrays.items():
-            storage[name].copy_(array)
-        self._rows.own = replace(own, **{key: state["hyperparameters"][key] for key in ("lr", "seed")})
-        self._rows.bind()
-        storage.describe(vars(self._rows.own))
-        self._name(names)
+        self._refuse_announced()
+        self._ids = load(self._rows, self._ids, state)
         self._pending.clear()
 
     # ------------------------------------------------------------------ inside
@@ -565,64 +569,24 @@ class AlphaTable:
     def _step(self, at: Tensor, grad: Tensor, lr: float | None) -> None:
         """One step, if the gradient and the rate are finite."""
         rate = self._rows.own.lr if lr is None else check_rate("lr", lr)
-        # A sum is finite if all of it is, and takes a fortieth of the time to look at; it may also overflow.
-        if not math.isfinite(float(grad.sum())) and not bool(torch.isfinite(grad).all()):
-            bad = int((~torch.isfinite(grad).all(dim=1)).nonzero()[0])
+        if (bad := first_bad(grad)) is not None:
             raise ValueError(
                 f"grad is NaN or infinite in row {bad}, expected finite numbers: "
                 "leave this step out (discard_pending(), in a loop), and look for what diverged."
             )
         self._rows.step(at, grad, rate)
 
-    def _shown(self, index: Tensor | Ids) -> Tensor:
-        """Rows (B, K), in memory that the next call may use again."""
-        block = self._rows.block
-        return self._rows.show(self._positions(index)) if block is None else block.show(_tensor(index))
-
     def _positions(self, index: Tensor | Ids) -> Tensor:
         """Positions (B,) of samples, checked."""
         if self._ids is not None:
-            return self._ids.rows(index).to(self._rows.device)
-        at = torch.as_tensor(index)
-        if at.device == self._rows.device and self._rows.looked(at) is not None:
-            return at  # checked when it was looked at
-        if at.dim() != 1 or at.dtype not in (torch.int64, torch.int32):
-            raise ValueError(
-                f"index is {at.dtype} of shape {tuple(at.shape)}, expected positions of samples, int64 of shape (B,)."
-            )
-        if len(at):
-            low, high = torch.stack(torch.aminmax(at)).tolist()
-            if low < 0 or high >= self.n_samples:
-                raise IndexError(
-                    f"index holds {low} to {high}, expected positions 0 to {self.n_samples - 1} "
-                    f"of the {self.n_samples} training samples of this table."
-                )
-        return at.long().to(self._rows.device)
+            return self._ids.positions(index).to(self._rows.device)
+        if isinstance(index, Tensor) and index.device == self._rows.device and self._rows.recent(index) is not None:
+            return index  # checked when it was shown
+        return positions(index, self.n_samples).to(self._rows.device)
 
-    def _name(self, names: SampleIds | None) -> None:
-        """Take the names of the samples, and keep them where the rows are kept."""
-        self._ids = names
-        if names is not None and "ids" in self._rows.storage.specs:
-            self._rows.storage["ids"].copy_(torch.from_numpy(names.values))
-
-    def _refuse_in_block(self) -> None:
+    def _refuse_announced(self) -> None:
         if self._rows.block is not None:
-            raise RuntimeError("the announced rows are not written back yet: call close() first.")
-
-
-def _new_file(
-    path: Path, own: Hyperparameters, specs: dict[str, Spec], n_samples: int, names: SampleIds | None
-) -> FileStorage:
-    if path.exists():
-        raise FileExistsError(f"{path} is there already: AlphaTable.resume({str(path)!r}) opens it.")
-    if names is not None:
-        if names.values.dtype.kind != "i":
-            raise ValueError("ids are strings, and a file keeps integers only: number the samples.")
-        specs = specs | {"ids": Spec((), torch.int64)}
-    return FileStorage(path, {"config": vars(own), "specs": specs, "capacity": n_samples}, n_samples, create=True)
-
-
-def _tensor(index: Tensor | Ids) -> Tensor:
-    if not isinstance(index, Tensor):
-        raise TypeError(f"index is {type(index).__name__}, expected a tensor: open() knows its parts by their memory.")
-    return index
+            raise RuntimeError(
+                "steps are announced, whose rows are not written back yet: use these steps, or leave the with block of "
+                "announce() first."
+            )

@@ -32,12 +32,15 @@ class WindowProducts:
 
     Parameters
     ----------
-    live : Tensor of float64, shape (2 * b, 2, 2)
+    lives : Tensor of float64, shape (2, 2 * b, 2, 2)
+        The live products, twice, transposed: an advance reads one and writes the other, so that a process that is
+        killed meanwhile leaves those of before. Given, because they may lie in a file.
     archive : Tensor of float64, shape (b * b + 1, 2, 2)
-        Where the products are kept, transposed: given, because they may lie in a file. Zeros, or the state of other
-        products.
+        The others, transposed. An advance writes where no product of before is.
     clock : int
         Time now. All times that will be asked for are at least this, or were in the window of the given state.
+    which : int
+        Which of the live products count. Who keeps the time keeps this, too.
 
     Notes
     -----
@@ -45,22 +48,30 @@ class WindowProducts:
     The owner keeps all of its times within the last ``capacity`` steps.
     """
 
-    def __init__(self, live: Tensor, archive: Tensor, clock: int = 0) -> None:
-        self.block = len(live) // 2
-        self.clock = clock
+    def __init__(self, lives: Tensor, archive: Tensor, clock: int, which: int) -> None:
+        self.block = lives.shape[1] // 2
+        self.clock, self.which = clock, which
         # live: entries 0..b-1 are times of the current block, b..2b-1 ends of blocks (a ring). Transposed, because then
         # all of them times a step is one matrix product, and each of them lies in one piece.
-        self.live, self.archive = live, archive
-        self._spare = torch.empty_like(live)
-        self._identity = torch.eye(2, dtype=live.dtype, device=live.device)
-        self.live[clock % self.block] = self.archive[-1] = self._identity
+        self._lives, self.archive = lives, archive
+        self._identity = torch.eye(2, dtype=lives.dtype, device=lives.device)
 
     @classmethod
-    def empty(cls, block: int = BLOCK, clock: int = 0) -> WindowProducts:
+    def empty(cls, block: int = BLOCK) -> WindowProducts:
         """Products of no step yet, in memory of their own."""
-        shapes = window_shapes(block)
-        live, archive = (torch.zeros(shape, dtype=torch.float64) for shape in shapes.values())
-        return cls(live, archive, clock)
+        lives, archive = (torch.zeros(shape, dtype=torch.float64) for shape in window_shapes(block).values())
+        products = cls(lives, archive, clock=0, which=0)
+        products.start()
+        return products
+
+    def start(self) -> None:
+        """Begin in zeros: there is no step yet."""
+        self.live[self.clock % self.block] = self.archive[-1] = self._identity
+
+    @property
+    def live(self) -> Tensor:
+        """The live products, (2 * b, 2, 2)."""
+        return self._lives[self.which]
 
     @property
     def capacity(self) -> int:
@@ -69,25 +80,25 @@ class WindowProducts:
 
     def advance(self, matrices: Sequence[Matrix]) -> None:
         """Multiply every product of the window from the left by these steps' matrices, the first one first."""
-        done = 0
-        while done < len(matrices):
-            room = self.block - self.clock % self.block  # steps to the start of the next block
-            self._advance_in_block(matrices[done : done + room])
-            done += room
+        room = self.block - self.clock % self.block  # steps to the start of the next block
+        source, target = self._lives[self.which], self._lives[1 - self.which]
+        self._advance_in_block(matrices[:room], source, target)
+        for start in range(room, len(matrices), self.block):
+            self._advance_in_block(matrices[start : start + self.block], target.clone(), target)
+        self.which = 1 - self.which
 
-    def _advance_in_block(self, matrices: Sequence[Matrix]) -> None:
+    def _advance_in_block(self, matrices: Sequence[Matrix], source: Tensor, target: Tensor) -> None:
         """Advance by steps of which the last one may open the next block."""
-        products = from_floats(suffix_products(matrices)).view(-1, 2, 2).to(self.live.device)
-        torch.matmul(self.live.view(-1, 2), products[0], out=self._spare.view(-1, 2))
-        self.live.copy_(self._spare)  # not swapped with it: they may lie in a file
+        products = from_floats(suffix_products(matrices)).view(-1, 2, 2).to(target.device)
+        torch.matmul(source.view(-1, 2), products[0], out=target.view(-1, 2))
         first = self.clock % self.block + 1
         self.clock += len(matrices)
         stop = min(first + len(matrices), self.block)
-        self.live[first:stop] = products[1 : 1 + stop - first]
+        target[first:stop] = products[1 : 1 + stop - first]
         if self.clock % self.block == 0:
             done = (self.clock // self.block - 1) % self.block
-            self.archive[done * self.block : (done + 1) * self.block] = self.live[: self.block]
-            self.live[self.block + done] = self.live[0] = self._identity
+            self.archive[done * self.block : (done + 1) * self.block] = target[: self.block]
+            target[self.block + done] = target[0] = self._identity
 
     def since(self, times: Tensor) -> Tensor:
         """Products from each time to now.
@@ -116,7 +127,7 @@ class WindowProducts:
 
 def window_shapes(block: int = BLOCK) -> dict[str, tuple[int, ...]]:
     """Shapes of the two tensors behind :class:`WindowProducts`."""
-    return {"live": (2 * block, 2, 2), "archive": (block * block + 1, 2, 2)}
+    return {"lives": (2, 2 * block, 2, 2), "archive": (block * block + 1, 2, 2)}
 
 
 def from_floats(lines: Sequence[Sequence[float]]) -> Tensor:

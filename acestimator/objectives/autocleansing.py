@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from acestimator.alpha import AlphaTable
+from acestimator.alpha import AlphaTable, Steps
 from acestimator.alpha.hyperparameters import Penalty, Variant, check_penalty
 from acestimator.alpha.softmax import log_softmax, softmax, softmax_gradient
 from acestimator.detection import observed_score
@@ -93,11 +93,13 @@ class AutoCleansing(CrossEntropy):
         if self.early_learning:
             self.averages = PredictionAverages(len(labels), n_classes, dtype, labels.device)
         self.trained_epochs = 0
-        self._announced: _Announced | None = None  # the table's part in the block that runs
+        self._announced: Steps | None = None  # the rows of the block that runs
 
     def begin_block(self, block: Block) -> Tensor | None:
         """Gather what the steps need of these samples; the weights are one minus the mislabel probability."""
-        self._announced = _Announced(self.table, block, [self.lr * lr_scale for lr_scale in block.lr_scales])
+        # Not announce(): its checks take as long as the rest on a small table, and the loop needs none of them.
+        rates = [self.lr * lr_scale for lr_scale in block.lr_scales]
+        self._announced = self.table.announced(block.index, block.sizes, rates)
         if self.averages is not None:
             self.averages.gather(block.index, block.sizes)
         if self.posterior is None or self.posterior.proba is None:
@@ -136,11 +138,11 @@ class AutoCleansing(CrossEntropy):
     def end_epoch(self, epoch: int) -> dict[str, float]:
         """Refit the posterior where that is due."""
         # What momentum would have made of the rows since takes three times as long, and no curve would show it.
-        record = {"alpha_norm": self.table._rows.norm(as_of_now=False)}
+        record = {"alpha_norm": self.table.norm(as_visited=True)}
         if not math.isfinite(record["alpha_norm"]):
             raise FloatingPointError(
-                f"the constants became NaN or infinite in epoch {epoch + 1}, with rate {self.lr:.3g}: lower alpha_lr, "
-                'or learning_rate where alpha_lr is "paper".'
+                f"the constants, or their norm, became NaN or infinite in epoch {epoch + 1}, with rate {self.lr:.3g}: "
+                'lower alpha_lr, or learning_rate where alpha_lr is "paper".'
             )
         if self.posterior is not None:
             self.posterior.end_epoch(epoch)
@@ -182,23 +184,3 @@ class AutoCleansing(CrossEntropy):
         if self.posterior is not None:
             score = self.score(block.index, outputs) if self.posterior.wants_constants(block.epoch) else None
             self.posterior.observe(block.epoch, block.index, log_proba, proba, score)
-
-
-class _Announced:
-    """The table's part in a block: the rows of all its steps, gathered once and moved once."""
-
-    def __init__(self, table: AlphaTable, block: Block, rates: list[float]) -> None:
-        # The loop's own positions need none of the checks of table.open(): on a small table they take as long as the
-        # rest.
-        self._rows = table._rows
-        self._rows.open(block.index, block.index, block.sizes, rates)
-        self.constants = self._rows.announced()  # (M, K), each row as its step sees it
-        self._parts = torch.split(self.constants, block.sizes)
-
-    def gradient(self, number: int, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradient (B, K) in the constants of that step, from 0, and log-probabilities (B, K)."""
-        return softmax_gradient(logits + self._parts[number], labels)
-
-    def finish(self, grads: Tensor) -> None:
-        """Take the steps with these gradients (M, K), and write the rows back."""
-        self._rows.close(grads)

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from motions import MOTIONS
+from tables import private_table
 
 from acestimator import AlphaTable
 from acestimator.alpha.window import WindowProducts
@@ -58,17 +59,16 @@ def test_rows_and_dense_equal_torch_sgd(momentum, nesterov, weight_decay, layout
     hyperparameters = {"lr": 1.0, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(K, (N,), generator=generator)
-    table = AlphaTable(
+    table = private_table(
         N,
         K,
+        window=block,
         variant="AC2" if layout == "AC2" else "AC1",
         rivals=K - 1 if layout == "all rivals" else None,
         labels=labels,
         dtype=torch.float64,
         **hyperparameters,
     )
-    if momentum or weight_decay:
-        table._rows.motion.products = WindowProducts.empty(block)
     dense = Dense(labels=labels if layout == "AC2" else None, **hyperparameters)
     for batch, lr in plan:
         index = torch.tensor(batch)
@@ -115,9 +115,7 @@ def test_a_thousand_steps_of_float32_stay_within_5e_5(momentum, nesterov, weight
 def test_a_late_clock_is_as_exact_as_an_early_one(clock):
     """Beyond these counts a float32, and a float64, has no odd numbers."""
     hyperparameters = {"lr": 1.0, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}
-    table = AlphaTable(N, K, dtype=torch.float64, **hyperparameters)
-    table._rows.set_time(clock, clock, 0.0)
-    table._rows._mark.fill_(clock)
+    table = private_table(N, K, clock=clock, dtype=torch.float64, **hyperparameters)
     dense, generator = Dense(**hyperparameters), torch.Generator().manual_seed(0)
     for step in range(600):
         index = torch.randint(N - 1, (2,), generator=generator)
@@ -132,8 +130,7 @@ def test_a_late_clock_is_as_exact_as_an_early_one(clock):
 def test_a_row_that_waited_for_many_windows_is_exact():
     """Blocks of 4 make a window of 12 steps; a row waits 100, and the table sweeps itself in between."""
     hyperparameters = {"lr": 0.3, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1}
-    table = AlphaTable(N, K, dtype=torch.float64, **hyperparameters)
-    table._rows.motion.products = WindowProducts.empty(block=4)
+    table = private_table(N, K, window=4, dtype=torch.float64, **hyperparameters)
     dense, generator = Dense(**hyperparameters), torch.Generator().manual_seed(0)
     for step in range(100):
         index = torch.tensor([0, 1]) if step == 0 else torch.tensor([1 + step % 3])
@@ -197,20 +194,17 @@ def test_announcing_the_samples_changes_nothing(motion, layout):
     """Rates change from step to step; the last of the announced steps is not taken."""
     labels, n_classes = torch.arange(N) % K, 6
     parameters = {"labels": labels, "lr": 0.3, "dtype": torch.float64, **MOTIONS[motion], **LAYOUTS[layout]}
-    tables = [AlphaTable(N, n_classes, **parameters) for _ in range(2)]
-    for table in tables:
-        if hasattr(table._rows.motion, "products"):
-            table._rows.motion.products = WindowProducts.empty(block=4)
+    tables = [private_table(N, n_classes, window=4, **parameters) for _ in range(2)]
     generator = torch.Generator().manual_seed(1)
     for epoch in range(9):
         order = torch.randperm(N, generator=generator)
-        tables[0].open(order, [2, 2, 2, 1], [schedule(4 * epoch + step) for step in range(4)])
-        for step, index in enumerate(order.split(2)[:3]):
-            grad = torch.randn(len(index), n_classes, dtype=torch.float64, generator=generator)
-            torch.testing.assert_close(tables[0].rows(index), tables[1].rows(index), rtol=0, atol=1e-12)
-            tables[0].step(index, grad)
-            tables[1].step(index, grad, schedule(4 * epoch + step))
-        tables[0].close()
+        rates = [schedule(4 * epoch + step) for step in range(4)]
+        with tables[0].announce(order, [2, 2, 2, 1], rates) as steps:
+            for step in list(steps)[:3]:
+                grad = torch.randn(len(step.index), n_classes, dtype=torch.float64, generator=generator)
+                torch.testing.assert_close(step.rows(), tables[1].rows(step.index), rtol=0, atol=1e-12)
+                step.step(grad)
+                tables[1].step(step.index, grad, rates[step.number])
     torch.testing.assert_close(tables[0].dense(), tables[1].dense(), rtol=0, atol=1e-12)
     assert tables[0].dense().abs().max() > 0.1
 
@@ -222,7 +216,7 @@ def test_a_table_on_another_device_takes_the_same_steps(motion, layout):
     labels, n_classes = torch.arange(N) % K, 6
     parameters = {"labels": labels, "lr": 0.3, "dtype": torch.float64, **MOTIONS[motion], **LAYOUTS[layout]}
     tables = [AlphaTable(N, n_classes, **parameters) for _ in range(2)]
-    tables[0]._rows._local = tables[0]._rows._adds = False
+    tables[0]._rows.transfer.local = tables[0]._rows._one_addition = False
     generator = torch.Generator().manual_seed(1)
     for _ in range(20):
         index = torch.randint(N, (3,), generator=generator)
@@ -231,10 +225,9 @@ def test_a_table_on_another_device_takes_the_same_steps(motion, layout):
         for table in tables:
             table.rows(index)
             table.step(index, grad[:3])
-            table.open(order, [4, 3])
-            for part in order.split([4, 3]):
-                table.step(part, grad[part])
-            table.close()
+            with table.announce(order, [4, 3]) as steps:
+                for step in steps:
+                    step.step(grad[step.index])
     torch.testing.assert_close(tables[0].dense(), tables[1].dense(), rtol=0, atol=1e-12)
 
 
@@ -255,51 +248,6 @@ def test_a_sparse_row_is_the_dense_one_cut_to_the_largest_rivals_after_each_visi
             moved[others[rivals:]] = 0.0
             expected[i] = moved
     torch.testing.assert_close(table.dense(), expected, rtol=0, atol=1e-12)
-
-
-def test_announced_samples_are_taken_in_order_or_not_at_all():
-    table = AlphaTable(N, K, lr=1.0)
-    order = torch.tensor([0, 1, 2, 3])
-    table.open(order, [2, 2])
-    with pytest.raises(RuntimeError, match="announced other samples"):
-        table.rows(torch.tensor([3, 2]))
-    for other in (torch.tensor([3, 2]), order[2:], order[1:3]):
-        with pytest.raises(RuntimeError, match="announced other samples"):
-            table.step(other, torch.ones(2, K))
-    with pytest.raises(RuntimeError, match="call close"):
-        table.dense()
-    with pytest.raises(RuntimeError, match="called twice"):
-        table.open(order, [2, 2])
-    table.close()
-    assert not table.dense().any()
-
-
-def test_announcements_that_cannot_be_kept():
-    table = AlphaTable(N, K, lr=1.0, momentum=0.9)
-    with pytest.raises(ValueError, match="stands twice in index"):
-        table.open(torch.tensor([0, 1, 0]), [2, 1])
-    with pytest.raises(ValueError, match="add up to 4 and index has 3"):
-        table.open(torch.tensor([0, 1, 2]), [2, 2])
-    with pytest.raises(ValueError, match="1 rates and 2 sizes"):
-        table.open(torch.tensor([0, 1, 2]), [2, 1], [0.1])
-    with pytest.raises(ValueError, match="a size is 0, expected at least one"):
-        table.open(torch.tensor([0, 1, 2]), [3, 0])
-    with pytest.raises(ValueError, match="a rate is nan"):
-        table.open(torch.tensor([0, 1, 2]), [2, 1], [0.1, math.nan])
-    table._rows.motion.products = WindowProducts.empty(block=3)
-    with pytest.raises(ValueError, match="4 steps were announced, expected at most 3"):
-        table.open(torch.tensor([0, 1, 2, 3]), [1, 1, 1, 1])
-    index = torch.tensor([0, 1, 2])
-    table.open(index, [2, 1], [0.1, 0.2])
-    with pytest.raises(RuntimeError, match="leave none out and accumulate none"):
-        table.rows(index[:1])
-    table.step(index[:2], torch.ones(2, K), 0.1)
-    with pytest.raises(ValueError, match=r"the rate 0\.1 and open\(\) 0\.2: announce"):
-        table.step(index[2:], torch.ones(1, K), 0.1)
-    with pytest.raises(ValueError, match=r"\(2, 3\), expected \(1, 3\)"):
-        table.step(index[2:], torch.ones(2, K))
-    with pytest.raises(TypeError, match="index is list, expected a tensor"):
-        table.rows([0, 1])
 
 
 def test_rows_changed_in_place_are_not_taken_for_those_of_the_table():
@@ -422,14 +370,18 @@ def test_cuda_equals_cpu(parameters, announced):
         logits = torch.randn(N, K, generator=generator)
         grads: dict[str, list[torch.Tensor]] = {device: [] for device in tables}
         for device, table in tables.items():
+            there, logits_there, labels_there = order.to(device), logits.to(device), labels.to(device)
             if announced:
-                table.open(order_there := order.to(device), [3, 4], [schedule(epoch)] * 2)
-            parts = (order_there if announced else order.to(device)).split([3, 4])
-            for part in parts:
-                grad, _ = table.gradient(logits.to(device)[part], labels.to(device)[part], part)
+                with table.announce(there, [3, 4], [schedule(epoch)] * 2) as steps:
+                    for step in steps:
+                        grad, _ = step.gradient(logits_there[step.index], labels_there[step.index])
+                        step.step(grad)
+                        grads[device].append(grad)
+                continue
+            for part in there.split([3, 4]):
+                grad, _ = table.gradient(logits_there[part], labels_there[part], part)
                 table.step(part, grad, schedule(epoch))
                 grads[device].append(grad)
-            table.close()
         for ours, theirs in zip(grads["cuda"], grads["cpu"], strict=True):
             torch.testing.assert_close(ours.cpu(), theirs, rtol=0, atol=atol)
     torch.testing.assert_close(tables["cuda"].dense().cpu(), tables["cpu"].dense(), rtol=0, atol=atol)

@@ -169,7 +169,7 @@ def test_ids_in_a_loop():
     [
         (torch.zeros(2, K + 1), LABELS[:2], torch.tensor([0, 1]), "mean", ValueError, r"logits has shape \(2, 4\)"),
         (torch.zeros(2, K), LABELS[:3], torch.tensor([0, 1]), "mean", ValueError, r"labels \(3,\)"),
-        (torch.zeros(2, K), LABELS[:2], torch.tensor([0]), "mean", ValueError, "index 1 entries"),
+        (torch.zeros(2, K), LABELS[:2], torch.tensor([0]), "mean", ValueError, "index has 1 entries"),
         (torch.zeros(2, K), LABELS[:2], torch.tensor([0, N]), "mean", IndexError, "expected positions 0 to 11"),
         (torch.zeros(2, K), LABELS[:2], torch.tensor([0, 1]), "max", ValueError, "reduction is 'max'"),
     ],

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from tables import private_table
 
 from acestimator import AlphaTable
-from acestimator.alpha.window import window_shapes
 
 K, ATOL = 4, 1e-11  # over 150 operations, of constants up to about 100
 
@@ -48,9 +48,8 @@ def steps_of(n_samples, generator):
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.02])
-def test_any_mixture_of_operations_equals_dense_sgd(momentum, nesterov, weight_decay, in_file, tmp_path, monkeypatch):
+def test_any_mixture_of_operations_equals_dense_sgd(momentum, nesterov, weight_decay, in_file, tmp_path):
     """With windows of 20 steps. Rows that were handed out are not changed by what comes later."""
-    monkeypatch.setattr("acestimator.alpha.rows.window_shapes", lambda: window_shapes(5))
     hyperparameters = {
         "lr": 0.3,
         "momentum": momentum,
@@ -59,7 +58,7 @@ def test_any_mixture_of_operations_equals_dense_sgd(momentum, nesterov, weight_d
     }
     generator = torch.Generator().manual_seed(0)
     file = tmp_path / "alpha" if in_file else None
-    table = AlphaTable(50, K, dtype=torch.float64, file=file, **hyperparameters)
+    table = private_table(50, K, window=5, dtype=torch.float64, file=file, **hyperparameters)
     dense, handed_out = GrowingDense(50, **hyperparameters), []
 
     def draw(n):
@@ -79,13 +78,12 @@ def test_any_mixture_of_operations_equals_dense_sgd(momentum, nesterov, weight_d
             dense.step(index, grad, lr)
         elif operation == 4:
             order, sizes, rates = steps_of(table.n_samples, generator)
-            table.open(order, sizes, rates)
-            for index, lr in list(zip(order.split(sizes), rates, strict=True))[: draw(5)]:
-                grad = gradient(len(index))
-                torch.testing.assert_close(table.rows(index), dense.value[index], rtol=0, atol=ATOL)
-                table.step(index, grad)
-                dense.step(index, grad, lr)
-            table.close()
+            with table.announce(order, sizes, rates) as steps:
+                for step in list(steps)[: draw(5)]:
+                    grad = gradient(len(step.index))
+                    torch.testing.assert_close(step.rows(), dense.value[step.index], rtol=0, atol=ATOL)
+                    step.step(grad)
+                    dense.step(step.index, grad, rates[step.number])
         elif operation == 5:
             table.flush()
         elif operation == 6:
@@ -98,7 +96,7 @@ def test_any_mixture_of_operations_equals_dense_sgd(momentum, nesterov, weight_d
             table = AlphaTable.resume(file)
         else:
             state = table.state_dict()
-            table = AlphaTable(table.n_samples, K, dtype=torch.float64, **hyperparameters)
+            table = private_table(table.n_samples, K, window=5, dtype=torch.float64, **hyperparameters)
             table.load_state_dict(state)
         assert table.norm() == pytest.approx(float(dense.value.norm(dim=1).square().mean().sqrt()), abs=ATOL)
     torch.testing.assert_close(table.dense(), dense.value, rtol=0, atol=ATOL)

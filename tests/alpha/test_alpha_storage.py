@@ -10,13 +10,15 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from motions import MOTIONS
+from tables import private_table
 
 from acestimator import AlphaTable
+from acestimator.alpha import transfer
+from acestimator.alpha.file import MAGIC
 from acestimator.alpha.rounding import stochastic_round
-from acestimator.alpha.window import window_shapes
 
 N, K = 9, 6
 LABELS = torch.arange(N) % K
@@ -31,8 +33,9 @@ TABLES = {
 }
 
 
-def make(name, **more):
-    return AlphaTable(N, K, labels=LABELS, lr=0.3, **TABLES[name], **more)
+def make(name, window=None, **more):
+    parameters = {"labels": LABELS, "lr": 0.3, **TABLES[name], **more}
+    return AlphaTable(N, K, **parameters) if window is None else private_table(N, K, window=window, **parameters)
 
 
 def run(table, steps, seed=0):
@@ -73,22 +76,16 @@ def test_a_saved_table_goes_on_bit_for_bit(name):
     assert_same(run(second, 300, seed=1), whole)
 
 
-@pytest.fixture
-def small_window(monkeypatch):
-    """Blocks of 4 steps, a window of 12: tables sweep themselves every few steps."""
-    monkeypatch.setattr("acestimator.alpha.rows.window_shapes", lambda: window_shapes(4))
-
-
 @pytest.mark.parametrize("name", ["momentum", "all", "AC2", "sparse", "bfloat16"])
-def test_sweeps_go_on_bit_for_bit_too(name, small_window, tmp_path):
+def test_sweeps_go_on_bit_for_bit_too(name, tmp_path):
     """From a state, and from a file; saved at each of the steps between two sweeps."""
     for steps in range(20, 28):
-        second = make(name)
-        second.load_state_dict(copy.deepcopy(run(make(name), steps).state_dict()))
-        assert second._rows.motion.products.block == 4
-        run(make(name, file=tmp_path / f"{steps}"), steps)
+        second = make(name, window=4)
+        second.load_state_dict(copy.deepcopy(run(make(name, window=4), steps).state_dict()))
+        run(make(name, window=4, file=tmp_path / f"{steps}"), steps)
         for table in (second, AlphaTable.resume(tmp_path / f"{steps}")):
-            whole = run(run(make(name), steps), 40, seed=1)
+            assert table._rows.motion.capacity == 12
+            whole = run(run(make(name, window=4), steps), 40, seed=1)
             assert_same(run(table, 40, seed=1), whole)
 
 
@@ -104,7 +101,7 @@ def test_a_state_brings_its_rate_and_seed():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 2}, "version 2, expected 1"),
+        ({"version": 1}, "version 1, expected 2"),
         ({"hyperparameters": {"momentum": 0.5}}, "momentum 0.5 and this table 0.9"),
         ({"hyperparameters": {"dtype": "float64"}}, "dtype 'float64' and this table 'float32'"),
         ({"arrays": {"alpha": torch.zeros(N + 1, K)}}, f"{N + 1} samples and this table {N}"),
@@ -133,14 +130,15 @@ def test_a_state_that_does_not_fit_leaves_the_table_as_it_was(change, message):
 
 def test_no_state_in_the_middle_of_a_step():
     table = make("momentum")
-    table.open(torch.tensor([0, 1]), [2])
-    for use in (table.state_dict, lambda: table.load_state_dict({}), lambda: table.extend(1, labels=LABELS[:1])):
-        with pytest.raises(RuntimeError, match="call close"):
-            use()
-    table.close()
+    with table.announce(torch.tensor([0, 1]), [2]):
+        for use in (table.state_dict, lambda: table.load_state_dict({}), lambda: table.extend(1, labels=LABELS[:1])):
+            with pytest.raises(RuntimeError, match="leave the with block"):
+                use()
     table.cross_entropy(torch.zeros(1, K, requires_grad=True), LABELS[:1], torch.tensor([0])).backward()
     with pytest.raises(RuntimeError, match="pending"):
         table.state_dict()
+    assert table.state_dict(leave_out_pending=True)["arrays"].keys() == make("momentum").state_dict()["arrays"].keys()
+    table.step_pending()  # they are still there
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda table: pickle.loads(pickle.dumps(table))])
@@ -183,12 +181,10 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_file_is_as_before_while_samples_are_announced(tmp_path):
     table = run(make("all", file=tmp_path / "alpha"), 30)
     before = arrays(table)
-    order = torch.arange(N)
-    table.open(order, [N])
-    table.step(order, torch.ones(N, K))
-    for name, array in arrays(AlphaTable.resume(tmp_path / "alpha")).items():
-        assert torch.equal(array, before[name])
-    table.close()
+    with table.announce(torch.arange(N), [N]) as steps:
+        steps[0].step(torch.ones(N, K))
+        for name, array in arrays(AlphaTable.resume(tmp_path / "alpha")).items():
+            assert torch.equal(array, before[name])
     assert AlphaTable.resume(tmp_path / "alpha").clock == 31
 
 
@@ -231,18 +227,16 @@ def damaged(content, damage):
         return content[:-4096], r"has [\d,]+ bytes, expected [\d,]+: it was cut"
     if damage == "longer":
         return content + b"\0", "bytes, expected"
-    if damage == "version":
-        return content.replace(b'"version": 1', b'"version": 2', 1), "of version 2, expected 1"
     if damage == "text":
         return b"alpha,beta\n1,2\n", "is not a file of an alpha table"
-    if damage == "description":
-        return content.replace(b'"capacity"', b'"capacitx"', 1), "description in its first 4096 bytes is damaged"
-    if damage == "braces":
-        return content.replace(b"{", b"[", 1), "is damaged"
+    if damage == "a first page alone":
+        return content[:4000], "is damaged"
+    if damage == "of version 1":
+        return MAGIC + b'{"version": 1, "size": 1}'.ljust(4096 - len(MAGIC)), "or of version 1"
     return b"", "is not a file of an alpha table"
 
 
-@pytest.mark.parametrize("damage", ["cut", "longer", "version", "text", "description", "braces", "empty"])
+@pytest.mark.parametrize("damage", ["cut", "longer", "text", "a first page alone", "of version 1", "empty"])
 def test_a_file_that_cannot_be_read_is_left_alone(damage, tmp_path):
     run(make("momentum", file=tmp_path / "alpha"), 10).sync()
     content, message = damaged((tmp_path / "alpha").read_bytes(), damage)
@@ -250,6 +244,105 @@ def test_a_file_that_cannot_be_read_is_left_alone(damage, tmp_path):
     with pytest.raises(ValueError, match=message):
         AlphaTable.resume(tmp_path / "alpha")
     assert (tmp_path / "alpha").read_bytes() == content
+
+
+def test_a_file_of_another_version_is_left_to_it(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("acestimator.alpha.file.VERSION", 3)
+        make("momentum", file=tmp_path / "alpha").close()
+    with pytest.raises(ValueError, match="of version 3, expected 2: read it with the version of acestimator"):
+        AlphaTable.resume(tmp_path / "alpha")
+
+
+@pytest.fixture(scope="module")
+def closed_file(tmp_path_factory):
+    """A path, and what a table that was closed has left there."""
+    path = tmp_path_factory.mktemp("closed") / "alpha"
+    run(make("all", window=4, file=path), 30).close()
+    return path, path.read_bytes()
+
+
+def changed(path, content, position, by):
+    content = bytearray(content)
+    content[position] ^= by
+    path.write_bytes(content)
+    return path
+
+
+@given(position=st.integers(0, 4095), by=st.integers(1, 255))
+@settings(max_examples=300)
+def test_any_other_byte_in_the_description_is_an_error(closed_file, position, by):
+    """Some once gave a KeyError, a TypeError, an IndexError, and with another ``n_classes`` a table."""
+    with pytest.raises(ValueError, match=r"is damaged|is not a file of an alpha table"):
+        AlphaTable.resume(changed(*closed_file, position, by))
+
+
+def test_a_description_that_was_written_over_is_an_error(closed_file):
+    path, content = closed_file
+    path.write_bytes(content.replace(f'"n_classes": {K}'.encode(), f'"n_classes": {K + 1}'.encode(), 1))
+    with pytest.raises(ValueError, match="the description in its first 4096 bytes is damaged"):
+        AlphaTable.resume(path)
+
+
+@given(share=st.floats(0.0, 1.0, exclude_max=True), by=st.integers(1, 255))
+@settings(max_examples=200)
+def test_any_other_byte_behind_it_is_an_error_where_it_is_asked_for(closed_file, share, by):
+    path, content = closed_file
+    position = 4096 + int(share * (len(content) - 4096))
+    with pytest.raises(ValueError, match=r"is damaged: its checksum|has no checksum|is not whole"):
+        AlphaTable.resume(changed(path, content, position, by), verify=True)
+
+
+@pytest.mark.parametrize("record", [(-1, 0, N, 0), (5, 6, N, 0), (5, 5, N + 1, 0), (5, 5, N, 2)])
+def test_a_time_that_cannot_be_is_an_error_in_any_case(record, tmp_path):
+    table = run(make("all", file=tmp_path / "alpha"), 30)
+    table._rows.storage["times"][:] = torch.tensor(record)
+    with pytest.raises(ValueError, match=r"is damaged: its time is Time\(clock="):
+        AlphaTable.resume(tmp_path / "alpha")
+
+
+def test_a_checksum_is_of_the_last_time_that_all_was_written(tmp_path):
+    """Reading leaves it right; a step, a flush of rows that lag, and a state make it one of before."""
+    path, index = tmp_path / "alpha", torch.tensor([3, 1])
+    table = run(make("all", file=path), 30)
+    moves = {
+        "step": lambda: table.step(index, torch.ones(2, K)),
+        "flush": table.flush,
+        "load": lambda: table.load_state_dict(run(make("all"), 3).state_dict()),
+        "extend": lambda: table.extend(1),
+    }
+    with pytest.raises(ValueError, match=r"has no checksum: its table has moved since the last sync\(\) or close\(\)"):
+        AlphaTable.resume(path, verify=True)
+    for move in moves.values():
+        table.sync()
+        table.rows(index)
+        table.norm()
+        assert AlphaTable.resume(path, verify=True).clock == table.clock
+        move()
+        with pytest.raises(ValueError, match="Without verify=True it can be opened"):
+            AlphaTable.resume(path, verify=True)
+        assert AlphaTable.resume(path).clock == table.clock
+    table.close()
+    assert AlphaTable.resume(path, verify=True).n_samples == N + 1
+
+
+def test_an_interrupted_write_is_taken_back(tmp_path, monkeypatch):
+    """A KeyboardInterrupt between the arrays of a row: it has then not had its gradient."""
+    table, memory = run(make("all", file=tmp_path / "alpha"), 5), run(make("all"), 5)
+    with monkeypatch.context() as patch:
+        write = transfer._write
+
+        def interrupted(array, *arguments):
+            if array is table._rows.transfer.velocity:
+                raise KeyboardInterrupt
+            write(array, *arguments)
+
+        patch.setattr(transfer, "_write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            table.step(torch.tensor([3, 1]), torch.ones(2, K), 0.2)
+    memory.step(torch.tensor([], dtype=torch.int64), torch.empty(0, K), 0.2)
+    torch.testing.assert_close(table.dense(), memory.dense())
+    torch.testing.assert_close(run(table, 5).dense(), run(memory, 5).dense())
 
 
 def test_a_file_too_large_for_the_disk_is_not_begun(tmp_path):
@@ -286,6 +379,37 @@ def test_a_disk_without_room_to_grow_leaves_the_table_as_it_was(tmp_path, reques
     for name, array in arrays(table).items():
         assert torch.equal(array, before[name])
     assert_same(run(table, 30, seed=1), run(run(make("momentum"), 30), 30, seed=1))
+
+
+def test_a_closed_table_is_let_go_and_says_so(tmp_path):
+    table = run(make("all", file=tmp_path / "alpha"), 30)
+    table.close()
+    table.close()
+    for use in (
+        table.dense,
+        table.sync,
+        lambda: table.clock,
+        lambda: run(table, 1),
+        lambda: copy.deepcopy(table).norm(),
+    ):
+        with pytest.raises(RuntimeError, match=r"is closed: AlphaTable\.resume\('.*alpha'\) opens it"):
+            use()
+    with AlphaTable.resume(tmp_path / "alpha") as again:
+        assert_same(run(again, 30, seed=1), run(run(make("all"), 30), 30, seed=1))
+    with pytest.raises(RuntimeError, match="is closed"):
+        again.flush()
+
+
+def test_closing_a_table_in_memory_changes_nothing():
+    with make("all") as table:
+        run(table, 30)
+    assert_same(table, run(make("all"), 30))
+
+
+def test_a_table_is_not_closed_while_steps_are_announced(tmp_path):
+    table = make("all", file=tmp_path / "alpha")
+    with table.announce(torch.tensor([0]), [1]), pytest.raises(RuntimeError, match="leave the with block"):
+        table.close()
 
 
 def test_a_table_in_a_file_is_not_copied(tmp_path):

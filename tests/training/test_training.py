@@ -161,7 +161,8 @@ def test_constants_that_are_not_finite_are_an_error():
     features, labels, network = problem()
     plan = TrainingPlan(**{**vars(PLAN), "max_epochs": 1})
     with pytest.raises(
-        FloatingPointError, match=r"constants became NaN or infinite in epoch 1, with rate 1e\+39: lower"
+        FloatingPointError,
+        match=r"constants, or their norm, became NaN or infinite in epoch 1, with rate 1e\+39: lower",
     ):
         run(AutoCleansing(variant="AC1", lr=1e39), network, features, labels, plan)
 
