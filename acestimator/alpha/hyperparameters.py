@@ -96,19 +96,6 @@ def check_penalty(penalty: Penalty | None) -> None:
         raise ValueError(f"the strength of penalty {name!r} is {strength!r}, expected a finite number >= 0.")
 
 
-def check_labels(labels: Tensor | None, n_samples: int, n_classes: int) -> Tensor:
-    """Labels (N,), or ValueError if they are missing, too few, or outside 0..K-1."""
-    if labels is None:
-        raise ValueError(
-            "variant 'AC2', or rivals, keeps the constant of the observed label: give labels, one per sample."
-        )
-    if labels.shape != (n_samples,):
-        raise ValueError(f"labels has shape {tuple(labels.shape)} and the table {n_samples} samples: give one each.")
-    if n_samples and (int(labels.min()) < 0 or int(labels.max()) >= n_classes):
-        raise ValueError(f"labels run from {int(labels.min())} to {int(labels.max())}, expected 0 to {n_classes - 1}.")
-    return labels
-
-
 def check_rates(rates: Sequence[float]) -> list[float]:
     """Rates, or ValueError if one is no finite number >= 0."""
     return [check_rate("a rate", rate) for rate in rates]

@@ -15,7 +15,7 @@ from acestimator.alpha.block import Block
 from acestimator.alpha.clock import TIME_SPECS, Clock
 from acestimator.alpha.hyperparameters import Hyperparameters
 from acestimator.alpha.ids import has_repeats
-from acestimator.alpha.layout import Batch, Layout
+from acestimator.alpha.layout import Batch, Layout, Shown
 from acestimator.alpha.motion import Drift, Motion, Values
 from acestimator.alpha.storage import Spec, Storage
 from acestimator.alpha.transfer import FLUSH, STEP, SWEEP, Transfer, slices
@@ -68,16 +68,16 @@ class LazyRows:
 
     # ------------------------------------------------------------------ reading
 
-    def show(self, at: Tensor) -> Tensor:
-        """(B, K) as of now, until the next call of any method."""
+    def shown(self, at: Tensor) -> Shown:
+        """Rows (B,) as of now, until the next call of any method."""
         batch = self._gather(at)
-        return self.layout.show(batch.alpha, batch.classes)
+        return self.layout.shown(batch.alpha, batch.classes)
 
     def copied(self, at: Tensor) -> Tensor:
         """(B, K) as of now, to keep."""
         if self._one_addition:  # a step will not ask for them again
             return self.layout.show(self.transfer.fetch(self.transfer.alpha, at), self.transfer.classes_of(at))
-        return self.show(at).clone()
+        return self.shown(at).alpha.clone()
 
     def show_all(self) -> Tensor:
         """(N, K), flushed."""

@@ -22,10 +22,10 @@ from acestimator.alpha.hyperparameters import (
     Penalty,
     Variant,
     check_announcement,
-    check_labels,
     check_rates,
 )
 from acestimator.alpha.ids import Ids, SampleIds, positions
+from acestimator.alpha.labels import Labels, check_labels
 from acestimator.alpha.pending import Pending, Reduction, cross_entropy
 from acestimator.alpha.rows import LazyRows
 from acestimator.alpha.state import keep_names, load, new_rows, resumed, state_of
@@ -46,7 +46,7 @@ class AlphaTable:
         N and K.
     variant : {"AC1", "AC2"}, default="AC1"
         AC1 keeps K constants a sample; AC2 one, on the sample's observed label.
-    labels : Tensor of int64, shape (N,), optional
+    labels : Tensor, array or sequence of int, shape (N,), optional
         Observed labels in 0..K-1; needed by AC2, and by AC1 with ``rivals``.
     lr : float
         Learning rate of a step that names none.
@@ -127,7 +127,7 @@ class AlphaTable:
         n_classes: int,
         *,
         variant: Variant = "AC1",
-        labels: Tensor | None = None,
+        labels: Labels | None = None,
         lr: float,
         momentum: float = 0.0,
         nesterov: bool = False,
@@ -274,9 +274,18 @@ class AlphaTable:
         grad : Tensor, shape (B, K)
             ``softmax(logits + alpha[index]) - onehot(labels)``.
         log_probability : Tensor, shape (B, K)
+
+        Raises
+        ------
+        IndexError
+            If a position is outside 0..N-1, or an id not known.
+        ValueError
+            For AC2, if a label is another than the table was made with.
         """
         self._refuse_announced()
-        return kernel.gradient(logits, labels, self._rows.show(self._positions(index)), self._fused)
+        shown = self._rows.shown(self._positions(index))
+        shown.check(labels)
+        return kernel.gradient(logits, labels, shown.alpha, self._fused)
 
     # ------------------------------------------------------------------ moving
 
@@ -392,14 +401,14 @@ class AlphaTable:
         self._refuse_announced()
         self._rows.flush()
 
-    def extend(self, n_samples: int, *, labels: Tensor | None = None, ids: Ids | None = None) -> None:
+    def extend(self, n_samples: int, *, labels: Labels | None = None, ids: Ids | None = None) -> None:
         """Add samples after those that are there, which keep their positions, constants and velocities.
 
         Parameters
         ----------
         n_samples : int
             How many.
-        labels : Tensor of int64, shape (n_samples,), optional
+        labels : Tensor, array or sequence of int, shape (n_samples,), optional
             As in the class.
         ids : Tensor or sequence of int or of str, shape (n_samples,), optional
             Needed if the table has ids.
@@ -458,7 +467,7 @@ class AlphaTable:
     def cross_entropy(
         self,
         logits: Tensor,
-        labels: Tensor,
+        labels: Labels,
         index: Tensor | Ids,
         *,
         reduction: Reduction = "mean",
@@ -473,8 +482,9 @@ class AlphaTable:
         ----------
         logits : Tensor, shape (B, K)
             Of the network; computed in float32 if they are in 16 bits.
-        labels : Tensor of int64, shape (B,)
-            Observed labels.
+        labels : Tensor, array or sequence of int, shape (B,)
+            Observed labels. As in ``torch.nn.functional.cross_entropy``, samples with the label -100 are left out: they
+            have no gradient, and no part in the mean.
         index : Tensor of int64, shape (B,)
             The samples: positions in 0..N-1, or ids.
         reduction : {"mean", "sum", "none"}, default="mean"
@@ -490,11 +500,18 @@ class AlphaTable:
         IndexError
             If a position is outside 0..N-1, or an id not known.
         ValueError
-            If the shapes do not fit, or ``reduction`` is unknown.
+            If the shapes do not fit, if a label is no integer or outside 0..K-1 (on a GPU this is torch's error), or
+            for AC2 another than the table was made with; or if ``reduction`` is unknown.
+
+        Warns
+        -----
+        UserWarning
+            Once, if gradients of the same samples are pending.
         """
         self._refuse_announced()
         at = self._positions(index).clone()  # a loader may use its memory again
-        return cross_entropy(logits, labels, self._rows.show(at), reduction, lambda grad: self._pending.add(at, grad))
+        record = self._pending.expect(at, logits.requires_grad)
+        return cross_entropy(logits, labels, self._rows.shown(at), reduction, record)
 
     def step_pending(self, lr: float | None = None) -> None:
         """Step with what ``backward`` left since the last time, summed over each sample.
