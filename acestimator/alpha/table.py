@@ -21,8 +21,7 @@ from acestimator.alpha.hyperparameters import (
     Hyperparameters,
     Penalty,
     Variant,
-    check_announcement,
-    check_rates,
+    announcement,
 )
 from acestimator.alpha.ids import Ids, SampleIds, positions
 from acestimator.alpha.labels import Labels, check_labels
@@ -143,19 +142,19 @@ class AlphaTable:
         seed: int = 0,
     ) -> None:
         own = Hyperparameters(
-            n_classes=check_count("n_classes", n_classes, at_least=1),
+            n_classes=n_classes,
             variant=variant,
             rivals=rivals,
-            lr=float(lr),
-            momentum=float(momentum),
-            nesterov=bool(nesterov),
-            weight_decay=float(weight_decay),
+            lr=lr,
+            momentum=momentum,
+            nesterov=nesterov,
+            weight_decay=weight_decay,
             penalty=penalty,
             dtype=str(dtype).split(".")[-1],
             seed=seed,
         )
         n_samples = check_count("n_samples", n_samples)
-        labels = check_labels(labels, n_samples, n_classes) if own.needs_labels else None
+        labels = check_labels(labels, n_samples, own.n_classes) if own.needs_labels else None
         names = None if ids is None else SampleIds(ids, n_samples)
         self._begin(new_rows(own, n_samples, labels, names, device=device, storage=storage, file=file), names, fused)
 
@@ -364,12 +363,11 @@ class AlphaTable:
         self._refuse_announced()
         if self._pending:
             raise RuntimeError("gradients are pending: call step_pending() or discard_pending() first.")
-        sizes = list(sizes)
-        rates = [self.lr] * len(sizes) if rates is None else check_rates(rates)
         index = index.clone() if isinstance(index, Tensor) else copy(index)
         at = self._positions(index)
-        check_announcement(at, sizes, rates, self._rows.most_steps)
-        steps = Steps(self._rows, self._rows.announce(at, sizes, rates), index, self._fused)
+        rates = [self.lr] * len(sizes) if rates is None else rates
+        announced = announcement(at, sizes, rates, self._rows.most_steps)
+        steps = Steps(self._rows, self._rows.announce(at, *announced), index, self._fused)
         try:
             yield steps
         except BaseException:
