@@ -28,9 +28,9 @@ def test_rates_of_any_kind_are_pythons(value):
 
 @pytest.mark.parametrize("value", [True, np.bool_(True), 3.0, np.float64(3.0), "3", None, torch.tensor(3)])
 def test_what_is_no_integer(value):
-    with pytest.raises(ValueError, match="it is .*, expected an integer"):
+    with pytest.raises(ValueError, match=r"it is .*, expected an integer"):
         check_integer("it", value)
-    with pytest.raises(ValueError, match="it is .*, expected an integer of at least 0"):
+    with pytest.raises(ValueError, match=r"it is .*, expected an integer of at least 0"):
         check_count("it", value)
 
 
@@ -44,12 +44,12 @@ def test_counts_have_a_least_one():
     "value", [True, np.bool_(True), "0.5", None, [0.5], np.ones(2), math.nan, math.inf, -0.1, np.float32(-1), 1j]
 )
 def test_what_is_no_rate(value):
-    with pytest.raises(ValueError, match="it is .*, expected a finite number >= 0"):
+    with pytest.raises(ValueError, match=r"it is .*, expected a finite number >= 0"):
         check_rate("it", value)
 
 
 def test_shares_are_from_0_to_1():
     assert [check_share("it", value) for value in (0.0, 0.5, 1.0)] == [0.0, 0.5, 1.0]
     for value in (-0.1, 1.1, math.nan):
-        with pytest.raises(ValueError, match="it is .*, expected a number from 0 to 1"):
+        with pytest.raises(ValueError, match=r"it is .*, expected a number from 0 to 1"):
             check_share("it", value)

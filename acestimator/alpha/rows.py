@@ -61,11 +61,6 @@ class LazyRows:
         self._recent: tuple[Tensor, Batch] | None = None  # the last rows that were shown, by their positions
         self._step_of: tuple[list[int], Tensor] = [], torch.empty(0)  # sizes of a block, and (M,) the step of each row
 
-    @property
-    def most_steps(self) -> float:
-        """How many steps may be announced at a time."""
-        return self.motion.capacity / 2
-
     # ------------------------------------------------------------------ reading
 
     def shown(self, at: Tensor) -> Shown:
@@ -99,11 +94,6 @@ class LazyRows:
             norms.append(float(torch.linalg.vector_norm(alpha)))
         return math.hypot(*norms) / max(1, self.storage.n_rows) ** 0.5
 
-    def recent(self, at: Tensor) -> Batch | None:
-        """The last rows that were shown, if they are these and nothing has moved since."""
-        recent = self._recent
-        return recent[1] if recent is not None and torch.equal(recent[0], at) else None
-
     # ------------------------------------------------------------------ moving
 
     def step(self, at: Tensor, grad: Tensor, lr: float) -> None:
@@ -136,11 +126,6 @@ class LazyRows:
         self._recent = None
         self.block = Block(self.layout, sizes, rates, self._batch(at, stored, drift), table[:, :2])
         return self.block
-
-    def room_for_gradients(self, n_rows: int) -> Tensor:
-        """Memory for gradients (n_rows, K), until the next such call."""
-        like = torch.empty(0, self.layout.n_classes, dtype=self.own.compute_dtype, device=self.device)
-        return self.transfer.memory_for("gradients", like, n_rows)
 
     def finish(self, block: Block, grad: Tensor | None, n_steps: int) -> None:
         """Move the rows of the first ``n_steps`` steps by their gradients (M, K), and write them back."""
@@ -190,8 +175,8 @@ class LazyRows:
 
     def _gather(self, at: Tensor) -> Batch:
         """Rows as of now; remembered, because a step over the same ones comes next."""
-        if (batch := self.recent(at)) is not None:
-            return batch
+        if self._recent is not None and torch.equal(self._recent[0], at):
+            return self._recent[1]
         key = at.clone()  # the caller may use his memory again
         there = key.to(self.storage.device)
         stored = self.transfer.values(there, reuse=True)

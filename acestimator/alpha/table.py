@@ -366,7 +366,7 @@ class AlphaTable:
         index = index.clone() if isinstance(index, Tensor) else copy(index)
         at = self._positions(index)
         rates = [self.lr] * len(sizes) if rates is None else rates
-        announced = announcement(at, sizes, rates, self._rows.most_steps)
+        announced = announcement(at, sizes, rates, self._rows.motion.capacity / 2)
         steps = Steps(self._rows, self._rows.announce(at, *announced), index, self._fused)
         try:
             yield steps
@@ -595,8 +595,6 @@ class AlphaTable:
         """Positions (B,) of samples, checked."""
         if self._ids is not None:
             return self._ids.positions(index).to(self._rows.device)
-        if isinstance(index, Tensor) and index.device == self._rows.device and self._rows.recent(index) is not None:
-            return index  # checked when it was shown
         return positions(index, self.n_samples).to(self._rows.device)
 
     def _refuse_announced(self) -> None:
