@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 
@@ -14,11 +14,20 @@ def check_count(name: str, value: Any, at_least: int = 0) -> int:
     return int(value)
 
 
-def check_rate(name: str, value: float) -> float:
+def check_rate(name: str, value: Any) -> float:
     """``value``, or ValueError if it is no finite number >= 0."""
-    if not (math.isfinite(value) and value >= 0):
+    number = value.item() if getattr(value, "ndim", None) == 0 else value  # of numpy or torch
+    is_number = isinstance(number, Real) and not isinstance(number, bool)
+    if not (is_number and 0.0 <= float(number) < math.inf):
         raise ValueError(f"{name} is {value!r}, expected a finite number >= 0.")
-    return value
+    return float(number)
+
+
+def check_integer(name: str, value: Any) -> int:
+    """``value``, or ValueError if it is no integer."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ValueError(f"{name} is {value!r}, expected an integer.")
+    return int(value)
 
 
 def check_share(name: str, value: float) -> float:

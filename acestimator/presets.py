@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from acestimator.alpha.hyperparameters import Penalty
+from acestimator.alpha import Penalty
 from acestimator.checks import check_count
 from acestimator.training import Schedule, batch_sizes
 

@@ -19,7 +19,7 @@ import torch
 from fit_speed import print_header
 
 from acestimator import augment, backbones
-from acestimator.alpha.softmax import softmax_gradient
+from acestimator.alpha import softmax_gradient
 
 BATCH, CLASSES, N = 256, 10, 50_000
 

@@ -17,6 +17,8 @@ from torch import Tensor
 from acestimator.alpha import kernel
 from acestimator.alpha.block import Block
 from acestimator.alpha.ids import Ids
+from acestimator.alpha.labels import Labels
+from acestimator.alpha.layout import Shown
 from acestimator.alpha.pending import Reduction, cross_entropy
 from acestimator.alpha.rows import LazyRows
 
@@ -72,6 +74,11 @@ class Steps:
         self._refuse_if_over()
         return self._block.show(number)
 
+    def shown(self, number: int) -> Shown:
+        """The same, with what else a loss has to know."""
+        self._refuse_if_over()
+        return self._block.shown(number)
+
     def gradient(self, number: int, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Gradient and log-probabilities, (B, K) both, of a step; see :meth:`acestimator.AlphaTable.gradient`. Pure."""
         return kernel.gradient(logits, labels, self.rows(number), self._fused)
@@ -101,7 +108,7 @@ class Steps:
                 "one row per sample of the step and one column per class."
             )
         if self._grad is None:
-            self._grad = self._rows.room_for_gradients(len(self._block.batch.at))
+            self._grad = self._rows.transfer.memory_for_gradients(len(self._block.batch.at), n_classes)
         self._grad[self._stop : self._stop + size].copy_(grad)
         self._left.pop(number, None)
         self._n_taken, self._stop = number + 1, self._stop + size
@@ -170,12 +177,13 @@ class Step:
 
     def gradient(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Gradient and log-probabilities, (B, K) both; see :meth:`acestimator.AlphaTable.gradient`. Pure."""
+        self._steps.shown(self.number).check(labels)
         return self._steps.gradient(self.number, logits, labels)
 
-    def cross_entropy(self, logits: Tensor, labels: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+    def cross_entropy(self, logits: Tensor, labels: Labels, *, reduction: Reduction = "mean") -> Tensor:
         """Loss as of :meth:`acestimator.AlphaTable.cross_entropy`; ``backward`` leaves its gradient to this step."""
-        alpha = self._steps.rows(self.number)
-        return cross_entropy(logits, labels, alpha, reduction, lambda grad: self._steps.leave(self.number, grad))
+        shown = self._steps.shown(self.number)
+        return cross_entropy(logits, labels, shown, reduction, lambda grad: self._steps.leave(self.number, grad))
 
     def step(self, grad: Tensor | None = None) -> None:
         """Take the step with a gradient (B, K), which is copied; by default with what ``backward`` left."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from acestimator.alpha.layout import Batch, Layout
+from acestimator.alpha.layout import Batch, Layout, Shown
 
 
 @dataclass
@@ -35,6 +35,10 @@ class Block:
     def show(self, number: int) -> Tensor:
         """(B, K) constants of a step, in the block's own memory."""
         return self.layout.show(self._alpha[number], self._classes[number])
+
+    def shown(self, number: int) -> Shown:
+        """The same, with what else a loss has to know."""
+        return self.layout.shown(self._alpha[number], self._classes[number])
 
     def show_all(self) -> Tensor:
         """(M, K) constants of all samples, each at its step."""

@@ -5,11 +5,8 @@ Legend: N rows, C rows that there is room for.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import os
-import shutil
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,13 +18,10 @@ import torch
 from torch import Tensor
 
 from acestimator.alpha.clock import Clock
-from acestimator.alpha.journal import JOURNAL, Journal, journal_specs
+from acestimator.alpha.header import PAGE, all_specs, create_file, first_page, offsets, read_header
+from acestimator.alpha.journal import JOURNAL, Journal
 from acestimator.alpha.storage import SPARE, Spec, Storage
 
-MAGIC = b"acestimator alpha table\n"
-VERSION = 2  # of the file's layout
-_PAGE = 4096
-_FLAGS = Spec((3,), torch.int64, by_row=False)
 _SEALED, _CHECKSUM, _WHOLE = range(3)  # one where the checksum is of what is there; it; one where the table is whole
 
 
@@ -66,7 +60,7 @@ class FileStorage(Storage):
             later could only kill the process.
         """
         header = {"config": config, "specs": specs, "capacity": n_rows, "journal": journal}
-        _create(path, header)
+        create_file(path, header)
         storage = cls(path, header)
         storage.n_rows = n_rows
         return storage
@@ -155,7 +149,7 @@ class FileStorage(Storage):
     def describe(self, config: dict[str, Any]) -> None:
         """Keep another ``config`` in the file."""
         self.config = config
-        self._mapped[:_PAGE] = np.frombuffer(_first_page(self._header), dtype=np.uint8)
+        self._mapped[:PAGE] = np.frombuffer(first_page(self._header), dtype=np.uint8)
 
     @property
     def _header(self) -> dict[str, Any]:
@@ -165,12 +159,12 @@ class FileStorage(Storage):
 
     def _map(self, path: Path, capacity: int) -> None:
         self.capacity = capacity
-        specs = _all_specs(self._header)
-        offsets, _ = _offsets(specs, capacity)
+        specs = all_specs(self._header)
+        firsts, _ = offsets(specs, capacity)
         self._mapped = np.memmap(path, dtype=np.uint8, mode="r+")
         whole = torch.from_numpy(self._mapped)
         arrays = {
-            name: whole[offsets[name] : offsets[name] + spec.nbytes(capacity)]
+            name: whole[firsts[name] : firsts[name] + spec.nbytes(capacity)]
             .view(spec.dtype)
             .view(spec.full_shape(capacity))
             for name, spec in specs.items()
@@ -183,7 +177,7 @@ class FileStorage(Storage):
 
     def _checksum(self) -> int:
         """Of all that lies behind it."""
-        return zlib.crc32(self._mapped[_PAGE + 8 * (_CHECKSUM + 1) :].data)
+        return zlib.crc32(self._mapped[PAGE + 8 * (_CHECKSUM + 1) :].data)
 
     def _verify(self) -> None:
         if self._flags[_SEALED] != 1:
@@ -205,107 +199,3 @@ class Closed:
         if name.startswith("__"):
             raise AttributeError(name)
         raise RuntimeError(f"the table in {self._file} is closed: AlphaTable.resume({str(self._file)!r}) opens it.")
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """Description of a table's file.
-
-    Returns
-    -------
-    dict
-        ``config``, ``specs`` (dict of str to Spec), ``capacity`` and ``journal``.
-
-    Raises
-    ------
-    ValueError
-        If this is no table's file, one of another version, one whose size is not what it says, or if a byte of the
-        description is another than was written.
-    """
-    with open(path, "rb") as file:
-        page = file.read(_PAGE)
-    if not page.startswith(MAGIC):
-        raise ValueError(f"{path} is not a file of an alpha table: it does not begin with {MAGIC!r}.")
-    digest, _, description = page[len(MAGIC) :].partition(b"\n")
-    if digest != _digest(description):
-        raise ValueError(f"{path}: the description in its first {_PAGE} bytes is damaged, or of version 1. Use a copy.")
-    header = json.loads(description)
-    if header["version"] != VERSION:
-        raise ValueError(
-            f"{path} is of version {header['version']}, expected {VERSION}: "
-            "read it with the version of acestimator that wrote it, and give its state_dict() to a new table."
-        )
-    size = os.path.getsize(path)
-    if size != header["size"]:
-        raise ValueError(
-            f"{path} has {size:,} bytes, expected {header['size']:,}: it was cut or not copied whole; "
-            "copy it again from where it came."
-        )
-    header["specs"] = {
-        name: Spec(tuple(shape), getattr(torch, dtype), by_row)
-        for name, (shape, dtype, by_row) in header["specs"].items()
-    }
-    return header
-
-
-def _first_page(header: dict[str, Any]) -> bytes:
-    """Description of a file, with a checksum of its own."""
-    specs = {name: [list(s.shape), str(s.dtype).split(".")[1], s.by_row] for name, s in header["specs"].items()}
-    size = _offsets(_all_specs(header), header["capacity"])[1]
-    description = json.dumps({"version": VERSION, "size": size} | header | {"specs": specs}).encode()
-    room = _PAGE - len(MAGIC) - len(_digest(b"")) - 1
-    if len(description) > room:
-        raise ValueError(f"the table's description takes {len(description)} bytes, and a file has room for {room}.")
-    description = description.ljust(room)
-    return MAGIC + _digest(description) + b"\n" + description
-
-
-def _digest(description: bytes) -> bytes:
-    return hashlib.blake2b(description, digest_size=16).hexdigest().encode()
-
-
-def _all_specs(header: dict[str, Any]) -> dict[str, Spec]:
-    """Arrays of a file, in their order: those of the table are in the middle."""
-    specs = header["specs"]
-    return {"flags": _FLAGS} | specs | journal_specs(specs, header["capacity"], header["journal"])
-
-
-def _offsets(specs: dict[str, Spec], capacity: int) -> tuple[dict[str, int], int]:
-    """First byte of each array, and the size of the file; each begins on a page of its own."""
-    offsets, position = {}, _PAGE
-    for name, spec in specs.items():
-        offsets[name] = position
-        position += -(-spec.nbytes(capacity) // _PAGE) * _PAGE
-    return offsets, position
-
-
-def _create(path: Path, header: dict[str, Any]) -> None:
-    """Make the file, with room for all of it."""
-    first_page, size = _first_page(header), _offsets(_all_specs(header), header["capacity"])[1]
-    free = shutil.disk_usage(path.parent).free
-    if size > free:
-        raise _no_room(path, size, free)
-    with open(path, "xb") as file:
-        try:
-            _claim(file.fileno(), size)
-        except OSError as error:
-            path.unlink()
-            raise _no_room(path, size, free) from error
-        file.write(first_page)
-
-
-def _claim(descriptor: int, size: int) -> None:
-    """Give the file its size, with room on the disk for all of it."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-        return
-    zeros, left = bytes(1 << 24), size
-    while left:
-        left -= os.write(descriptor, zeros[: min(left, len(zeros))])
-    os.lseek(descriptor, 0, os.SEEK_SET)
-
-
-def _no_room(path: Path, size: int, free: int) -> OSError:
-    return OSError(
-        f"{path} needs {size:,} bytes and its disk has {free:,} free: "
-        "free some, choose another disk, or store less (dtype=torch.bfloat16, or rivals)."
-    )

@@ -5,16 +5,16 @@ Legend: N samples, K classes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from acestimator.alpha.ids import has_repeats
-from acestimator.checks import check_rate
+from acestimator.checks import check_count, check_integer, check_rate
 
 Variant = Literal["AC1", "AC2"]
 Penalty = tuple[str, float]
@@ -39,13 +39,21 @@ class Hyperparameters:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        self._set("n_classes", check_count("n_classes", self.n_classes, at_least=1))
         if self.variant not in ("AC1", "AC2"):
             raise ValueError(f"variant is {self.variant!r}, expected 'AC1' or 'AC2'.")
         for name in ("lr", "momentum", "weight_decay"):
-            check_rate(name, getattr(self, name))
+            self._set(name, check_rate(name, getattr(self, name)))
+        if self.momentum >= 1.0:
+            raise ValueError(
+                f"momentum is {self.momentum!r}, expected a number from 0 to below 1: from there it grows."
+            )
+        if not isinstance(self.nesterov, bool | np.bool_):
+            raise ValueError(f"nesterov is {self.nesterov!r}, expected True or False.")
+        self._set("nesterov", bool(self.nesterov))
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum, and momentum is 0.")
-        check_penalty(self.penalty)
+        self._set("penalty", check_penalty(self.penalty))
         if self.penalty is not None and self.penalty[1] and (self.momentum or self.weight_decay):
             raise ValueError(
                 f"penalty {self.penalty[0]!r} was given with momentum {self.momentum} and weight_decay "
@@ -54,10 +62,16 @@ class Hyperparameters:
         if self.rivals is not None:
             if self.variant != "AC1":
                 raise ValueError(f"rivals is {self.rivals!r} with variant 'AC2', which has none: leave it at None.")
-            if not (isinstance(self.rivals, int) and 1 <= self.rivals < self.n_classes):
+            self._set("rivals", check_count("rivals", self.rivals, at_least=1))
+            if self.rivals >= self.n_classes:
                 raise ValueError(f"rivals is {self.rivals!r}, expected an integer from 1 to {self.n_classes - 1}.")
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype is torch.{self.dtype}, expected one of torch.{', torch.'.join(DTYPES)}.")
+        self._set("seed", check_integer("seed", self.seed))
+
+    def _set(self, name: str, value: Any) -> None:
+        """Keep a value as one of Python's own types, which a file can hold."""
+        object.__setattr__(self, name, value)
 
     @property
     def storage_dtype(self) -> torch.dtype:
@@ -83,46 +97,30 @@ class Hyperparameters:
                 raise ValueError(f"{what} has {name} {theirs!r} and this table {ours!r}: make the table like it.")
 
 
-def check_penalty(penalty: Penalty | None) -> None:
-    """Raise ValueError if this is no penalty: neither None nor a pair of a known name and a strength."""
+def check_penalty(penalty: Penalty | None) -> Penalty | None:
+    """``penalty``, or ValueError if it is neither None nor a pair of a known name and a strength."""
     if penalty is None:
-        return
-    if len(penalty) != 2:
+        return None
+    if not isinstance(penalty, tuple | list) or len(penalty) != 2:
         raise ValueError(f"penalty is {penalty!r}, expected a pair (name, strength) such as ('group', 0.1).")
     name, strength = penalty
-    if name not in PENALTIES:
+    if not isinstance(name, str) or name not in PENALTIES:
         raise ValueError(f"penalty is {name!r}, expected one of {', '.join(map(repr, PENALTIES))}.")
-    if not (isinstance(strength, (int, float)) and math.isfinite(strength) and strength >= 0):
-        raise ValueError(f"the strength of penalty {name!r} is {strength!r}, expected a finite number >= 0.")
+    return name, check_rate(f"the strength of penalty {name!r}", strength)
 
 
-def check_labels(labels: Tensor | None, n_samples: int, n_classes: int) -> Tensor:
-    """Labels (N,), or ValueError if they are missing, too few, or outside 0..K-1."""
-    if labels is None:
-        raise ValueError(
-            "variant 'AC2', or rivals, keeps the constant of the observed label: give labels, one per sample."
-        )
-    if labels.shape != (n_samples,):
-        raise ValueError(f"labels has shape {tuple(labels.shape)} and the table {n_samples} samples: give one each.")
-    if n_samples and (int(labels.min()) < 0 or int(labels.max()) >= n_classes):
-        raise ValueError(f"labels run from {int(labels.min())} to {int(labels.max())}, expected 0 to {n_classes - 1}.")
-    return labels
-
-
-def check_rates(rates: Sequence[float]) -> list[float]:
-    """Rates, or ValueError if one is no finite number >= 0."""
-    return [check_rate("a rate", rate) for rate in rates]
-
-
-def check_announcement(at: Tensor, sizes: list[int], rates: list[float], most_steps: float) -> None:
-    """Raise ValueError if steps over the positions (M,) cannot be announced."""
+def announcement(
+    at: Tensor, sizes: Sequence[int], rates: Sequence[float], most_steps: float
+) -> tuple[list[int], list[float]]:
+    """Sizes and rates of steps over the positions (M,), or ValueError if they cannot be announced."""
+    sizes = [check_count("a size", size, at_least=1) for size in sizes]
+    rates = [check_rate("a rate", rate) for rate in rates]
     if sum(sizes) != len(at):
         raise ValueError(f"sizes add up to {sum(sizes)} and index has {len(at)} samples: give a size per step.")
-    if min(sizes, default=1) < 1:
-        raise ValueError(f"a size is {min(sizes)}, expected at least one sample per step.")
     if len(rates) != len(sizes):
         raise ValueError(f"there are {len(rates)} rates and {len(sizes)} sizes: give one of each per step.")
     if len(sizes) > most_steps:
         raise ValueError(f"{len(sizes)} steps were announced, expected at most {most_steps}: announce fewer at a time.")
     if has_repeats(at):
         raise ValueError("a sample stands twice in index, expected all different: announce fewer steps at a time.")
+    return sizes, rates

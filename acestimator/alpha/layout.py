@@ -7,6 +7,7 @@ belong to; None where they are all of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,6 +36,27 @@ class Batch:
         return Batch(self.at[part], self.stored.part(part), drift, self.alpha[part], classes)
 
 
+class Shown(NamedTuple):
+    """Rows as the network sees them."""
+
+    alpha: Tensor  # (B, K) constants
+    label: Tensor | None = None  # (B,) the only class that each row has a constant of, if it is one
+
+    def check(self, labels: Tensor, counts: Tensor | None = None) -> None:
+        """Raise ValueError if one of the labels (B,), of those that count, has no constant in its row."""
+        if self.label is None:
+            return
+        other = labels != self.label
+        if counts is not None:
+            other &= counts
+        if bool(other.any()):
+            row = int(other.nonzero()[0])
+            raise ValueError(
+                f"labels has {int(labels[row])} in row {row}, and the table was made with {int(self.label[row])} for "
+                "that sample: variant 'AC2' has a constant of the label that it was made with, and of no other."
+            )
+
+
 class Layout:
     """AC1: a row is the constants of all categories. The base of the other two."""
 
@@ -54,6 +76,10 @@ class Layout:
     def show(self, stored: Tensor, classes: Tensor | None) -> Tensor:
         """(B, W) as stored to (B, K) as the network sees them."""
         return stored
+
+    def shown(self, stored: Tensor, classes: Tensor | None) -> Shown:
+        """The same, with what else a loss has to know."""
+        return Shown(self.show(stored, classes))
 
     def narrow(self, grad: Tensor, classes: Tensor | None) -> Tensor:
         """(B, K) gradient to the (B, W) of the stored constants."""
@@ -88,6 +114,10 @@ class OfLabel(Narrow):
 
     def __init__(self, n_classes: int) -> None:
         super().__init__(n_classes, 1)
+
+    def shown(self, stored: Tensor, classes: Tensor | None) -> Shown:
+        assert classes is not None
+        return Shown(self.show(stored, classes), classes.squeeze(1))
 
 
 class Sparse(Narrow):

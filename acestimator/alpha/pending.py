@@ -5,12 +5,15 @@ Legend: B batch, K classes.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from acestimator.alpha.labels import Labels, as_labels, targets
+from acestimator.alpha.layout import Shown
 from acestimator.alpha.softmax import shifted_cross_entropy
 
 Reduction = Literal["mean", "sum", "none"]
@@ -21,13 +24,36 @@ class Pending:
 
     def __init__(self) -> None:
         self._parts: list[tuple[Tensor, Tensor]] = []  # positions (B,), gradients (B, K)
+        self._batches: set[bytes] = set()  # the positions of each
+        self._warned = False
 
     def __bool__(self) -> bool:
         return bool(self._parts)
 
-    def add(self, at: Tensor, grad: Tensor) -> None:
-        """Leave the gradients (B, K) of the samples ``at`` (B,)."""
-        self._parts.append((at, grad))
+    def expect(self, at: Tensor, differentiable: bool) -> Callable[[Tensor], None]:
+        """What takes the gradients (B, K) of the samples ``at`` (B,), from ``backward`` of a loss."""
+        batch = b"" if self._warned else at.cpu().numpy().tobytes()
+        if differentiable and torch.is_grad_enabled() and batch in self._batches:
+            self._warn(stacklevel=4)
+
+        def add(grad: Tensor) -> None:
+            if batch in self._batches:
+                self._warn(stacklevel=2)
+            elif batch:
+                self._batches.add(batch)
+            self._parts.append((at, grad))
+
+        return add
+
+    def _warn(self, stacklevel: int) -> None:
+        """Once: accumulated batches may have the same samples, but most often a step was forgotten."""
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                "cross_entropy() was called again for samples whose gradients are pending, and the next step takes the "
+                "sum: call step_pending() after each step of the optimizer, or discard_pending().",
+                stacklevel=stacklevel,
+            )
 
     def all(self) -> tuple[Tensor, Tensor]:
         """Positions and gradients of all batches, one after the other.
@@ -47,27 +73,35 @@ class Pending:
     def clear(self) -> None:
         """Forget them."""
         self._parts.clear()
+        self._batches.clear()
 
 
 def cross_entropy(
-    logits: Tensor, labels: Tensor, alpha: Tensor, reduction: Reduction, record: Callable[[Tensor], None]
+    logits: Tensor, labels: Labels, shown: Shown, reduction: Reduction, record: Callable[[Tensor], None]
 ) -> Tensor:
-    """Cross-entropy of ``logits + alpha``, (B, K) both; ``backward`` gives each sample's own gradient to ``record``.
+    """Cross-entropy of ``logits + shown.alpha``, (B, K) both; each sample's own gradient goes to ``record``.
+
+    As in ``torch.nn.functional.cross_entropy``, samples with the label -100 are left out.
 
     Raises
     ------
     ValueError
-        If the shapes do not fit, or ``reduction`` is unknown.
+        If the shapes do not fit, if a label is none, or not the table's own where that has one, or if ``reduction`` is
+        unknown.
     """
-    if logits.shape != alpha.shape or labels.shape != alpha.shape[:1]:
+    labels, shape = as_labels(labels), shown.alpha.shape
+    if logits.shape != shape or labels.shape != shape[:1]:
         raise ValueError(
-            f"logits has shape {tuple(logits.shape)} and labels {tuple(labels.shape)}, expected "
-            f"{tuple(alpha.shape)} and {tuple(alpha.shape[:1])}: index has {len(alpha)} entries, the table "
-            f"{alpha.shape[1]} classes."
+            f"logits has shape {tuple(logits.shape)} and labels {tuple(labels.shape)}, expected {tuple(shape)} and "
+            f"{tuple(shape[:1])}: index has {shape[0]} entries, the table {shape[1]} classes."
         )
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction is {reduction!r}, expected 'mean', 'sum' or 'none'.")
-    loss = shifted_cross_entropy(logits, alpha, labels, record)
+    labels, counts = targets(labels, shape[1])
+    shown.check(labels, counts)
+    loss = shifted_cross_entropy(logits, shown.alpha, labels, counts, record)
     if reduction == "none":
         return loss
-    return loss.mean() if reduction == "mean" else loss.sum()
+    if reduction == "sum":
+        return loss.sum()
+    return loss.mean() if counts is None else loss.sum() / counts.sum()

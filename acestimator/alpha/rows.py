@@ -15,7 +15,7 @@ from acestimator.alpha.block import Block
 from acestimator.alpha.clock import TIME_SPECS, Clock
 from acestimator.alpha.hyperparameters import Hyperparameters
 from acestimator.alpha.ids import has_repeats
-from acestimator.alpha.layout import Batch, Layout
+from acestimator.alpha.layout import Batch, Layout, Shown
 from acestimator.alpha.motion import Drift, Motion, Values
 from acestimator.alpha.storage import Spec, Storage
 from acestimator.alpha.transfer import FLUSH, STEP, SWEEP, Transfer, slices
@@ -61,23 +61,18 @@ class LazyRows:
         self._recent: tuple[Tensor, Batch] | None = None  # the last rows that were shown, by their positions
         self._step_of: tuple[list[int], Tensor] = [], torch.empty(0)  # sizes of a block, and (M,) the step of each row
 
-    @property
-    def most_steps(self) -> float:
-        """How many steps may be announced at a time."""
-        return self.motion.capacity / 2
-
     # ------------------------------------------------------------------ reading
 
-    def show(self, at: Tensor) -> Tensor:
-        """(B, K) as of now, until the next call of any method."""
+    def shown(self, at: Tensor) -> Shown:
+        """Rows (B,) as of now, until the next call of any method."""
         batch = self._gather(at)
-        return self.layout.show(batch.alpha, batch.classes)
+        return self.layout.shown(batch.alpha, batch.classes)
 
     def copied(self, at: Tensor) -> Tensor:
         """(B, K) as of now, to keep."""
         if self._one_addition:  # a step will not ask for them again
             return self.layout.show(self.transfer.fetch(self.transfer.alpha, at), self.transfer.classes_of(at))
-        return self.show(at).clone()
+        return self.shown(at).alpha.clone()
 
     def show_all(self) -> Tensor:
         """(N, K), flushed."""
@@ -98,11 +93,6 @@ class LazyRows:
                 alpha = self.motion.alpha_after(self._drift(part, stored), stored)
             norms.append(float(torch.linalg.vector_norm(alpha)))
         return math.hypot(*norms) / max(1, self.storage.n_rows) ** 0.5
-
-    def recent(self, at: Tensor) -> Batch | None:
-        """The last rows that were shown, if they are these and nothing has moved since."""
-        recent = self._recent
-        return recent[1] if recent is not None and torch.equal(recent[0], at) else None
 
     # ------------------------------------------------------------------ moving
 
@@ -136,11 +126,6 @@ class LazyRows:
         self._recent = None
         self.block = Block(self.layout, sizes, rates, self._batch(at, stored, drift), table[:, :2])
         return self.block
-
-    def room_for_gradients(self, n_rows: int) -> Tensor:
-        """Memory for gradients (n_rows, K), until the next such call."""
-        like = torch.empty(0, self.layout.n_classes, dtype=self.own.compute_dtype, device=self.device)
-        return self.transfer.memory_for("gradients", like, n_rows)
 
     def finish(self, block: Block, grad: Tensor | None, n_steps: int) -> None:
         """Move the rows of the first ``n_steps`` steps by their gradients (M, K), and write them back."""
@@ -190,8 +175,8 @@ class LazyRows:
 
     def _gather(self, at: Tensor) -> Batch:
         """Rows as of now; remembered, because a step over the same ones comes next."""
-        if (batch := self.recent(at)) is not None:
-            return batch
+        if self._recent is not None and torch.equal(self._recent[0], at):
+            return self._recent[1]
         key = at.clone()  # the caller may use his memory again
         there = key.to(self.storage.device)
         stored = self.transfer.values(there, reuse=True)

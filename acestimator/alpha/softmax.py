@@ -41,23 +41,42 @@ def softmax_gradient(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return log_probability.exp().scatter_(1, labels.unsqueeze(1), -1.0, reduce="add"), log_probability
 
 
-def shifted_cross_entropy(logits: Tensor, alpha: Tensor, labels: Tensor, record: Callable[[Tensor], None]) -> Tensor:
-    """Cross-entropy (B,) of ``logits + alpha``; backward hands each sample's own gradient to ``record``, unscaled."""
-    loss: Tensor = _ShiftedCrossEntropy.apply(logits, alpha, labels, record)  # type: ignore[no-untyped-call]
+def shifted_cross_entropy(
+    logits: Tensor, alpha: Tensor, labels: Tensor, counts: Tensor | None, record: Callable[[Tensor], None]
+) -> Tensor:
+    """Cross-entropy (B,) of ``logits + alpha``; backward hands each sample's own gradient to ``record``, unscaled.
+
+    Where ``counts`` (B,) is False loss and gradient are zero; None for True everywhere.
+    """
+    loss: Tensor = _ShiftedCrossEntropy.apply(logits, alpha, labels, counts, record)  # type: ignore[no-untyped-call]
     return loss
 
 
 class _ShiftedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, alpha: Tensor, labels: Tensor, record: Callable[[Tensor], None]) -> Tensor:
+    def forward(
+        ctx: Any,
+        logits: Tensor,
+        alpha: Tensor,
+        labels: Tensor,
+        counts: Tensor | None,
+        record: Callable[[Tensor], None],
+    ) -> Tensor:
         grad, log_probability = softmax_gradient(logits.to(alpha.dtype) + alpha, labels)
-        ctx.save_for_backward(grad)
+        loss: Tensor = log_probability.gather(1, labels[:, None]).squeeze(1).neg_()
+        if counts is not None:
+            loss.masked_fill_(~counts, 0.0)
+            grad.masked_fill_(~counts[:, None], 0.0)
+        ctx.save_for_backward(grad, counts)
         ctx.record, ctx.dtype = record, logits.dtype
-        return log_probability.gather(1, labels[:, None]).squeeze(1).neg_()
+        return loss
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None, None]:
-        (grad,) = ctx.saved_tensors  # (B, K)
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        grad, counts = ctx.saved_tensors  # (B, K), (B,)
         ctx.record(grad)
-        return (grad * grad_output[:, None]).to(ctx.dtype), None, None, None
+        grad = grad * grad_output[:, None]
+        if counts is not None:  # a mean of none has an infinite factor
+            grad.masked_fill_(~counts[:, None], 0.0)
+        return grad.to(ctx.dtype), None, None, None, None

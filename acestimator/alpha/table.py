@@ -21,11 +21,10 @@ from acestimator.alpha.hyperparameters import (
     Hyperparameters,
     Penalty,
     Variant,
-    check_announcement,
-    check_labels,
-    check_rates,
+    announcement,
 )
 from acestimator.alpha.ids import Ids, SampleIds, positions
+from acestimator.alpha.labels import Labels, check_labels
 from acestimator.alpha.pending import Pending, Reduction, cross_entropy
 from acestimator.alpha.rows import LazyRows
 from acestimator.alpha.state import keep_names, load, new_rows, resumed, state_of
@@ -46,7 +45,7 @@ class AlphaTable:
         N and K.
     variant : {"AC1", "AC2"}, default="AC1"
         AC1 keeps K constants a sample; AC2 one, on the sample's observed label.
-    labels : Tensor of int64, shape (N,), optional
+    labels : Tensor, array or sequence of int, shape (N,), optional
         Observed labels in 0..K-1; needed by AC2, and by AC1 with ``rivals``.
     lr : float
         Learning rate of a step that names none.
@@ -127,7 +126,7 @@ class AlphaTable:
         n_classes: int,
         *,
         variant: Variant = "AC1",
-        labels: Tensor | None = None,
+        labels: Labels | None = None,
         lr: float,
         momentum: float = 0.0,
         nesterov: bool = False,
@@ -143,19 +142,19 @@ class AlphaTable:
         seed: int = 0,
     ) -> None:
         own = Hyperparameters(
-            n_classes=check_count("n_classes", n_classes, at_least=1),
+            n_classes=n_classes,
             variant=variant,
             rivals=rivals,
-            lr=float(lr),
-            momentum=float(momentum),
-            nesterov=bool(nesterov),
-            weight_decay=float(weight_decay),
+            lr=lr,
+            momentum=momentum,
+            nesterov=nesterov,
+            weight_decay=weight_decay,
             penalty=penalty,
             dtype=str(dtype).split(".")[-1],
             seed=seed,
         )
         n_samples = check_count("n_samples", n_samples)
-        labels = check_labels(labels, n_samples, n_classes) if own.needs_labels else None
+        labels = check_labels(labels, n_samples, own.n_classes) if own.needs_labels else None
         names = None if ids is None else SampleIds(ids, n_samples)
         self._begin(new_rows(own, n_samples, labels, names, device=device, storage=storage, file=file), names, fused)
 
@@ -274,9 +273,18 @@ class AlphaTable:
         grad : Tensor, shape (B, K)
             ``softmax(logits + alpha[index]) - onehot(labels)``.
         log_probability : Tensor, shape (B, K)
+
+        Raises
+        ------
+        IndexError
+            If a position is outside 0..N-1, or an id not known.
+        ValueError
+            For AC2, if a label is another than the table was made with.
         """
         self._refuse_announced()
-        return kernel.gradient(logits, labels, self._rows.show(self._positions(index)), self._fused)
+        shown = self._rows.shown(self._positions(index))
+        shown.check(labels)
+        return kernel.gradient(logits, labels, shown.alpha, self._fused)
 
     # ------------------------------------------------------------------ moving
 
@@ -355,12 +363,11 @@ class AlphaTable:
         self._refuse_announced()
         if self._pending:
             raise RuntimeError("gradients are pending: call step_pending() or discard_pending() first.")
-        sizes = list(sizes)
-        rates = [self.lr] * len(sizes) if rates is None else check_rates(rates)
         index = index.clone() if isinstance(index, Tensor) else copy(index)
         at = self._positions(index)
-        check_announcement(at, sizes, rates, self._rows.most_steps)
-        steps = Steps(self._rows, self._rows.announce(at, sizes, rates), index, self._fused)
+        rates = [self.lr] * len(sizes) if rates is None else rates
+        announced = announcement(at, sizes, rates, self._rows.motion.capacity / 2)
+        steps = Steps(self._rows, self._rows.announce(at, *announced), index, self._fused)
         try:
             yield steps
         except BaseException:
@@ -392,14 +399,14 @@ class AlphaTable:
         self._refuse_announced()
         self._rows.flush()
 
-    def extend(self, n_samples: int, *, labels: Tensor | None = None, ids: Ids | None = None) -> None:
+    def extend(self, n_samples: int, *, labels: Labels | None = None, ids: Ids | None = None) -> None:
         """Add samples after those that are there, which keep their positions, constants and velocities.
 
         Parameters
         ----------
         n_samples : int
             How many.
-        labels : Tensor of int64, shape (n_samples,), optional
+        labels : Tensor, array or sequence of int, shape (n_samples,), optional
             As in the class.
         ids : Tensor or sequence of int or of str, shape (n_samples,), optional
             Needed if the table has ids.
@@ -458,7 +465,7 @@ class AlphaTable:
     def cross_entropy(
         self,
         logits: Tensor,
-        labels: Tensor,
+        labels: Labels,
         index: Tensor | Ids,
         *,
         reduction: Reduction = "mean",
@@ -473,8 +480,9 @@ class AlphaTable:
         ----------
         logits : Tensor, shape (B, K)
             Of the network; computed in float32 if they are in 16 bits.
-        labels : Tensor of int64, shape (B,)
-            Observed labels.
+        labels : Tensor, array or sequence of int, shape (B,)
+            Observed labels. As in ``torch.nn.functional.cross_entropy``, samples with the label -100 are left out: they
+            have no gradient, and no part in the mean.
         index : Tensor of int64, shape (B,)
             The samples: positions in 0..N-1, or ids.
         reduction : {"mean", "sum", "none"}, default="mean"
@@ -490,11 +498,18 @@ class AlphaTable:
         IndexError
             If a position is outside 0..N-1, or an id not known.
         ValueError
-            If the shapes do not fit, or ``reduction`` is unknown.
+            If the shapes do not fit, if a label is no integer or outside 0..K-1 (on a GPU this is torch's error), or
+            for AC2 another than the table was made with; or if ``reduction`` is unknown.
+
+        Warns
+        -----
+        UserWarning
+            Once, if gradients of the same samples are pending.
         """
         self._refuse_announced()
         at = self._positions(index).clone()  # a loader may use its memory again
-        return cross_entropy(logits, labels, self._rows.show(at), reduction, lambda grad: self._pending.add(at, grad))
+        record = self._pending.expect(at, logits.requires_grad)
+        return cross_entropy(logits, labels, self._rows.shown(at), reduction, record)
 
     def step_pending(self, lr: float | None = None) -> None:
         """Step with what ``backward`` left since the last time, summed over each sample.
@@ -580,8 +595,6 @@ class AlphaTable:
         """Positions (B,) of samples, checked."""
         if self._ids is not None:
             return self._ids.positions(index).to(self._rows.device)
-        if isinstance(index, Tensor) and index.device == self._rows.device and self._rows.recent(index) is not None:
-            return index  # checked when it was shown
         return positions(index, self.n_samples).to(self._rows.device)
 
     def _refuse_announced(self) -> None:

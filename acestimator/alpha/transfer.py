@@ -91,6 +91,11 @@ class Transfer:
                 memory = self._memory[name] = like.new_empty(n_rows, like.shape[1])
         return memory[:n_rows]
 
+    def memory_for_gradients(self, n_rows: int, n_classes: int) -> Tensor:
+        """Memory (n_rows, n_classes) on the network's device, until it is asked for again."""
+        like = torch.empty(0, n_classes, dtype=self._compute_dtype, device=self.device)
+        return self.memory_for("gradients", like, n_rows)
+
     def write(
         self,
         at: Tensor | slice,

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from acestimator import detection, recipes
-from acestimator.alpha.hyperparameters import check_penalty
+from acestimator.alpha import check_penalty
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.estimators.network import NetworkClassifier
 from acestimator.inputs.validation import Number, StrOptions

@@ -10,9 +10,16 @@ import math
 import torch
 from torch import Tensor
 
-from acestimator.alpha import AlphaTable, Steps
-from acestimator.alpha.hyperparameters import Penalty, Variant, check_penalty
-from acestimator.alpha.softmax import log_softmax, softmax, softmax_gradient
+from acestimator.alpha import (
+    AlphaTable,
+    Penalty,
+    Steps,
+    Variant,
+    check_penalty,
+    log_softmax,
+    softmax,
+    softmax_gradient,
+)
 from acestimator.detection import observed_score
 from acestimator.objectives.base import Block, CrossEntropy, Step, Training
 from acestimator.objectives.early_learning import EVERY, PredictionAverages, add_pull_

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from acestimator.alpha.softmax import softmax_gradient
+from acestimator.alpha import softmax_gradient
 from acestimator.objectives.state import Stateful
 
 

@@ -1,8 +1,9 @@
 """Tables with what the public constructor has no parameter for."""
 
 from acestimator import AlphaTable
-from acestimator.alpha.hyperparameters import Hyperparameters, check_labels
+from acestimator.alpha.hyperparameters import Hyperparameters
 from acestimator.alpha.ids import SampleIds
+from acestimator.alpha.labels import check_labels
 from acestimator.alpha.state import new_rows
 
 PRIVATE = ("device", "storage", "file", "window", "journal", "clock")

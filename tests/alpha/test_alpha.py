@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -282,10 +283,23 @@ def test_norm_is_the_root_mean_square_of_the_dense_rows_norms(motion):
     [
         ({"variant": "AC3"}, "'AC3'.*'AC1' or 'AC2'"),
         ({"lr": -0.1}, "lr is -0.1"),
+        ({"lr": "0.3"}, "lr is '0.3', expected a finite number"),
+        ({"lr": True}, "lr is True"),
         ({"momentum": float("nan")}, "momentum is nan"),
+        ({"momentum": 1.5}, "momentum is 1.5, expected a number from 0 to below 1"),
+        ({"momentum": 1}, "momentum is 1.0, expected"),
+        ({"weight_decay": np.bool_(True)}, "weight_decay is .*True"),
+        ({"nesterov": "yes", "momentum": 0.9}, "nesterov is 'yes', expected True or False"),
+        ({"seed": "x"}, "seed is 'x', expected an integer"),
+        ({"seed": 0.5}, "seed is 0.5"),
         ({"nesterov": True}, "nesterov needs a momentum"),
         ({"penalty": ("l3", 1.0)}, "penalty is 'l3'.*'l2', 'l1', 'group'"),
         ({"penalty": ("l1", -1.0)}, "strength of penalty 'l1' is -1.0"),
+        ({"penalty": ("l1", True)}, "strength of penalty 'l1' is True"),
+        ({"penalty": ("l1", "2")}, "strength of penalty 'l1' is '2'"),
+        ({"penalty": "l2"}, "penalty is 'l2', expected a pair"),
+        ({"penalty": 0.1}, "penalty is 0.1, expected a pair"),
+        ({"penalty": (np.ones(2), 0.1)}, "penalty is array.*expected one of 'l2'"),
         ({"penalty": ("l1", 1.0), "momentum": 0.9}, "set both to 0"),
         ({"variant": "AC2"}, "give labels, one per sample"),
         ({"variant": "AC2", "labels": torch.zeros(3, dtype=torch.int64)}, r"\(3,\).*7 samples"),
@@ -294,7 +308,10 @@ def test_norm_is_the_root_mean_square_of_the_dense_rows_norms(motion):
         ({"n_samples": 7.0}, "n_samples is 7.0"),
         ({"n_classes": 0}, "n_classes is 0, expected an integer of at least 1"),
         ({"rivals": 1}, "give labels, one per sample"),
-        ({"rivals": K}, "rivals is 3, expected an integer from 1 to 2"),
+        ({"rivals": K, "labels": [0] * N}, "rivals is 3, expected an integer from 1 to 2"),
+        ({"rivals": True, "labels": [0] * N}, "rivals is True, expected an integer of at least 1"),
+        ({"n_samples": True}, "n_samples is True"),
+        ({"n_classes": np.float64(3)}, "n_classes is .*3.0"),
         ({"rivals": 1, "variant": "AC2"}, "rivals is 1 with variant 'AC2'"),
         ({"dtype": torch.int8}, "dtype is torch.int8, expected one of torch.float32"),
         ({"storage": "disk"}, "storage is 'disk', expected 'device' or 'pinned'"),
@@ -303,6 +320,39 @@ def test_norm_is_the_root_mean_square_of_the_dense_rows_norms(motion):
 def test_bad_parameters(parameters, message):
     with pytest.raises(ValueError, match=message):
         AlphaTable(**{"n_samples": N, "n_classes": K, "lr": 1.0, **parameters})
+
+
+@pytest.mark.parametrize(
+    "number", [np.float32, np.float64, np.float16, torch.tensor], ids=lambda number: number.__name__
+)
+@pytest.mark.parametrize("integer", [np.int8, np.uint16, np.int32, np.int64], ids=lambda integer: integer.__name__)
+def test_numbers_may_be_numpys(number, integer, tmp_path):
+    """In a file, too, where they are Python's."""
+    for motion in (
+        {"momentum": number(0.5), "weight_decay": number(0.25), "nesterov": np.bool_(True)},
+        {"penalty": ["l1", number(0.5)]},
+    ):
+        path = tmp_path / str(len(motion))
+        sizes = {"n_samples": integer(N), "n_classes": integer(K), "rivals": integer(1), "seed": integer(3)}
+        table = AlphaTable(**sizes, lr=number(0.25), labels=[0] * N, file=path, **motion)
+        table.step(torch.tensor([0]), torch.ones(1, K), number(0.125))
+        with table.announce(torch.tensor([1]), [integer(1)], [number(0.125)]) as steps:
+            steps[0].step(torch.ones(1, K))
+        table.extend(integer(2), labels=[0, 1])
+        dense = table.dense().clone()
+        table.close()
+        again = AlphaTable.resume(path, verify=True)
+        assert torch.equal(again.dense(), dense)
+        assert again.n_samples == N + 2
+        assert again.lr == 0.25
+        assert {type(value) for value in again.state_dict()["hyperparameters"].values()} <= {
+            int,
+            float,
+            str,
+            bool,
+            tuple,
+            type(None),
+        }
 
 
 @pytest.mark.parametrize("motion", MOTIONS)

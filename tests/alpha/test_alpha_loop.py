@@ -1,5 +1,6 @@
 """AlphaTable in a training loop of the user's own."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -141,6 +142,7 @@ def test_16_bit_logits_are_computed_in_float32(features):
     assert loss.dtype == torch.float32
     loss.backward()
     assert logits.grad.dtype == torch.bfloat16
+    table.discard_pending()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         again = table.cross_entropy(logits, LABELS, torch.arange(N))
     torch.testing.assert_close(again, loss)
@@ -177,3 +179,128 @@ def test_ids_in_a_loop():
 def test_bad_losses(logits, labels, index, reduction, error, message):
     with pytest.raises(error, match=message):
         AlphaTable(N, K, lr=1.0).cross_entropy(logits, labels, index, reduction=reduction)
+
+
+def both(table, labels, reduction="mean", index=None):
+    """Value and gradient of the table's loss and of torch's, at the same constants; the table's step is pending."""
+    index = torch.arange(len(labels)) if index is None else index
+    logits = torch.randn(len(labels), K, generator=torch.Generator().manual_seed(5))
+    results = []
+    for loss_of in (
+        lambda x: table.cross_entropy(x, labels, index, reduction=reduction),
+        lambda x: F.cross_entropy(x + table.dense()[index], torch.as_tensor(labels).long(), reduction=reduction),
+    ):
+        leaf = logits.clone().requires_grad_()
+        loss = loss_of(leaf)
+        loss.sum().backward()
+        results.append((loss.detach(), leaf.grad))
+    return results
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("labels", [[0, -100, 2, -100, 1], [0, 1, 2, 0, 1], [-100] * 5], ids=["some", "none", "all"])
+def test_samples_without_a_label_are_left_out_as_torch_does(labels, reduction):
+    """Without a gradient, for the network or the table, and not counted in the mean: of none it is NaN."""
+    table = table_of(momentum=0.9)
+    before, labels = table.dense().clone(), torch.tensor(labels)
+    ours, theirs = both(table, labels, reduction)
+    torch.testing.assert_close(ours, theirs, equal_nan=True)
+    expected = AlphaTable(N, K, lr=0.3, momentum=0.9)
+    expected.load_state_dict(table_of(momentum=0.9).state_dict())
+    shifted = torch.randn(5, K, generator=torch.Generator().manual_seed(5)) + before[:5]
+    grad = torch.softmax(shifted, 1) - F.one_hot(labels.clamp(min=0), K)
+    expected.step(torch.arange(5), grad * (labels >= 0)[:, None])
+    table.step_pending()
+    torch.testing.assert_close(table.dense(), expected.dense())
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([0, 2, 1]),
+        [0, 2, 1],
+        (0, 2, 1),
+        torch.tensor([0, 2, 1], dtype=torch.uint8),
+        torch.tensor([0, 2, 1], dtype=torch.int32),
+        np.array([0, 2, 1], dtype=np.uint8),
+    ],
+    ids=lambda labels: f"{type(labels).__name__} {getattr(labels, 'dtype', '')}",
+)
+def test_labels_may_be_any_integers(labels):
+    """For a loss, and for a table that keeps a constant of them."""
+    torch.testing.assert_close(*both(AlphaTable(3, K, lr=0.3), labels))
+    table = AlphaTable(3, K, lr=0.3, variant="AC2", labels=labels)
+    torch.testing.assert_close(*both(table, labels))
+    table.step_pending()
+    assert table.dense().ne(0).nonzero()[:, 1].tolist() == [0, 2, 1]
+    table.extend(3, labels=labels)
+    assert table.n_samples == 6
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.tensor([0, 3, 1]), "labels run from 0 to 3, expected 0 to 2, or -100 for samples to leave out"),
+        (torch.tensor([0, -1, 1]), "labels run from -1 to 1, expected 0 to 2"),
+        (torch.tensor([-100, 7, 1]), "labels run from 1 to 7, expected 0 to 2"),
+        (torch.tensor([0.0, 1, 2]), r"labels are torch\.float32, expected integers"),
+        (torch.tensor([True, False, True]), r"labels are torch\.bool, expected integers"),
+        (["a", "b", "c"], "labels are list of no numbers"),
+        (F.one_hot(torch.tensor([0, 1, 2])), r"labels \(3, 3\), expected .* \(3,\)"),
+    ],
+)
+def test_labels_that_are_none(labels, message):
+    table = AlphaTable(3, K, lr=0.3)
+    with pytest.raises(ValueError, match=message):
+        table.cross_entropy(torch.zeros(3, K), labels, torch.arange(3))
+
+
+def test_ac2_has_no_constant_of_another_label():
+    """It once took the gradient of the label that it was made with, for a loss of another: the row ran away."""
+    table, index, logits = (
+        AlphaTable(3, K, lr=0.3, variant="AC2", labels=[0, 2, 1]),
+        torch.tensor([2, 0]),
+        torch.zeros(2, K),
+    )
+    message = r"labels has 2 in row 1, and the table was made with 0 for that sample"
+    with pytest.raises(ValueError, match=message):
+        table.cross_entropy(logits, torch.tensor([1, 2]), index)
+    with pytest.raises(ValueError, match=message):
+        table.gradient(logits, torch.tensor([1, 2]), index)
+    with table.announce(index, [2]) as steps:
+        for loss in (steps[0].cross_entropy, steps[0].gradient):
+            with pytest.raises(ValueError, match=message):
+                loss(logits, torch.tensor([1, 2]))
+        steps[0].cross_entropy(logits, torch.tensor([1, -100]))
+    table.cross_entropy(logits, torch.tensor([1, -100]), index)
+
+
+def test_a_step_that_was_forgotten_is_told_once():
+    """The same samples again, whose gradients are pending: in the next call, or before the first backward."""
+    logits, index = torch.zeros(2, K, requires_grad=True), torch.tensor([0, 1])
+    message = r"called again for samples whose gradients are pending.*call step_pending\(\) after each step"
+    table = AlphaTable(N, K, lr=1.0)
+    table.cross_entropy(logits, LABELS[:2], index).backward()
+    with pytest.warns(UserWarning, match=message) as warned:
+        again = table.cross_entropy(logits, LABELS[:2], index)
+    assert warned[0].filename == __file__
+    again.backward()
+    table.cross_entropy(logits, LABELS[:2], index).backward()  # no second warning, which would be an error here
+    table.step_pending()
+    torch.testing.assert_close(table.dense()[0], torch.tensor([2.0, -1.0, -1.0]))
+    table = AlphaTable(N, K, lr=1.0)
+    with pytest.warns(UserWarning, match=message):
+        (table.cross_entropy(logits, LABELS[:2], index) + table.cross_entropy(logits, LABELS[:2], index)).backward()
+
+
+def test_no_step_was_forgotten_where_nothing_is_pending_twice():
+    """Other batches, a loss that is only looked at, and the same batch after a step or a skipped one."""
+    logits, table = torch.zeros(2, K, requires_grad=True), AlphaTable(N, K, lr=1.0)
+    for index in (torch.tensor([0, 1]), torch.tensor([1, 2]), torch.tensor([1, 0])):
+        table.cross_entropy(logits, LABELS[index], index).backward()
+        with torch.no_grad():
+            table.cross_entropy(logits, LABELS[index], index)
+        table.cross_entropy(logits.detach(), LABELS[index], index)
+    for done in (table.step_pending, table.discard_pending, table.step_pending):
+        done()
+        table.cross_entropy(logits, LABELS[:2], torch.tensor([0, 1])).backward()

@@ -17,7 +17,7 @@ from tables import private_table
 
 from acestimator import AlphaTable
 from acestimator.alpha import transfer
-from acestimator.alpha.file import MAGIC
+from acestimator.alpha.header import MAGIC
 from acestimator.alpha.rounding import stochastic_round
 
 N, K = 9, 6
@@ -248,7 +248,7 @@ def test_a_file_that_cannot_be_read_is_left_alone(damage, tmp_path):
 
 def test_a_file_of_another_version_is_left_to_it(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("acestimator.alpha.file.VERSION", 3)
+        patch.setattr("acestimator.alpha.header.VERSION", 3)
         make("momentum", file=tmp_path / "alpha").close()
     with pytest.raises(ValueError, match="of version 3, expected 2: read it with the version of acestimator"):
         AlphaTable.resume(tmp_path / "alpha")

@@ -177,8 +177,9 @@ def test_announcements_that_cannot_be_kept():
         ([0, 1, 0], [2, 1], None, "stands twice in index"),
         ([0, 1, 2], [2, 2], None, "add up to 4 and index has 3"),
         ([0, 1, 2], [2, 1], [0.1], "1 rates and 2 sizes"),
-        ([0, 1, 2], [3, 0], None, "a size is 0, expected at least one"),
+        ([0, 1, 2], [3, 0], None, "a size is 0, expected an integer of at least 1"),
         ([0, 1, 2], [2, 1], [0.1, math.nan], "a rate is nan"),
+        ([0, 1, 2], [2.0, 1], None, r"a size is 2\.0"),
         ([0, 1, 2, 3], [1, 1, 1, 1], None, "4 steps were announced, expected at most 3"),
     ):
         with pytest.raises(ValueError, match=message), table.announce(torch.tensor(index), sizes, rates):
