@@ -3,7 +3,7 @@
 Aim, batches of 256 CIFAR images, bfloat16, channels-last: AutoAugment with flip, crop and Cutout takes at most 15 % of
 the step, and what alpha adds to it at most 0.5 %. Times are of CUDA events, medians of turns A B A B; alpha's share is
 of captured graphs, in which no launch waits for the host: the gradient's and the rows' kernels against the whole step.
-It has never been run: no GPU was at hand (see docs/experiments.md).
+What was measured is in docs/experiments.md.
 
 Run: python benchmarks/gpu_step.py [--repeats 50]. Prints a JSON line for each row; without a GPU it says so.
 """

@@ -414,7 +414,9 @@ def test_cuda_equals_cpu(parameters, announced):
     tables = {
         device: AlphaTable(N, K, labels=labels, lr=0.3, device=device, **parameters) for device in ("cpu", "cuda")
     }
-    atol = 0.1 if parameters.get("dtype") == torch.bfloat16 else 1e-5
+    # Each of the two rounds a row 20 times, on draws of its own: by at most 2**-6 where it is below 4, with a standard
+    # deviation of at most half of that. This is five deviations of the difference.
+    atol = 0.25 if parameters.get("dtype") == torch.bfloat16 else 1e-5
     for epoch in range(20):
         order = torch.randperm(N, generator=generator)
         logits = torch.randn(N, K, generator=generator)

@@ -84,7 +84,7 @@ def test_a_fit_on_a_gpu_goes_on_there(stops, name):
     whole, folders = stops(clf)
     for folder in folders:
         resumed = clone(clf).set_params(checkpoint=folder / "fit.pt").fit(X, Y)
-        np.testing.assert_allclose(resumed.decision_function(X), whole.decision_function(X), atol=1e-3)
+        np.testing.assert_allclose(resumed.decision_function(X), whole.decision_function(X), atol=1e-2)
 
 
 @pytest.mark.parametrize("name", ["forward", "s_model"])
