@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from acestimator.alpha.layout import Batch, Layout, Shown
@@ -29,8 +28,8 @@ class Block:
 
     def __post_init__(self) -> None:
         classes = self.batch.classes
-        self._alpha = torch.split(self.batch.alpha, self.sizes)
-        self._classes = [None] * len(self.sizes) if classes is None else torch.split(classes, self.sizes)
+        self._alpha = self.batch.alpha.split_with_sizes(self.sizes)
+        self._classes = [None] * len(self.sizes) if classes is None else classes.split_with_sizes(self.sizes)
 
     def show(self, number: int) -> Tensor:
         """(B, K) constants of a step, in the block's own memory."""

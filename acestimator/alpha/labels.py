@@ -17,6 +17,8 @@ IGNORED = -100  # label of a sample that a loss leaves out, that of torch.nn.fun
 
 def as_labels(labels: Labels) -> Tensor:
     """int64, or ValueError if they are no integers."""
+    if isinstance(labels, Tensor) and labels.dtype == torch.int64:
+        return labels
     try:
         tensor = torch.as_tensor(labels)
     except (TypeError, ValueError) as error:

@@ -130,13 +130,14 @@ class LazyRows:
     def finish(self, block: Block, grad: Tensor | None, n_steps: int) -> None:
         """Move the rows of the first ``n_steps`` steps by their gradients (M, K), and write them back."""
         if n_steps and grad is not None:
-            taken = block.batch.part(slice(sum(block.sizes[:n_steps])))
+            n_rows = sum(block.sizes[:n_steps])
+            taken = block.batch.part(slice(n_rows))
             grad = grad.to(self.device, self.own.compute_dtype)
             rates = block.columns[:, :1].to(grad)  # (M, 1), as the drift's numbers
-            for part in slices(len(taken.at), max(1, _CACHED // self.layout.n_classes)):
+            for part in slices(n_rows, max(1, _CACHED // self.layout.n_classes)):
                 self.layout.move(self.motion, taken.part(part), grad[part], rates[part])
             self._advance(block.rates[:n_steps])
-            self._write(taken.at, taken.stored, taken.classes, block.columns[: len(taken.at), 1], STEP)
+            self._write(taken.at, taken.stored, taken.classes, block.columns[:n_rows, 1], STEP)
         self.block = None
 
     def flush(self) -> None:
