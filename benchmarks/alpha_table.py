@@ -13,8 +13,8 @@ Aim, on a CPU, one thread, medians of turns A B A B:
 What was measured is in the docs. Rows without a target say what an option costs; the last one says what keeping 8
 rivals of 199 loses.
 
-Run: python benchmarks/alpha_table.py [--repeats 7] [--rows flat dense floor memory fit sparse]. It needs 17 GB of free
-memory. Prints a JSON line for each row.
+Run: python benchmarks/alpha_table.py [--repeats 7] [--rows flat file dense floor memory fit sparse]. It needs 17 GB of
+free memory. Prints a JSON line for each row.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -132,6 +134,26 @@ def flat(repeats: int) -> None:
                 large_us=statistics.median(large for large, _ in times),
                 small_us=statistics.median(small for _, small in times),
             )
+
+
+def file(repeats: int) -> None:
+    """Time of a table in a file against one in memory: what it costs that a kill leaves every row whole."""
+    with tempfile.TemporaryDirectory() as folder:
+        for n_classes, batch, announced in ((CLASSES, BATCH, False), (10, 32, False), (10, 32, True)):
+            for name, parameters in TABLES.items():
+                path = Path(folder) / f"{n_classes} {announced} {name}"
+                tables = [make(SMALL, n_classes, **parameters, **more) for more in ({"file": path}, {})]
+                times = turns([Stepper(table, batch, announced) for table in tables], repeats)
+                say(
+                    f"in a file, K = {n_classes}, batch {batch}, {name}"
+                    + (", in blocks of 8 steps" if announced else ""),
+                    ratio=statistics.median(ours / memory for ours, memory in times),
+                    target=None,
+                    file_us=statistics.median(ours for ours, _ in times),
+                    memory_us=statistics.median(memory for _, memory in times),
+                )
+                tables[0].close()
+                path.unlink()
 
 
 def bandwidth() -> float:
@@ -291,7 +313,7 @@ def sparse(repeats: int) -> None:
     )
 
 
-ROWS = {"flat": flat, "dense": dense, "floor": floor, "memory": memory, "fit": fit, "sparse": sparse}
+ROWS = {"flat": flat, "file": file, "dense": dense, "floor": floor, "memory": memory, "fit": fit, "sparse": sparse}
 
 
 def main() -> None:

@@ -5,10 +5,11 @@ Legend: J rows that are kept at most.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from acestimator.alpha.storage import Spec
+from acestimator.alpha.storage import Spec, to_numpy
 
 JOURNAL = 1 << 22  # bytes
 _NAMES = ("alpha", "velocity", "classes", "marks")  # what a step writes of a row
@@ -35,8 +36,9 @@ class Journal:
     """
 
     def __init__(self, arrays: dict[str, Tensor]) -> None:
-        self._pairs = [(arrays[name], arrays[f"kept {name}"]) for name in _NAMES if name in arrays]
-        self._at, self._kept, self._turns = arrays["kept at"], arrays["kept turn"].numpy(), arrays["turn"].numpy()
+        numpys = {name: to_numpy(array) for name, array in arrays.items()}
+        self._pairs = [(numpys[name], numpys[f"kept {name}"]) for name in _NAMES if name in arrays]
+        self._at, self._kept, self._turns = numpys["kept at"], numpys["kept turn"], numpys["turn"]
 
     @property
     def capacity(self) -> int:
@@ -45,12 +47,9 @@ class Journal:
 
     def keep(self, at: Tensor | slice) -> None:
         """Keep at most J rows: if the clock does not turn any more, :meth:`put_back` writes them."""
-        rows = torch.arange(at.start, at.stop) if isinstance(at, slice) else at
+        rows = np.arange(at.start, at.stop) if isinstance(at, slice) else at.numpy()
         for array, kept in self._pairs:
-            if isinstance(at, slice):
-                kept[: len(rows)] = array[at]
-            else:
-                torch.index_select(array, 0, at, out=kept[: len(rows)])
+            array.take(rows, axis=0, out=kept[: len(rows)], mode="clip")  # the mode that needs no buffer
         self._at[: len(rows)] = rows
         self._kept[1] = len(rows)
         self._kept[0] = self._turns[0]
@@ -59,7 +58,7 @@ class Journal:
         """Write the rows that were kept, if they were being written when the process ended."""
         if self._kept[0] != self._turns[0]:  # the clock has turned: they are whole
             return
-        at = self._at[: int(self._kept[1])]
+        rows = self._at[: self._kept[1]]
         for array, kept in self._pairs:
-            array[at] = kept[: len(at)]
+            array[rows] = kept[: len(rows)]
         self._kept[0] = -1

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -114,3 +115,8 @@ def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device, pin
     memory = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     memory.madvise(mmap.MADV_HUGEPAGE)
     return torch.frombuffer(memory, dtype=dtype).view(shape)
+
+
+def to_numpy(array: Tensor) -> np.ndarray:
+    """The same memory as an array; numpy has no bfloat16."""
+    return (array.view(torch.int16) if array.dtype == torch.bfloat16 else array).numpy()

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from acestimator.alpha.hyperparameters import Hyperparameters
 from acestimator.alpha.motion import Values
 from acestimator.alpha.rounding import stochastic_round
-from acestimator.alpha.storage import Storage
+from acestimator.alpha.storage import Storage, to_numpy
 
 STEP, SWEEP, FLUSH = range(3)  # what a row is written for: each has random bits of its own
 _LONG = 32  # elements of a row from which numpy writes rows faster than torch
@@ -162,11 +161,6 @@ def _write(array: Tensor, at: Tensor | slice, values: Tensor) -> None:
     if isinstance(at, slice):
         array[at] = values
     elif array.device.type == "cpu" and array[0:1].numel() >= _LONG:  # numpy copies a row in one piece
-        _to_numpy(array)[at.numpy()] = _to_numpy(values)
+        to_numpy(array)[at.numpy()] = to_numpy(values)
     else:
         array.index_copy_(0, at, values)
-
-
-def _to_numpy(array: Tensor) -> np.ndarray:
-    """The same memory as an array; numpy has no bfloat16."""
-    return (array.view(torch.int16) if array.dtype == torch.bfloat16 else array).numpy()
