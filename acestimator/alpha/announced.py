@@ -129,7 +129,12 @@ class Steps:
             self._rows.finish(self._block, self._grad, self._n_taken)
 
     def finish_finite(self) -> ValueError | None:
-        """Finish the steps taken, up to the first one whose gradient is NaN or infinite; the error for that one."""
+        """Finish the steps taken, up to the first one whose gradient is NaN or infinite; the error for that one.
+
+        Nothing, if they are finished already.
+        """
+        if self._over:
+            return None
         bad = None if self._grad is None else first_bad(self._grad[: self._stop])
         if bad is None:
             self.finish()

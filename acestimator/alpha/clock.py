@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from acestimator.alpha.storage import Spec, Storage
 
@@ -24,13 +27,18 @@ class Time(NamedTuple):
     live: int  # which of the two live products of the window counts
     path: float  # length of a penalty's
 
+    def is_possible(self, capacity: int) -> bool:
+        """Whether a table with room for so many rows may have this time."""
+        known = 0 <= self.oldest <= self.clock and 0 <= self.n_rows <= capacity
+        return known and self.live in (0, 1) and 0 <= self.path < math.inf
+
 
 class Clock:
-    """Reads and writes the time that lies in a storage."""
+    """Reads and writes the time that lies among arrays."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, arrays: Storage | Mapping[str, Tensor]) -> None:
         # Numpy's views: writing a number to a tensor takes ten times as long.
-        self._times, self._paths, self._turns = (storage[name].numpy() for name in TIME_SPECS)
+        self._times, self._paths, self._turns = (arrays[name].numpy() for name in TIME_SPECS)
         self._turn = int(self._turns[0])
 
     def read(self) -> Time:

@@ -5,7 +5,6 @@ Legend: N rows, C rows that there is room for.
 
 from __future__ import annotations
 
-import math
 import os
 import zlib
 from collections.abc import Iterator
@@ -84,8 +83,7 @@ class FileStorage(Storage):
         if verify:
             storage._verify()
         time = Clock(storage).read()
-        known = 0 <= time.oldest <= time.clock and 0 <= time.n_rows <= storage.capacity
-        if not (known and time.live in (0, 1) and 0 <= time.path < math.inf):
+        if not time.is_possible(storage.capacity):
             raise ValueError(f"{path} is damaged: its time is {time}, with room for {storage.capacity} rows.")
         storage.n_rows = time.n_rows
         storage._journal.put_back()
@@ -117,6 +115,7 @@ class FileStorage(Storage):
         self.touch()
         self._flags[_WHOLE] = 0
         yield
+        self._journal.forget()
         self._flags[_WHOLE] = 1
 
     def grow(self, n_rows: int) -> None:

@@ -86,7 +86,13 @@ def as_ids(ids: Ids) -> np.ndarray:
 
 def positions(index: Tensor | Ids, n_samples: int) -> Tensor:
     """``index`` (B,) as int64, or an error if it holds no positions of N samples."""
-    at = torch.as_tensor(index)
+    try:
+        at = torch.as_tensor(index)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"index is {type(index).__name__} of no numbers, expected positions of samples, int64 of shape (B,). Ids "
+            "are taken by a table that was made with ids."
+        ) from error
     if at.dim() != 1 or at.dtype not in (torch.int64, torch.int32):
         raise ValueError(
             f"index is {at.dtype} of shape {tuple(at.shape)}, expected positions of samples, int64 of shape (B,)."

@@ -54,6 +54,10 @@ class Journal:
         self._kept[1] = len(rows)
         self._kept[0] = self._turns[0]
 
+    def forget(self) -> None:
+        """Keep none: another time is written, and its turn may be the one that rows were kept at."""
+        self._kept[0] = -1
+
     def put_back(self) -> None:
         """Write the rows that were kept, if they were being written when the process ended."""
         if self._kept[0] != self._turns[0]:  # the clock has turned: they are whole
@@ -61,4 +65,4 @@ class Journal:
         rows = self._at[: self._kept[1]]
         for array, kept in self._pairs:
             array[rows] = kept[: len(rows)]
-        self._kept[0] = -1
+        self.forget()

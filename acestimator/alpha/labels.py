@@ -21,7 +21,7 @@ def as_labels(labels: Labels) -> Tensor:
         return labels
     try:
         tensor = torch.as_tensor(labels)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"labels are {type(labels).__name__} of no numbers: give integers from 0.") from error
     if tensor.dtype in (torch.bool, torch.complex64, torch.complex128) or tensor.is_floating_point():
         raise ValueError(f"labels are {tensor.dtype}, expected integers from 0, as int64.")

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,7 +33,7 @@ class Pending:
 
     def expect(self, at: Tensor, differentiable: bool) -> Callable[[Tensor], None]:
         """What takes the gradients (B, K) of the samples ``at`` (B,), from ``backward`` of a loss."""
-        batch = b"" if self._warned else at.cpu().numpy().tobytes()
+        batch = b"" if self._warned else np.sort(at.cpu().numpy()).tobytes()  # in whatever order
         if differentiable and torch.is_grad_enabled() and batch in self._batches:
             self._warn(stacklevel=4)
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from acestimator.alpha.clock import TIME_SPECS, Clock
 from acestimator.alpha.file import FileStorage
 from acestimator.alpha.hyperparameters import Hyperparameters
 from acestimator.alpha.ids import SampleIds
@@ -93,11 +94,11 @@ def load(rows: LazyRows, names: SampleIds | None, state: dict[str, Any]) -> Samp
     ValueError
         If the state is of a table of another kind, size or version, or not whole. The rows are as they were.
     """
-    names = _check(rows, names, state)
+    names, own = _check(rows, names, state)
     with rows.storage.rewriting():
         for name, array in state["arrays"].items():
             rows.storage[name].copy_(array)
-        rows.own = replace(rows.own, **{key: state["hyperparameters"][key] for key in ("lr", "seed")})
+        rows.own = own
         rows.bind()
         rows.storage.describe(vars(rows.own))
         keep_names(rows, names)
@@ -110,12 +111,13 @@ def keep_names(rows: LazyRows, names: SampleIds | None) -> None:
         rows.storage["ids"].copy_(torch.from_numpy(names.values))
 
 
-def _check(rows: LazyRows, names: SampleIds | None, state: dict[str, Any]) -> SampleIds | None:
-    """Names of a state's samples, or ValueError if the state does not fit."""
+def _check(rows: LazyRows, names: SampleIds | None, state: dict[str, Any]) -> tuple[SampleIds | None, Hyperparameters]:
+    """Names of a state's samples, and its hyperparameters; or ValueError if the state does not fit."""
     storage, arrays = rows.storage, state.get("arrays", {})
     if state.get("version") != _VERSION:
         raise ValueError(f"the state is of version {state.get('version')!r}, expected {_VERSION}.")
     rows.own.check_same(state["hyperparameters"], "the state")
+    own = replace(rows.own, **{name: state["hyperparameters"].get(name) for name in ("lr", "seed")})
     if (state["ids"] is None) != (names is None):
         raise ValueError("one of the state and this table has ids, and one has none: make the table like it.")
     expected = set(storage.specs) - {"ids"}
@@ -134,7 +136,12 @@ def _check(rows: LazyRows, names: SampleIds | None, state: dict[str, Any]) -> Sa
             raise ValueError(
                 f"the {name} of the state has shape {tuple(array.shape)}, expected {tuple(storage[name].shape)}."
             )
-    return theirs
+        if array.dtype != storage[name].dtype:
+            raise ValueError(f"the {name} of the state is {array.dtype}, expected {storage[name].dtype}.")
+    time = Clock({name: arrays[name].cpu() for name in TIME_SPECS}).read()
+    if not time.is_possible(n_samples) or time.n_rows != n_samples:
+        raise ValueError(f"the state is damaged: its time is {time}, and it has {n_samples} samples.")
+    return theirs, own
 
 
 def _new_file(

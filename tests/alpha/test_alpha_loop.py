@@ -246,6 +246,7 @@ def test_labels_may_be_any_integers(labels):
         (torch.tensor([0.0, 1, 2]), r"labels are torch\.float32, expected integers"),
         (torch.tensor([True, False, True]), r"labels are torch\.bool, expected integers"),
         (["a", "b", "c"], "labels are list of no numbers"),
+        (None, "labels are NoneType of no numbers"),
         (F.one_hot(torch.tensor([0, 1, 2])), r"labels \(3, 3\), expected .* \(3,\)"),
     ],
 )
@@ -291,12 +292,16 @@ def test_a_step_that_was_forgotten_is_told_once():
     table = AlphaTable(N, K, lr=1.0)
     with pytest.warns(UserWarning, match=message):
         (table.cross_entropy(logits, LABELS[:2], index) + table.cross_entropy(logits, LABELS[:2], index)).backward()
+    table = AlphaTable(N, K, lr=1.0)
+    table.cross_entropy(logits, LABELS[:2], index).backward()
+    with pytest.warns(UserWarning, match=message):
+        table.cross_entropy(logits, LABELS[:2].flip(0), index.flip(0))
 
 
 def test_no_step_was_forgotten_where_nothing_is_pending_twice():
     """Other batches, a loss that is only looked at, and the same batch after a step or a skipped one."""
     logits, table = torch.zeros(2, K, requires_grad=True), AlphaTable(N, K, lr=1.0)
-    for index in (torch.tensor([0, 1]), torch.tensor([1, 2]), torch.tensor([1, 0])):
+    for index in (torch.tensor([0, 1]), torch.tensor([1, 2]), torch.tensor([2, 0])):
         table.cross_entropy(logits, LABELS[index], index).backward()
         with torch.no_grad():
             table.cross_entropy(logits, LABELS[index], index)

@@ -114,18 +114,36 @@ def test_a_state_brings_its_rate_and_seed():
             {"arrays": {"more": torch.zeros(1)}},
             r"\['alpha', 'archive', .*'more'.*expected \['alpha', .*: it is not whole",
         ),
+        ({"hyperparameters": {"lr": -1.0}}, "lr is -1.0, expected"),
+        ({"hyperparameters": {"seed": None}}, "seed is None, expected"),
+        (
+            {"arrays": {"alpha": torch.zeros(N, K, dtype=torch.float64)}},
+            "alpha of the state is torch.float64, expected",
+        ),
+        ({"arrays": {"times": torch.full((2, 4), -5)}}, r"the state is damaged: its time is Time\(clock=-5"),
+        ({"arrays": {"times": torch.zeros(2, 4, dtype=torch.int64)}}, f"n_rows=0, .* and it has {N} samples"),
     ],
 )
-def test_a_state_that_does_not_fit_leaves_the_table_as_it_was(change, message):
-    table = run(make("momentum"), 20)
+@pytest.mark.parametrize("in_file", [False, True])
+def test_a_state_that_does_not_fit_leaves_the_table_as_it_was(change, message, in_file, tmp_path):
+    file = tmp_path / "alpha" if in_file else None
+    table = run(make("momentum", file=file), 20)
     state = make("momentum").state_dict()
     for key, value in change.items():
         state[key] = state[key] | value if isinstance(value, dict) else value
     before = arrays(table)
     with pytest.raises(ValueError, match=message):
         table.load_state_dict(state)
-    for name, array in arrays(table).items():
+    for name, array in arrays(table if file is None else AlphaTable.resume(file)).items():
         assert torch.equal(array, before[name])
+
+
+@pytest.mark.parametrize("steps", range(3, 8))
+def test_rows_that_were_kept_before_a_state_came_are_not_put_back_over_it(steps, tmp_path):
+    """The state's turn of the clock may be the one at which the file last kept rows."""
+    table, other = run(make("momentum", file=tmp_path / "alpha"), 6), run(make("momentum"), steps, seed=1)
+    table.load_state_dict(other.state_dict())
+    assert_same(AlphaTable.resume(tmp_path / "alpha"), other)
 
 
 def test_no_state_in_the_middle_of_a_step():

@@ -184,12 +184,30 @@ def test_announcements_that_cannot_be_kept():
     ):
         with pytest.raises(ValueError, match=message), table.announce(torch.tensor(index), sizes, rates):
             pass
+    with pytest.raises(ValueError, match=r"index is list of no numbers, .* made with ids"), table.announce(["a"], [1]):
+        pass
     with pytest.raises(IndexError, match="expected positions 0 to 6"), table.announce(torch.tensor([N]), [1]):
         pass
     table.cross_entropy(torch.zeros(1, K, requires_grad=True), torch.tensor([0]), torch.tensor([0])).backward()
     with pytest.raises(RuntimeError, match="gradients are pending"), table.announce(torch.tensor([0]), [1]):
         pass
     assert table.clock == 0
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_all_steps_can_be_taken_by_one_gradient(stops):
+    """As the package's own loop does. At the end of the context there is then nothing left to do."""
+    tables = table_of(), table_of()
+    with (
+        contextlib.suppress(ZeroDivisionError),
+        tables[0].announce(torch.tensor([3, 1, 0]), [2, 1]) as steps,
+    ):
+        steps.finish(MANY[:3])
+        if stops:
+            raise ZeroDivisionError
+    tables[1].step(torch.tensor([3, 1]), MANY[:2])
+    tables[1].step(torch.tensor([0]), MANY[2:3])
+    torch.testing.assert_close(tables[0].dense(), tables[1].dense())
 
 
 def test_what_a_loop_of_the_package_asks_for():
