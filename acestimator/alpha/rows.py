@@ -94,6 +94,11 @@ class LazyRows:
             norms.append(float(torch.linalg.vector_norm(alpha)))
         return math.hypot(*norms) / max(1, self.storage.n_rows) ** 0.5
 
+    def recent(self, at: Tensor) -> Batch | None:
+        """The last rows that were shown, if they are these and nothing has moved since."""
+        recent = self._recent
+        return recent[1] if recent is not None and torch.equal(recent[0], at) else None
+
     # ------------------------------------------------------------------ moving
 
     def step(self, at: Tensor, grad: Tensor, lr: float) -> None:
@@ -155,15 +160,12 @@ class LazyRows:
         self.storage.grow(n_rows)
         self.bind()
 
-    def start(self, labels: Tensor | None, clock: int = 0) -> None:
-        """Begin all rows at this time."""
-        self._time.write(clock, clock, self.storage.n_rows, 0, 0.0)
-        self.bind()
-        self.motion.start()
-        self.begin(0, labels)
-
-    def begin(self, first: int, labels: Tensor | None) -> None:
-        """Begin the rows from ``first`` on, which are zeros, now."""
+    def begin(self, first: int, labels: Tensor | None, clock: int | None = None) -> None:
+        """Begin the rows from ``first`` on, which are zeros, now; or all rows at this time."""
+        if clock is not None:
+            self._time.write(clock, clock, self.storage.n_rows, 0, 0.0)
+            self.bind()
+            self.motion.start()
         marks, classes = self.transfer.marks, self.transfer.classes
         if marks is not None:
             marks[first:] = self.motion.now
@@ -176,8 +178,8 @@ class LazyRows:
 
     def _gather(self, at: Tensor) -> Batch:
         """Rows as of now; remembered, because a step over the same ones comes next."""
-        if self._recent is not None and torch.equal(self._recent[0], at):
-            return self._recent[1]
+        if (recent := self.recent(at)) is not None:
+            return recent
         key = at.clone()  # the caller may use his memory again
         there = key.to(self.storage.device)
         stored = self.transfer.values(there, reuse=True)

@@ -58,7 +58,7 @@ def new_rows(
     rows = LazyRows(own, store, device, layout, motion)
     with store.rewriting():
         keep_names(rows, names)
-        rows.start(labels, clock)
+        rows.begin(0, labels, clock)
     return rows
 
 

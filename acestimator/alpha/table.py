@@ -595,6 +595,9 @@ class AlphaTable:
         """Positions (B,) of samples, checked."""
         if self._ids is not None:
             return self._ids.positions(index).to(self._rows.device)
+        known = isinstance(index, Tensor) and index.dtype == torch.int64 and index.device == self._rows.device
+        if known and self._rows.recent(index) is not None:
+            return index  # checked when it was shown
         return positions(index, self.n_samples).to(self._rows.device)
 
     def _refuse_announced(self) -> None:
