@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,8 +16,8 @@ from acestimator.alpha.block import Block
 from acestimator.alpha.clock import TIME_SPECS, Clock
 from acestimator.alpha.hyperparameters import Hyperparameters
 from acestimator.alpha.ids import has_repeats
-from acestimator.alpha.layout import Batch, Layout, Shown
-from acestimator.alpha.motion import Drift, Motion, Values
+from acestimator.alpha.layout import Batch, Layout, Shown, layout_of
+from acestimator.alpha.motion import Drift, Motion, Values, motion_of
 from acestimator.alpha.storage import Spec, Storage
 from acestimator.alpha.transfer import FLUSH, STEP, SWEEP, Transfer, slices
 from acestimator.alpha.window import from_floats
@@ -50,6 +51,11 @@ class LazyRows:
             motion.is_still and not layout.moves_classes and not self.transfer.rounds and self.transfer.local
         )
         self.bind()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.block is not None:
+            raise RuntimeError("steps are announced: a table cannot be copied or pickled before they are over.")
+        return rows_of, (self.own, self.storage, self.device)  # all else are views of what lies in the storage
 
     def bind(self) -> None:
         """Take the arrays, and the time, from the storage."""
@@ -241,6 +247,11 @@ class LazyRows:
     def _commit(self) -> None:
         """Make the clock turn: what has been written is so for good."""
         self._time.write(self.clock, self._oldest, self.storage.n_rows, self.motion.live, self.motion.path)
+
+
+def rows_of(own: Hyperparameters, storage: Storage, device: torch.device) -> LazyRows:
+    """Rows that lie in a storage."""
+    return LazyRows(own, storage, device, layout_of(own), motion_of(own))
 
 
 def _summed(at: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
