@@ -116,6 +116,7 @@ class FileStorage(Storage):
     def rewriting(self) -> Iterator[None]:
         self.touch()
         self._flags[_WHOLE] = 0
+        self._journal.forget()  # the clock may be put back to the turn of what it keeps
         yield
         self._flags[_WHOLE] = 1
 

@@ -61,4 +61,8 @@ class Journal:
         rows = self._at[: self._kept[1]]
         for array, kept in self._pairs:
             array[rows] = kept[: len(rows)]
+        self.forget()
+
+    def forget(self) -> None:
+        """Keep no rows: the clock has no such turn."""
         self._kept[0] = -1

@@ -207,6 +207,15 @@ def test_a_loaded_rate_is_kept_in_the_file(tmp_path):
     assert resumed.state_dict()["hyperparameters"]["seed"] == 3
 
 
+@pytest.mark.parametrize("steps", range(8))
+def test_a_loaded_state_is_what_is_resumed(steps, tmp_path):
+    """Whatever its clock: rows that were kept beside the last step of before are not put back into it."""
+    table = run(make("all", file=tmp_path / "alpha"), 4)
+    other = run(make("all"), steps, seed=9)
+    table.load_state_dict(other.state_dict())
+    assert_same(run(AlphaTable.resume(tmp_path / "alpha"), 5, seed=2), run(other, 5, seed=2))
+
+
 def test_string_ids_are_not_loaded_into_a_file(tmp_path):
     table = run(AlphaTable(N, K, lr=0.3, ids=range(N), file=tmp_path / "alpha"), 5)
     before = arrays(table)
