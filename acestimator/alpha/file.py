@@ -114,8 +114,8 @@ class FileStorage(Storage):
     def rewriting(self) -> Iterator[None]:
         self.touch()
         self._flags[_WHOLE] = 0
+        self._journal.forget()  # the clock may be put back to the turn of what it keeps
         yield
-        self._journal.forget()
         self._flags[_WHOLE] = 1
 
     def grow(self, n_rows: int) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,8 +16,8 @@ from acestimator.alpha.block import Block
 from acestimator.alpha.clock import TIME_SPECS, Clock
 from acestimator.alpha.hyperparameters import Hyperparameters
 from acestimator.alpha.ids import has_repeats
-from acestimator.alpha.layout import Batch, Layout, Shown
-from acestimator.alpha.motion import Drift, Motion, Values
+from acestimator.alpha.layout import Batch, Layout, Shown, layout_of
+from acestimator.alpha.motion import Drift, Motion, Values, motion_of
 from acestimator.alpha.storage import Spec, Storage
 from acestimator.alpha.transfer import FLUSH, STEP, SWEEP, Transfer, slices
 from acestimator.alpha.window import from_floats
@@ -50,6 +51,11 @@ class LazyRows:
             motion.is_still and not layout.moves_classes and not self.transfer.rounds and self.transfer.local
         )
         self.bind()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.block is not None:
+            raise RuntimeError("steps are announced: a table cannot be copied or pickled before they are over.")
+        return rows_of, (self.own, self.storage, self.device)  # all else are views of what lies in the storage
 
     def bind(self) -> None:
         """Take the arrays, and the time, from the storage."""
@@ -93,6 +99,11 @@ class LazyRows:
                 alpha = self.motion.alpha_after(self._drift(part, stored), stored)
             norms.append(float(torch.linalg.vector_norm(alpha)))
         return math.hypot(*norms) / max(1, self.storage.n_rows) ** 0.5
+
+    def recent(self, at: Tensor) -> Batch | None:
+        """The last rows that were shown, if they are these and nothing has moved since."""
+        recent = self._recent
+        return recent[1] if recent is not None and torch.equal(recent[0], at) else None
 
     # ------------------------------------------------------------------ moving
 
@@ -155,15 +166,12 @@ class LazyRows:
         self.storage.grow(n_rows)
         self.bind()
 
-    def start(self, labels: Tensor | None, clock: int = 0) -> None:
-        """Begin all rows at this time."""
-        self._time.write(clock, clock, self.storage.n_rows, 0, 0.0)
-        self.bind()
-        self.motion.start()
-        self.begin(0, labels)
-
-    def begin(self, first: int, labels: Tensor | None) -> None:
-        """Begin the rows from ``first`` on, which are zeros, now."""
+    def begin(self, first: int, labels: Tensor | None, clock: int | None = None) -> None:
+        """Begin the rows from ``first`` on, which are zeros, now; or all rows at this time."""
+        if clock is not None:
+            self._time.write(clock, clock, self.storage.n_rows, 0, 0.0)
+            self.bind()
+            self.motion.start()
         marks, classes = self.transfer.marks, self.transfer.classes
         if marks is not None:
             marks[first:] = self.motion.now
@@ -176,8 +184,8 @@ class LazyRows:
 
     def _gather(self, at: Tensor) -> Batch:
         """Rows as of now; remembered, because a step over the same ones comes next."""
-        if self._recent is not None and torch.equal(self._recent[0], at):
-            return self._recent[1]
+        if (recent := self.recent(at)) is not None:
+            return recent
         key = at.clone()  # the caller may use his memory again
         there = key.to(self.storage.device)
         stored = self.transfer.values(there, reuse=True)
@@ -239,6 +247,11 @@ class LazyRows:
     def _commit(self) -> None:
         """Make the clock turn: what has been written is so for good."""
         self._time.write(self.clock, self._oldest, self.storage.n_rows, self.motion.live, self.motion.path)
+
+
+def rows_of(own: Hyperparameters, storage: Storage, device: torch.device) -> LazyRows:
+    """Rows that lie in a storage."""
+    return LazyRows(own, storage, device, layout_of(own), motion_of(own))
 
 
 def _summed(at: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,7 +20,7 @@ from acestimator.alpha.ids import SampleIds
 from acestimator.alpha.journal import JOURNAL
 from acestimator.alpha.layout import layout_of
 from acestimator.alpha.motion import motion_of
-from acestimator.alpha.rows import LazyRows, row_specs
+from acestimator.alpha.rows import LazyRows, row_specs, rows_of
 from acestimator.alpha.storage import Spec, Storage
 from acestimator.alpha.window import BLOCK
 
@@ -59,7 +59,7 @@ def new_rows(
     rows = LazyRows(own, store, device, layout, motion)
     with store.rewriting():
         keep_names(rows, names)
-        rows.start(labels, clock)
+        rows.begin(0, labels, clock)
     return rows
 
 
@@ -72,7 +72,7 @@ def resumed(
     config["penalty"] = None if config["penalty"] is None else tuple(config["penalty"])
     own = Hyperparameters(**config)
     names = SampleIds(store["ids"], store.n_rows) if "ids" in store.specs else None
-    return LazyRows(own, store, torch.empty(0, device=device).device, layout_of(own), motion_of(own)), names
+    return rows_of(own, store, torch.empty(0, device=device).device), names
 
 
 def state_of(rows: LazyRows, names: SampleIds | None) -> dict[str, Any]:

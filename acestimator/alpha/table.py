@@ -50,7 +50,7 @@ class AlphaTable:
     lr : float
         Learning rate of a step that names none.
     momentum, weight_decay : float, default=0.0
-        As in ``torch.optim.SGD``: the decay is coupled, i.e. added to the gradient.
+        As in ``torch.optim.SGD``: the decay is coupled, i.e. added to the gradient. The momentum is below 1.
     nesterov : bool, default=False
         Nesterov's form of the momentum.
     penalty : tuple (name, strength), optional
@@ -70,7 +70,8 @@ class AlphaTable:
     storage : {"device", "pinned"}, default="device"
         "pinned" keeps the table in the host's page-locked memory, beside a network on a GPU.
     file : path, optional
-        Keep the table in this file, which must not be there yet, mapped into memory; :meth:`resume` opens it again.
+        Keep the table in this file, which must not be there yet, mapped into memory. :meth:`close` lets go of it, and
+        :meth:`resume` opens it again.
     fused : bool, default=False
         On a GPU, compute :meth:`gradient`, but not :meth:`cross_entropy`, in one Triton kernel. It is tested against
         the torch path, which is the default.
@@ -104,10 +105,9 @@ class AlphaTable:
 
     the same :math:`M_t` for all rows (:math:`\eta` the rate, :math:`\lambda` the decay, :math:`\mu` the momentum).
 
-    A process that is killed between two steps leaves in ``file`` the table as it was after the first. One that is
-    killed in the middle of a step, or of :meth:`flush`, leaves a table that can be opened, in which rows of that step
-    may have moved or not, or gone twice through the steps that they had missed. While steps are announced the file has
-    the table as it was before them.
+    A process that is killed leaves in ``file`` the table as it was after one of the steps. Of a batch that takes more
+    than 4 MiB, or of announced steps that do, some rows may have moved by their gradients and others not; each row is
+    whole. While steps are announced the file has the table as it was before them.
 
     Examples
     --------
@@ -175,11 +175,15 @@ class AlphaTable:
             What ``file`` was when the table was made.
         device, fused
             As in the class.
+        verify : bool, default=False
+            Read all of the file and compare it with the checksum that :meth:`sync` and :meth:`close` write.
 
         Raises
         ------
         ValueError
-            If it is not such a file, of another version, damaged, or of the wrong size.
+            If it is not such a file, of another version, of the wrong size, damaged in its description, or not whole,
+            as one whose process ended while it was made; with ``verify`` if it is damaged anywhere, or has moved since
+            its checksum was written.
         """
         return cls._of(*resumed(file, device, verify), fused)
 
@@ -434,14 +438,17 @@ class AlphaTable:
         self._rows.begin(first, labels)  # the last of it is to count the rows
 
     def sync(self) -> None:
-        """Write a file's changes to the disk now: they outlive the process without it, but not a power failure."""
+        """Write a file's changes to the disk now, and a checksum, for which all of the file is read.
+
+        They outlive the process without it, but not a power failure.
+        """
         self._rows.storage.sync()
 
     def close(self) -> None:
         """Write a file's changes to the disk, and let go of the file: any use after that is an error.
 
         A table in memory has no file to let go of, and stays as it is. ``with AlphaTable(...) as table:`` closes the
-        table at its end.
+        table at its end. Gradients that are pending are given up.
 
         Raises
         ------
@@ -595,6 +602,13 @@ class AlphaTable:
         """Positions (B,) of samples, checked."""
         if self._ids is not None:
             return self._ids.positions(index).to(self._rows.device)
+        if (
+            isinstance(index, Tensor)
+            and index.dtype == torch.int64
+            and index.device == self._rows.device
+            and self._rows.recent(index) is not None
+        ):
+            return index  # checked when it was shown
         return positions(index, self.n_samples).to(self._rows.device)
 
     def _refuse_announced(self) -> None:

@@ -109,14 +109,15 @@ class Transfer:
         ``classes`` are None where they have not changed; ``seed`` is that of the rounding. After each of the parts that
         can be written at one go, ``commit`` makes the clock turn.
         """
-        written = [(self.alpha, self._rounded(moved.alpha, seed))]
+        if self.rounds:
+            self._generator.manual_seed(seed)
+        written = [(self.alpha, self._stored(moved.alpha))]
         if self.velocity is not None and moved.velocity is not None:
-            written.append((self.velocity, self._rounded(moved.velocity)))
+            written.append((self.velocity, self._stored(moved.velocity)))
         if self.classes is not None and classes is not None:
-            written.append((self.classes, classes))
+            written.append((self.classes, classes.to(self.classes.device, self.classes.dtype)))
         if self.marks is not None and isinstance(mark, Tensor):
-            written.append((self.marks, mark))
-        written = [(array, values.to(array.device, array.dtype)) for array, values in written]
+            written.append((self.marks, mark.to(self.marks.device, self.marks.dtype)))
         for part, here in self._parts(at, moved.alpha.shape[0]):
             with self.storage.writing(here):
                 for array, values in written:
@@ -132,20 +133,17 @@ class Transfer:
                 self.alpha.index_add_(0, here, values if part is None else values[part], alpha=factor)
                 commit()
 
-    def _rounded(self, values: Tensor, seed: int | None = None) -> Tensor:
-        """Values (B, W) as they are stored; with a seed, the random bits begin anew."""
-        if not self.rounds:
-            return values
-        if seed is not None:
-            self._generator.manual_seed(seed)
-        return stochastic_round(values.to(self.storage.device), self.alpha.dtype, self._generator)
+    def _stored(self, values: Tensor) -> Tensor:
+        """Values (B, W) as they are stored, and where."""
+        if not self.local:
+            values = values.to(self.storage.device)
+        return stochastic_round(values, self.alpha.dtype, self._generator) if self.rounds else values
 
     def _parts(self, at: Tensor | slice, n_rows: int) -> list[tuple[slice | None, Any]]:
         """Parts that can be written at one go, and the rows that they are; None for all."""
-        size = self.storage.at_once
-        if n_rows <= size:
+        if n_rows <= self.storage.at_once:
             return [(None, at)]
-        parts = slices(n_rows, int(size))
+        parts = slices(n_rows, int(self.storage.at_once))
         if isinstance(at, slice):
             return [(part, slice(at.start + part.start, at.start + part.stop)) for part in parts]
         return [(part, at[part]) for part in parts]

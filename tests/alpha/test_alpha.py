@@ -269,6 +269,14 @@ def test_an_index_whose_memory_was_used_again_is_looked_up_again():
     assert table.dense().any(dim=1).tolist() == [False, False, True, True, False, False, False]
 
 
+@pytest.mark.parametrize("mask", [torch.tensor([False, True]), torch.tensor([0.0, 1.0])])
+def test_what_equals_the_last_positions_is_no_position(mask):
+    table = AlphaTable(N, K, lr=1.0, momentum=0.9)
+    table.rows(torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match="expected positions of samples"):
+        table.step(mask, torch.ones(2, K))
+
+
 @pytest.mark.parametrize("motion", MOTIONS)
 def test_norm_is_the_root_mean_square_of_the_dense_rows_norms(motion):
     table = AlphaTable(N, K, lr=1.0, **MOTIONS[motion])
