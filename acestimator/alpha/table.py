@@ -175,11 +175,15 @@ class AlphaTable:
             What ``file`` was when the table was made.
         device, fused
             As in the class.
+        verify : bool, default=False
+            Read all of the file, and compare it with the checksum that :meth:`sync` and :meth:`close` write. Without
+            it, damage is seen in the description and in the time alone.
 
         Raises
         ------
         ValueError
-            If it is not such a file, of another version, damaged, or of the wrong size.
+            If it is not such a file, of another version, damaged, or of the wrong size; or with ``verify`` if its table
+            has moved since the checksum was written.
         """
         return cls._of(*resumed(file, device, verify), fused)
 
