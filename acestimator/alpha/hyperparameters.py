@@ -115,6 +115,8 @@ def announcement(
     """Sizes and rates of steps over the positions (M,), or ValueError if they cannot be announced."""
     sizes = [check_count("a size", size, at_least=1) for size in sizes]
     rates = [check_rate("a rate", rate) for rate in rates]
+    if not sizes:
+        raise ValueError("sizes is empty, expected that of at least one step: take no steps without announcing them.")
     if sum(sizes) != len(at):
         raise ValueError(f"sizes add up to {sum(sizes)} and index has {len(at)} samples: give a size per step.")
     if len(rates) != len(sizes):

@@ -93,18 +93,19 @@ def positions(index: Tensor | Ids, n_samples: int) -> Tensor:
             f"index is {type(index).__name__} of no numbers, expected positions of samples, int64 of shape (B,). Ids "
             "are taken by a table that was made with ids."
         ) from error
+    if at.shape == (0,):  # torch takes an empty list for floats
+        return at.long()
     if at.dim() != 1 or at.dtype not in (torch.int64, torch.int32):
         raise ValueError(
             f"index is {at.dtype} of shape {tuple(at.shape)}, expected positions of samples, int64 of shape (B,)."
         )
-    if at.numel():
-        ends = torch.aminmax(at)  # on a GPU each look waits: one for both
-        low, high = [end.item() for end in ends] if at.device.type == "cpu" else torch.stack(ends).tolist()
-        if low < 0 or high >= n_samples:
-            raise IndexError(
-                f"index holds {low} to {high}, expected positions 0 to {n_samples - 1} "
-                f"of the {n_samples} training samples of this table."
-            )
+    ends = torch.aminmax(at)  # on a GPU each look waits: one for both
+    low, high = [end.item() for end in ends] if at.device.type == "cpu" else torch.stack(ends).tolist()
+    if low < 0 or high >= n_samples:
+        raise IndexError(
+            f"index holds {low} to {high}, expected positions 0 to {n_samples - 1} "
+            f"of the {n_samples} training samples of this table."
+        )
     return at.long()
 
 

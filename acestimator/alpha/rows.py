@@ -140,6 +140,7 @@ class LazyRows:
 
     def finish(self, block: Block, grad: Tensor | None, n_steps: int) -> None:
         """Move the rows of the first ``n_steps`` steps by their gradients (M, K), and write them back."""
+        self.block = None  # whatever happens: no other method could be called any more
         if n_steps and grad is not None:
             n_rows = sum(block.sizes[:n_steps])
             taken = block.batch.part(slice(n_rows))
@@ -149,7 +150,6 @@ class LazyRows:
                 self.layout.move(self.motion, taken.part(part), grad[part], rates[part])
             self._advance(block.rates[:n_steps])
             self._write(taken.at, taken.stored, taken.classes, block.columns[:n_rows, 1], STEP)
-        self.block = None
 
     def flush(self) -> None:
         """Move every row to now."""

@@ -176,7 +176,8 @@ class AlphaTable:
         device, fused
             As in the class.
         verify : bool, default=False
-            Read all of the file and compare it with the checksum that :meth:`sync` and :meth:`close` write.
+            Read all of the file, and compare it with the checksum that :meth:`sync` and :meth:`close` write. Without
+            it, damage is seen in the description and in the time alone.
 
         Raises
         ------
@@ -461,6 +462,11 @@ class AlphaTable:
         self.sync()
         self._rows, self._file = cast(LazyRows, Closed(self._file)), None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """State for pickle and copy; RuntimeError if steps are announced, which nobody could end in a copy."""
+        self._refuse_announced()
+        return vars(self)
+
     def __enter__(self) -> Self:
         return self
 
@@ -590,7 +596,7 @@ class AlphaTable:
 
     def _step(self, at: Tensor, grad: Tensor, lr: float | None) -> None:
         """One step, if the gradient and the rate are finite."""
-        rate = self._rows.own.lr if lr is None else check_rate("lr", lr)
+        rate, grad = self._rows.own.lr if lr is None else check_rate("lr", lr), grad.detach()
         if (bad := first_bad(grad)) is not None:
             raise ValueError(
                 f"grad is NaN or infinite in row {bad}, expected finite numbers: "

@@ -241,4 +241,4 @@ class CrossEntropy(Objective):
 
     def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
         """Minus the log-probabilities of the observed labels."""
-        return nn.functional.nll_loss(records, block.labels, reduction="none")
+        return records.gather(1, block.labels[:, None]).squeeze(1).neg_()

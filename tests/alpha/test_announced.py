@@ -1,6 +1,7 @@
 """Steps that were announced: known by their place, and equal to the same steps without."""
 
 import contextlib
+import copy
 import math
 
 import pytest
@@ -46,6 +47,7 @@ def test_no_other_rows_can_be_had_or_moved():
             table.norm,
             table.flush,
             lambda: table.extend(1),
+            lambda: copy.deepcopy(table),
             lambda: table.announce(index, [4]).__enter__(),
         ):
             with pytest.raises(RuntimeError, match=r"steps are announced.*use these steps, or leave the with block"):
@@ -163,6 +165,25 @@ def test_the_steps_before_a_gradient_that_is_not_finite_are_taken(stops):
     torch.testing.assert_close(tables[0].dense(), tables[1].dense())
 
 
+@pytest.mark.parametrize("motion", MOTIONS)
+@pytest.mark.parametrize("announced", [False, True])
+def test_a_gradient_may_hang_on_the_graph_of_the_network(announced, motion):
+    """It once became a part of the constants, with all of its graph, or left the table in the middle of a block."""
+    tables, index = (AlphaTable(N, K, lr=0.5, **MOTIONS[motion]), AlphaTable(N, K, lr=0.5, **MOTIONS[motion])), [3, 1]
+    grad = 2 * MANY[:2].clone().requires_grad_()
+    if announced:
+        with tables[0].announce(index, [1, 1]) as steps:
+            for step, part in zip(steps, grad.split(1), strict=True):
+                step.step(part)
+        for number in (0, 1):
+            tables[1].step(index[number : number + 1], grad[number : number + 1].detach())
+    else:
+        tables[0].step(index, grad)
+        tables[1].step(index, grad.detach())
+    assert not tables[0].dense().requires_grad
+    torch.testing.assert_close(tables[0].dense(), tables[1].dense())
+
+
 def test_samples_can_be_announced_by_their_ids():
     table = AlphaTable(3, K, lr=1.0, ids=["a", "b", "c"])
     with table.announce(["c", "a"], [1, 1]) as steps:
@@ -180,6 +201,7 @@ def test_announcements_that_cannot_be_kept():
         ([0, 1, 2], [3, 0], None, "a size is 0, expected an integer of at least 1"),
         ([0, 1, 2], [2, 1], [0.1, math.nan], "a rate is nan"),
         ([0, 1, 2], [2.0, 1], None, r"a size is 2\.0"),
+        ([], [], None, "sizes is empty"),
         ([0, 1, 2, 3], [1, 1, 1, 1], None, "4 steps were announced, expected at most 3"),
     ):
         with pytest.raises(ValueError, match=message), table.announce(torch.tensor(index), sizes, rates):
