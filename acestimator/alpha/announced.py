@@ -109,7 +109,7 @@ class Steps:
             )
         if self._grad is None:
             self._grad = self._rows.transfer.memory_for_gradients(len(self._block.batch.at), n_classes)
-        self._grad[self._stop : self._stop + size].copy_(grad.detach())
+        self._grad[self._stop : self._stop + size].copy_(grad.detach() if grad.requires_grad else grad)
         self._left.pop(number, None)
         self._n_taken, self._stop = number + 1, self._stop + size
 
