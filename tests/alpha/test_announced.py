@@ -144,20 +144,21 @@ def test_an_exception_leaves_the_steps_that_were_taken(error):
     torch.testing.assert_close(tables[0].dense(), tables[1].dense())
 
 
+@pytest.mark.parametrize("row", [0, 1])
 @pytest.mark.parametrize("stops", [False, True])
-def test_the_steps_before_a_gradient_that_is_not_finite_are_taken(stops):
+def test_the_steps_before_a_gradient_that_is_not_finite_are_taken(stops, row):
     """An exception of the loop's own is not replaced."""
     tables = [table_of(), table_of()]
 
     def diverge():
         with tables[0].announce(torch.tensor([3, 1, 0, 2, 4]), [2, 2, 1]) as steps:
             steps[0].step(MANY[:2])
-            steps[1].step(torch.tensor([[0.0, 0, 0], [0, math.inf, 0]]))
+            steps[1].step(torch.zeros(2, K).index_fill(0, torch.tensor(row), math.inf))
             steps[2].step(MANY[:1])
             if stops:
                 raise KeyError("stop")
 
-    message = "stop" if stops else "grad of step 1 is NaN or infinite in row 1"
+    message = "stop" if stops else f"grad of step 1 is NaN or infinite in row {row}"
     with pytest.raises(KeyError if stops else ValueError, match=message):
         diverge()
     tables[1].step(torch.tensor([3, 1]), MANY[:2])
