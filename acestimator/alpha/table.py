@@ -462,11 +462,6 @@ class AlphaTable:
         self.sync()
         self._rows, self._file = cast(LazyRows, Closed(self._file)), None
 
-    def __getstate__(self) -> dict[str, Any]:
-        """State for pickle and copy; RuntimeError if steps are announced, which nobody could end in a copy."""
-        self._refuse_announced()
-        return vars(self)
-
     def __enter__(self) -> Self:
         return self
 

@@ -1,7 +1,6 @@
 """Steps that were announced: known by their place, and equal to the same steps without."""
 
 import contextlib
-import copy
 import math
 
 import pytest
@@ -47,7 +46,6 @@ def test_no_other_rows_can_be_had_or_moved():
             table.norm,
             table.flush,
             lambda: table.extend(1),
-            lambda: copy.deepcopy(table),
             lambda: table.announce(index, [4]).__enter__(),
         ):
             with pytest.raises(RuntimeError, match=r"steps are announced.*use these steps, or leave the with block"):
