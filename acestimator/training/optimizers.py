@@ -14,7 +14,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,8 +24,18 @@ from torch.optim.sgd import sgd
 ADAM_BETA2, ADAM_EPS = 0.999, 1e-8
 
 Function = Callable[..., Any]
-# Parameters, gradients, moments and counts of steps, and the rate
-Move = Callable[[list[Tensor], list[Tensor], list[list[Tensor]], list[Tensor], float], None]
+
+
+class Tensors(NamedTuple):
+    """What a step moves, and by what."""
+
+    parameters: list[Tensor]
+    grads: list[Tensor]
+    moments: list[list[Tensor]]
+    counts: list[Tensor]  # of steps
+
+
+Move = Callable[[Tensors, float], None]  # with the rate
 
 
 @dataclass(frozen=True)
@@ -101,7 +111,7 @@ class FusedOptimizer(ABC):
         """Move every parameter that has a gradient; the others are left alone, as by torch.optim."""
         if self._all_plain and all(map(_lies_in, grads, self._formats)):
             self._counts[0].add_(1)
-            self._move(self._parameters, grads, self._moments, self._counts, lr)  # type: ignore[arg-type]
+            self._move(Tensors(self._parameters, grads, self._moments, self._counts), lr)  # type: ignore[arg-type]
         else:
             self._step_some(grads, lr)
 
@@ -126,7 +136,8 @@ class FusedOptimizer(ABC):
             grad if grad.stride() == p.stride() else torch.empty_like(p).copy_(grad)
             for p, grad in zip(parameters, (grad for grad in grads if grad is not None), strict=True)
         ]
-        self._move(parameters, laid, [[moment[i] for i in reached] for moment in self._moments], counts, lr)
+        moments = [[moment[i] for i in reached] for moment in self._moments]
+        self._move(Tensors(parameters, laid, moments, counts), lr)
 
     def state_dict(self) -> dict[str, Any]:
         """Moments and counts of steps; the tensors themselves, not copies."""
@@ -144,7 +155,7 @@ class FusedOptimizer(ABC):
         for p in self._parameters[:1]:
             number, count = p.new_zeros(1), p.new_ones((), dtype=torch.float32)
             try:
-                move([number], [number.clone()], [[number.clone()] for _ in self._moments], [count], 0.0)
+                move(Tensors([number], [number.clone()], [[number.clone()] for _ in self._moments], [count]), 0.0)
             except Exception:  # a torch may raise what it likes
                 return False
         return True
@@ -154,27 +165,11 @@ class FusedOptimizer(ABC):
         """Whether torch has the private kernel."""
 
     @abstractmethod
-    def _by_kernel(
-        self,
-        parameters: list[Tensor],
-        grads: list[Tensor],
-        moments: list[list[Tensor]],
-        counts: list[Tensor],
-        lr: float,
-    ) -> None:
+    def _by_kernel(self, tensors: Tensors, lr: float) -> None:
         """Run torch's private kernel."""
 
     @abstractmethod
-    def _by_public(
-        self,
-        parameters: list[Tensor],
-        grads: list[Tensor],
-        moments: list[list[Tensor]],
-        counts: list[Tensor],
-        lr: float,
-        *,
-        fused: bool,
-    ) -> None:
+    def _by_public(self, tensors: Tensors, lr: float, *, fused: bool) -> None:
         """Run torch's public function."""
 
 
@@ -205,31 +200,15 @@ class FusedAdamW(FusedOptimizer):
     def _has_kernel(self) -> bool:
         return self._privates.adamw is not None
 
-    def _by_kernel(
-        self,
-        parameters: list[Tensor],
-        grads: list[Tensor],
-        moments: list[list[Tensor]],
-        counts: list[Tensor],
-        lr: float,
-    ) -> None:
+    def _by_kernel(self, tensors: Tensors, lr: float) -> None:
         assert self._privates.adamw is not None
-        first, second = moments
+        parameters, grads, (first, second), counts = tensors
         self._privates.adamw(
             parameters, grads, first, second, [], counts, lr=lr, amsgrad=False, maximize=False, **self._settings
         )
 
-    def _by_public(
-        self,
-        parameters: list[Tensor],
-        grads: list[Tensor],
-        moments: list[list[Tensor]],
-        counts: list[Tensor],
-        lr: float,
-        *,
-        fused: bool,
-    ) -> None:
-        first, second = moments
+    def _by_public(self, tensors: Tensors, lr: float, *, fused: bool) -> None:
+        parameters, grads, (first, second), counts = tensors
         before = [count - 1 for count in counts]  # the public function counts the step itself
         adamw(
             parameters,
@@ -262,19 +241,12 @@ class FusedSGD(FusedOptimizer):
     def _has_kernel(self) -> bool:
         return self._privates.sgd is not None
 
-    def _by_kernel(
-        self,
-        parameters: list[Tensor],
-        grads: list[Tensor],
-        moments: list[list[Tensor]],
-        counts: list[Tensor],
-        lr: float,
-    ) -> None:
+    def _by_kernel(self, tensors: Tensors, lr: float) -> None:
         assert self._privates.sgd is not None
         self._privates.sgd(
-            parameters,
-            grads,
-            moments[0] if self._nesterov else [],
+            tensors.parameters,
+            tensors.grads,
+            tensors.moments[0] if self._nesterov else [],
             lr=lr,
             nesterov=self._nesterov,
             maximize=False,
@@ -283,15 +255,7 @@ class FusedSGD(FusedOptimizer):
             **self._settings,
         )
 
-    def _by_public(
-        self,
-        parameters: list[Tensor],
-        grads: list[Tensor],
-        moments: list[list[Tensor]],
-        counts: list[Tensor],
-        lr: float,
-        *,
-        fused: bool,
-    ) -> None:
-        buffers: list[Tensor | None] = list(moments[0])
+    def _by_public(self, tensors: Tensors, lr: float, *, fused: bool) -> None:
+        parameters, grads, (velocities,), _ = tensors
+        buffers: list[Tensor | None] = list(velocities)
         sgd(parameters, grads, buffers, fused=fused, lr=lr, nesterov=self._nesterov, maximize=False, **self._settings)
