@@ -275,6 +275,10 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         """Probabilities of the categories, (M, K): the softmax of the network's logits."""
         return torch.softmax(torch.from_numpy(self._checked_logits(X)), dim=1).numpy()
 
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Logarithms of these probabilities, (M, K), in float64: finite where a probability is too small to be one."""
+        return torch.log_softmax(torch.from_numpy(self._checked_logits(X)), dim=1).numpy()
+
     def predict(self, X: Any) -> np.ndarray:
         """Most probable label of each sample, (M,)."""
         best = self._checked_logits(X).argmax(axis=1)
