@@ -232,7 +232,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         self._given, self._predicted = labels.given.copy(), labels.decode(predicted)
 
     def label_issues(self) -> Any:
-        """Table of the training labels, with cleanlab's columns.
+        """Table of the training labels, with cleanlab's columns and two more.
 
         Returns
         -------
@@ -246,9 +246,13 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
             * ``given_label``: as in y.
             * ``predicted_label``: the network's, which has seen the sample in training. For samples of weight 0, which
               it has not, the given one.
+            * ``suggested_label``: ``suggested_labels_``.
+            * ``mislabel_probability``: ``mislabel_proba_`` as it is.
         """
         check_is_fitted(self)
-        return label_issues(self._given, self._predicted, self.mislabel_proba_, self.mislabel_scores_)
+        return label_issues(
+            self._given, self._predicted, self.suggested_labels_, self.mislabel_proba_, self.mislabel_scores_
+        )
 
     # ------------------------------------------------------------------ predicting
 
