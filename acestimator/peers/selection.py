@@ -242,6 +242,7 @@ class SmallLossExchange(Objective):
         super().start(training)
         even = torch.ones_like(training.labels, dtype=torch.float64)
         self._weights = even if training.sample_weight is None else training.sample_weight
+        self._loss_weights = even if training.loss_weight is None else training.loss_weight
         self._missed, self.mean_losses = torch.zeros_like(even), torch.zeros_like(even)
         self.remember = 1.0
         self._rate = self.noise_rate or 0.0
@@ -252,7 +253,7 @@ class SmallLossExchange(Objective):
         labels = step.labels.repeat(2)
         grad, log_p = softmax_gradient(torch.cat(logits.chunk(2, dim=1)), labels)  # (2 B, K)
         losses = -log_p.gather(1, labels[:, None]).view(2, -1)
-        weight = self._weights[step.index]
+        weight = self._loss_weights[step.index]
         picked = torch.cat([self._picked(loss, weight) for loss in losses.flip(0)])  # by the other
         return torch.cat((grad * picked[:, None]).chunk(2), dim=1), losses.mean(dim=0)
 

@@ -168,7 +168,7 @@ def test_the_gradient_is_that_of_the_exchanged_losses(weighted):
     index = torch.randperm(20, generator=generator)[:13]
     weight = torch.rand(20, generator=generator, dtype=torch.float64) + 0.1 if weighted else None
     logits = torch.randn(13, 2 * K, generator=generator, dtype=torch.float64, requires_grad=True)
-    objective = started(SmallLossExchange(0.4, 0.0), labels, K, max_epochs=2, sample_weight=weight)
+    objective = started(SmallLossExchange(0.4, 0.0), labels, K, max_epochs=2, loss_weight=weight)
     objective.end_epoch(0)
     grad, losses = take(objective, logits.detach(), a_block(labels, index, epoch=1))
     w = torch.ones(13, dtype=torch.float64) if weight is None else weight[index]
@@ -225,7 +225,9 @@ def test_the_estimated_rate_is_the_share_of_labels_not_predicted(weighted):
     labels, seen = rng.randint(K, size=12), rng.normal(size=(10, 12, 2 * K))
     weight = rng.uniform(0.5, 2, size=12) if weighted else np.ones(12)
     objective, given = SmallLossExchange(None, 0.4), torch.from_numpy(labels)
-    started(objective, given, K, max_epochs=10, sample_weight=torch.from_numpy(weight) if weighted else None)
+    sample_weight = torch.from_numpy(weight) if weighted else None
+    of_no_matter = torch.from_numpy(rng.uniform(0.5, 2, size=12))
+    started(objective, given, K, max_epochs=10, sample_weight=sample_weight, loss_weight=of_no_matter)
     shares = []
     for epoch in range(10):
         for index in torch.from_numpy(rng.permutation(12)).split(7):
