@@ -23,8 +23,9 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    install(session, "pytest", "hypothesis", "pandas", "polars", "lightning", "mpmath")
-    session.run("pytest", *session.posargs, env=ENV)
+    """Run the suite in two processes of one thread; ``-- -n 0`` runs it in this one, for a debugger."""
+    install(session, "pytest", "pytest-xdist", "hypothesis", "pandas", "polars", "lightning", "mpmath")
+    session.run("pytest", "-n", "2", *session.posargs, env=ENV | {"OMP_NUM_THREADS": "1"})
 
 
 @nox.session

@@ -56,8 +56,8 @@ class Trainer:
         Observed labels, 0..K-1, on the device of the training.
     n_classes : int
         K.
-    sample_weight : Tensor of float64, shape (N,), or None
-        Positive.
+    sample_weight, loss_weight : Tensor of float64, shape (N,), or None
+        Positive: as of :func:`acestimator.training.train`.
     plan : TrainingPlan
     dtype : torch.dtype
         Of the networks, and of what they see.
@@ -77,6 +77,7 @@ class Trainer:
     labels: Tensor
     n_classes: int
     sample_weight: Tensor | None
+    loss_weight: Tensor | None
     plan: TrainingPlan
     dtype: torch.dtype
     seed: int
@@ -103,10 +104,10 @@ class Trainer:
         """
         objective, device, seed = phase.objective, self.labels.device, self.seed + number
         labels = self.labels if phase.labels is None else phase.labels
-        samples, weight = self.samples, self.sample_weight
+        samples, weights = self.samples, [self.sample_weight, self.loss_weight]
         if phase.keep is not None:
             labels, samples = labels[phase.keep], samples.subset(phase.keep)
-            weight = None if weight is None else weight[phase.keep]
+            weights = [None if weight is None else weight[phase.keep] for weight in weights]
         network = phase.network if phase.network is not None else self._make_network(objective, seed)
         with seeded(seed, device) if self.draws else nullcontext():
             history = train(
@@ -117,7 +118,8 @@ class Trainer:
                 self.plan,
                 n_classes=self.n_classes,
                 generator=torch.Generator().manual_seed(seed),
-                sample_weight=weight,
+                sample_weight=weights[0],
+                loss_weight=weights[1],
                 shuffle=self.shuffle,
                 checkpoint=None if self.checkpoint is None else PhaseCheckpoint(self.checkpoint, number, self.draws),
                 on_epoch=self.on_epoch,

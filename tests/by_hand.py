@@ -8,7 +8,7 @@ from acestimator.objectives import Block, Training
 
 def started(objective, labels, n_classes, *, steps_per_epoch=1, max_epochs=1, sample_weight=None, **others):
     """The objective, at the start of a training in float64."""
-    others = {"network": nn.Identity(), "dtype": torch.float64} | others
+    others = {"network": nn.Identity(), "dtype": torch.float64, "loss_weight": sample_weight} | others
     objective.start(
         Training(
             labels=labels,

@@ -17,6 +17,12 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")
 torch.set_num_threads(1)  # small networks: a second thread costs more than it brings
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """torch's global generator begins anew for each test, whichever came before it in its process."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def noisy_digits():
     """(X_train, observed labels, true labels, X_test, y_test), 20 % of the training labels replaced."""

@@ -79,6 +79,11 @@ class AutoCleansingClassifier(NetworkClassifier):
         that is read off the training samples.
     standardize : bool, default=True
         Standardise the inputs with the training set's statistics, per feature or per channel.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, by observed label: positive numbers, of 1 for labels that are not in the dictionary.
+        They multiply the sample weights in the network's loss and nowhere else: not in the input statistics, the noise
+        rate, nor in what else tells right labels from wrong ones. "balanced" is :math:`N / (K N_k)` for :math:`N_k`
+        samples of label k, or sums of sample weights in place of numbers, as in scikit-learn.
     precision : {"float32", "bfloat16", "auto"}, default="float32"
         Of the network's arithmetic in training; "bfloat16" is torch's autocast; "auto" is that for
         images on a GPU. Parameters, logits and constants are float32 throughout.
@@ -132,11 +137,11 @@ class AutoCleansingClassifier(NetworkClassifier):
 
     Notes
     -----
-    Sample weights scale a sample's part in the network's loss, in the input statistics and in the noise rate; its
-    own constants always move at full rate. Weight 2 is the sample twice and weight 0 its absence: to rounding, for
-    "mlp" and where both the samples and their weights sum up to no more than one batch; in expectation over the
-    batches beyond that. With ``alpha_lr="paper"`` weight 2 is not the sample twice: a row's gradient is divided by the
-    number of samples in its batch, whatever their weights.
+    Sample weights scale a sample's part in the network's loss, in the input statistics and in the noise rate, class
+    weights in the loss alone; its own constants always move at full rate. Weight 2 is the sample twice and weight 0
+    its absence: to rounding, for "mlp" and where both the samples and their weights sum up to no more than one batch;
+    in expectation over the batches beyond that. With ``alpha_lr="paper"`` weight 2 is not the sample twice: a row's
+    gradient is divided by the number of samples in its batch, whatever their weights.
 
     Labels may be in any form that scikit-learn takes. Predictions never see the constants.
 
@@ -189,6 +194,7 @@ class AutoCleansingClassifier(NetworkClassifier):
         schedule: str | tuple[float, ...] | None = None,
         augment: Any = None,
         standardize: bool = True,
+        class_weight: dict[Any, float] | str | None = None,
         precision: str = "float32",
         compile: bool = False,  # noqa: A002 -- as in skorch
         checkpoint: str | os.PathLike[str] | None = None,
@@ -211,6 +217,7 @@ class AutoCleansingClassifier(NetworkClassifier):
         self.schedule = schedule
         self.augment = augment
         self.standardize = standardize
+        self.class_weight = class_weight
         self.precision = precision
         self.compile = compile
         self.checkpoint = checkpoint

@@ -31,7 +31,7 @@ class BaselineClassifier(NetworkClassifier):
     params : dict, optional
         Parameters of the method itself, by default those of its authors.
     backbone, preset, max_epochs, batch_size, learning_rate, weight_decay, optimizer, schedule, augment, standardize,
-    precision, compile, checkpoint, device, verbose
+    class_weight, precision, compile, checkpoint, device, verbose
         As for :class:`~acestimator.AutoCleansingClassifier`. A method of several phases trains each of them for
         ``max_epochs``.
     random_state : int, RandomState or None, default=None
@@ -73,6 +73,7 @@ class BaselineClassifier(NetworkClassifier):
         schedule: str | tuple[float, ...] | None = None,
         augment: Any = None,
         standardize: bool = True,
+        class_weight: dict[Any, float] | str | None = None,
         precision: str = "float32",
         compile: bool = False,  # noqa: A002 -- as in skorch
         checkpoint: str | os.PathLike[str] | None = None,
@@ -92,6 +93,7 @@ class BaselineClassifier(NetworkClassifier):
         self.schedule = schedule
         self.augment = augment
         self.standardize = standardize
+        self.class_weight = class_weight
         self.precision = precision
         self.compile = compile
         self.checkpoint = checkpoint

@@ -210,7 +210,7 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
         return AutoCleansingClassifier() if self.cleanser is None else self.cleanser
 
     def label_issues(self) -> Any:
-        """Table of the training labels, with cleanlab's columns, by the cleanser.
+        """Table of the training labels, with cleanlab's columns and two more, by the cleanser.
 
         Returns
         -------

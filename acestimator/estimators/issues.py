@@ -1,4 +1,4 @@
-"""Label issues as a table, in cleanlab's columns: a pure function of what a fit has read off.
+"""Label issues as a table, in cleanlab's columns and two more: a pure function of what a fit has read off.
 
 Legend: N samples.
 """
@@ -33,12 +33,14 @@ def label_quality(proba: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return (1.0 - _BY_RANK) * (1.0 - proba) + _BY_RANK * (1.0 - less_suspicious)
 
 
-def label_issues(given: np.ndarray, predicted: np.ndarray, proba: np.ndarray, scores: np.ndarray) -> Any:
+def label_issues(
+    given: np.ndarray, predicted: np.ndarray, suggested: np.ndarray, proba: np.ndarray, scores: np.ndarray
+) -> Any:
     """Table of N rows: a data frame where pandas is installed, else a structured array.
 
     Parameters
     ----------
-    given, predicted : ndarray of shape (N,)
+    given, predicted, suggested : ndarray of shape (N,)
         Labels.
     proba, scores : ndarray of shape (N,)
         As of :func:`label_quality`.
@@ -46,13 +48,15 @@ def label_issues(given: np.ndarray, predicted: np.ndarray, proba: np.ndarray, sc
     Returns
     -------
     pandas.DataFrame or ndarray of shape (N,)
-        Columns is_label_issue, label_quality, given_label and predicted_label.
+        Columns is_label_issue, label_quality, given_label, predicted_label, suggested_label and mislabel_probability.
     """
     columns = {
         "is_label_issue": proba > 0.5,
         "label_quality": label_quality(proba, scores),
         "given_label": given,
         "predicted_label": predicted,
+        "suggested_label": suggested,
+        "mislabel_probability": proba,
     }
     try:
         import pandas as pd

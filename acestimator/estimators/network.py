@@ -54,6 +54,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         "schedule": [StrOptions({"cosine"}), tuple, None],
         "augment": [callable, None],
         "standardize": ["boolean"],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
         "precision": [StrOptions({"float32", "bfloat16", "auto"})],
         "compile": ["boolean"],
         "checkpoint": [str, os.PathLike, None],
@@ -75,6 +76,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
     preset: str
     augment: Any
     standardize: bool
+    class_weight: dict[Any, float] | str | None
     precision: str
     compile: bool
     checkpoint: str | os.PathLike[str] | None
@@ -125,7 +127,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         device = resolve_device(self.device)
         source, y = training_source(self, X, y)
         weight = None if sample_weight is None else validation.check_weights(sample_weight, y)
-        labels = TrainingLabels.encode(y, weight)
+        labels = TrainingLabels.encode(y, weight, self.class_weight)
         if labels.used is not None:
             source = source.subset(labels.used)
         self.classes_, self.input_shape_ = labels.classes, source.shape[1:]
@@ -147,10 +149,10 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         self, source: Source, labels: TrainingLabels, settings: Preset, device: torch.device, on_epoch: OnEpoch | None
     ) -> Trainer:
         """The training set where it belongs, and how networks are made and trained on it."""
-        weight = labels.weight
+        weight, loss_weight = labels.weight, labels.loss_weight
         # One batch that holds everything needs no order and can be exact: in float64, a weight of 2 and a sample given
         # twice then agree to rounding.
-        n_visits = len(labels.codes) if weight is None else max(len(labels.codes), weight.sum())
+        n_visits = len(labels.codes) if loss_weight is None else max(len(labels.codes), loss_weight.sum())
         whole = n_visits <= settings.batch_size
         autocast = self._autocast(device)
         # Our own perceptron runs in float64 where exactness is free; a user's module may not be able to.
@@ -165,6 +167,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
             labels=torch.from_numpy(labels.codes).to(device),
             n_classes=len(labels.classes),
             sample_weight=None if weight is None else torch.tensor(weight, device=device),
+            loss_weight=None if loss_weight is None else torch.tensor(loss_weight, device=device),
             plan=self._plan(settings, autocast),
             dtype=dtype,
             seed=seed,
@@ -232,7 +235,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         self._given, self._predicted = labels.given.copy(), labels.decode(predicted)
 
     def label_issues(self) -> Any:
-        """Table of the training labels, with cleanlab's columns.
+        """Table of the training labels, with cleanlab's columns and two more.
 
         Returns
         -------
@@ -246,9 +249,13 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
             * ``given_label``: as in y.
             * ``predicted_label``: the network's, which has seen the sample in training. For samples of weight 0, which
               it has not, the given one.
+            * ``suggested_label``: ``suggested_labels_``.
+            * ``mislabel_probability``: ``mislabel_proba_`` as it is.
         """
         check_is_fitted(self)
-        return label_issues(self._given, self._predicted, self.mislabel_proba_, self.mislabel_scores_)
+        return label_issues(
+            self._given, self._predicted, self.suggested_labels_, self.mislabel_proba_, self.mislabel_scores_
+        )
 
     # ------------------------------------------------------------------ predicting
 
@@ -274,6 +281,10 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the categories, (M, K): the softmax of the network's logits."""
         return torch.softmax(torch.from_numpy(self._checked_logits(X)), dim=1).numpy()
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Logarithms of these probabilities, (M, K), in float64: finite where a probability is too small to be one."""
+        return torch.log_softmax(torch.from_numpy(self._checked_logits(X)), dim=1).numpy()
 
     def predict(self, X: Any) -> np.ndarray:
         """Most probable label of each sample, (M,)."""

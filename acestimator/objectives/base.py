@@ -54,7 +54,9 @@ class Training:
     steps_per_epoch, max_epochs : int
         Length of the training.
     sample_weight : Tensor of float64, shape (N,), optional
-        Positive weights; None for all equal.
+        Positive weights; None for all equal. Of the samples in whatever is estimated from them.
+    loss_weight : Tensor of float64, shape (N,), optional
+        The same in the network's loss, where they are multiplied by the weights of the classes.
     dtype : torch.dtype
         Of the logits to come.
     """
@@ -65,6 +67,7 @@ class Training:
     steps_per_epoch: int
     max_epochs: int
     sample_weight: Tensor | None = None
+    loss_weight: Tensor | None = None
     dtype: torch.dtype = torch.float32
 
 
@@ -172,7 +175,7 @@ class Objective(Stateful):
         Returns
         -------
         Tensor, shape (M,), or None
-            Weights of the samples in the network's loss, beside ``sample_weight``; None for all one.
+            Weights of the samples in the network's loss, beside ``loss_weight``; None for all one.
         """
         return None
 

@@ -15,13 +15,14 @@ from acestimator.peers.joint import JointOptimization
 from acestimator.peers.losses import CappedCrossEntropy, GeneralizedCrossEntropy, HardBootstrapping, SoftBootstrapping
 from acestimator.peers.memory import ELR, SOP
 from acestimator.peers.plain import Plain
-from acestimator.peers.selection import AreaUnderMargin, CoTeaching, Trimmed
+from acestimator.peers.selection import AreaUnderMargin, CoTeaching, MeanLogitMargin, Trimmed
 from acestimator.peers.transition import Forward, NoiseAdaptation
 
 __all__ = ["METHODS", "Method", "Outcome", "Phases", "Reading", "make"]
 
 METHODS: dict[str, type[Method]] = {
     "cross_entropy": Plain,
+    "mean_logit_margin": MeanLogitMargin,
     "aum": AreaUnderMargin,
     "trimmed": Trimmed,
     "co_teaching": CoTeaching,

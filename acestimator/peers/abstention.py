@@ -112,7 +112,7 @@ class AbstentionLoss(Objective):
         """Move the threshold, batch by batch, and count abstentions."""
         learned = (-(outputs[:, -1] - outputs[:, :-1].logsumexp(dim=1))).sigmoid()
         terms = learned * cross_entropy(outputs[:, :-1], block.labels, reduction="none")
-        weights = self.training.sample_weight
+        weights = self.training.loss_weight
         weights = torch.ones_like(terms) if weights is None else weights[block.index].to(terms.dtype)
         sums = [torch.stack([part.sum() for part in torch.split(x, block.sizes)]) for x in (terms * weights, weights)]
         for mean in (sums[0] / sums[1]).tolist():

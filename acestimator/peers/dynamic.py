@@ -219,7 +219,7 @@ class DynamicMixup(Objective):
         probability = log_probability.exp()
         grad = probability - self._target
         if step.block.epoch >= self._warmup_epochs:
-            weight = self.training.sample_weight
+            weight = self.training.loss_weight
             weight = None if weight is None else weight.index_select(0, step.index)
             grad += self.eta * prior_gradient(probability, weight)
         return grad, -(self._target * log_probability).sum(dim=1)

@@ -121,7 +121,7 @@ class JointLabels(Objective):
         probability = log_probability.exp()
         soft = self.soft.index_select(0, step.index)
         entropy = -(probability * log_probability).sum(dim=1, keepdim=True)
-        weight = self.training.sample_weight
+        weight = self.training.loss_weight
         weight = None if weight is None else weight.index_select(0, step.index)
         grad = probability - soft
         grad -= self.beta * probability * (log_probability + entropy)

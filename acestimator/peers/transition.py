@@ -90,7 +90,8 @@ class NoiseAdaptation(Method):
 
     Notes
     -----
-    Score and probability of a label are those of :class:`Forward`, with :math:`\theta` in place of T.
+    Score and probability of a label are those of :class:`Forward`, with :math:`\theta` in place of T. The confusion
+    matrix is weighted as the loss is.
 
     Departures: optimiser, schedule and backbone are the package's, without the authors' dropout. The authors stop
     after 4 epochs in a row that are no better. Here all epochs are trained, and the best is kept.
@@ -101,8 +102,11 @@ class NoiseAdaptation(Method):
 
     def phases(self, labels: Tensor, n_classes: int, generator: torch.Generator) -> Phases:  # noqa: D102
         held_out = _held_out(labels, self.holdout, generator)
-        outcome = yield Phase(BestEpoch(CrossEntropy(), held_out))
-        network = AdaptedNetwork(outcome.network, log_confusion(outcome.logits, labels, self.soft))
+        first = BestEpoch(CrossEntropy(), held_out)
+        outcome = yield Phase(first)
+        # Weighted as the loss is: otherwise the layer would not tell what the network has learnt.
+        confusion = log_confusion(outcome.logits, labels, self.soft, first.training.loss_weight)
+        network = AdaptedNetwork(outcome.network, confusion)
         outcome = yield Phase(BestEpoch(AdaptedCrossEntropy(), held_out), network=network)
         return _read(outcome, network.log_matrix().detach(), labels)
 
@@ -147,7 +151,7 @@ class BestEpoch(Objective):
     def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
         """Add up the losses of the samples held out."""
         losses = self.objective.end_block(block, outputs, records, grads)
-        held, weight = self.held_out[block.index], self.training.sample_weight
+        held, weight = self.held_out[block.index], self.training.loss_weight
         held_losses = losses[held].double()
         if weight is not None:
             held_losses = held_losses * weight[block.index[held]]
@@ -237,12 +241,14 @@ def estimate_log_matrix(logits: Tensor, percentile: float | None) -> Tensor:
     return log_p[candidates.argmax(dim=0)]
 
 
-def log_confusion(logits: Tensor, labels: Tensor, soft: bool) -> Tensor:
-    """Logarithm of the confusion matrix, (K, K): predicted categories in rows, observed ones in columns."""
+def log_confusion(logits: Tensor, labels: Tensor, soft: bool, weight: Tensor | None = None) -> Tensor:
+    """Logarithm of the (weighted) confusion matrix, (K, K): predicted categories in rows, observed ones in columns."""
     n_classes = logits.shape[1]
     predicted = torch.softmax(logits, dim=1)
     if not soft:
         predicted = nn.functional.one_hot(predicted.argmax(dim=1), n_classes).to(logits.dtype)
+    if weight is not None:
+        predicted = predicted * (weight / weight.mean()).to(logits.dtype)[:, None]
     counts = predicted.T @ nn.functional.one_hot(labels, n_classes).to(logits.dtype)
     # A category that is never predicted has no shares, and is given even ones.
     totals = counts.sum(dim=1, keepdim=True)

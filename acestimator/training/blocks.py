@@ -71,18 +71,18 @@ class Batches:
         return self._plan.lr_scale(epoch * len(self.sizes) + step, self.n_steps)
 
     def gradient_scale(self, block: Block, weight: Tensor | None) -> Tensor:
-        """Factor of each sample's gradient, (M, 1): its weights over its batch's sum of sample weights.
+        """Factor of each sample's gradient, (M, 1): its weights over its batch's sum of loss weights.
 
         Parameters
         ----------
         block : Block
         weight : Tensor, shape (M,), or None
-            Beside the sample weights.
+            Beside the loss weights.
         """
-        start, sample_weight = self._starts[block.first_step], self._training.sample_weight
+        start, loss_weight = self._starts[block.first_step], self._training.loss_weight
         scale = self._evens[start : start + len(block.index)]
-        if sample_weight is not None:  # in float64 until only ratios are left
-            parts = torch.split(sample_weight.index_select(0, block.index), block.sizes)
+        if loss_weight is not None:  # in float64 until only ratios are left
+            parts = torch.split(loss_weight.index_select(0, block.index), block.sizes)
             scale = torch.cat([part / part.sum() for part in parts]).to(scale.dtype)
         return (scale if weight is None else scale * weight)[:, None]
 

@@ -34,6 +34,7 @@ def train(
     n_classes: int,
     generator: torch.Generator,
     sample_weight: Tensor | None = None,
+    loss_weight: Tensor | None = None,
     shuffle: bool = True,
     checkpoint: PhaseCheckpoint | None = None,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
@@ -56,7 +57,9 @@ def train(
     generator : torch.Generator
         CPU generator of the batch order.
     sample_weight : Tensor of float64, shape (N,), optional
-        Positive weights, of which only the ratios count.
+        Positive weights, of which only the ratios count: of the samples in whatever is estimated from them.
+    loss_weight : Tensor of float64, shape (N,), optional
+        The same in the network's loss; by default ``sample_weight``.
     shuffle : bool, default=True
         Without it the batches are taken in the given order, and nothing is drawn.
     checkpoint : PhaseCheckpoint, optional
@@ -75,12 +78,18 @@ def train(
     FloatingPointError
         If a loss is NaN or infinite, naming the epoch, the step and the learning rate.
     """
-    if sample_weight is not None and bool((sample_weight == sample_weight[0]).all()):
-        sample_weight = None  # so that the numbers are the same whatever all weights are
+    loss_weight = _unequal(sample_weight if loss_weight is None else loss_weight)
     samples = features if isinstance(features, Samples) else TensorSamples(features, Preprocessing(labels.device))
     steps_per_epoch = plan.steps_per_epoch(len(labels))
     training = Training(
-        network, labels, n_classes, steps_per_epoch, plan.max_epochs, sample_weight=sample_weight, dtype=samples.dtype
+        network,
+        labels,
+        n_classes,
+        steps_per_epoch,
+        plan.max_epochs,
+        sample_weight=_unequal(sample_weight),
+        loss_weight=loss_weight,
+        dtype=samples.dtype,
     )
     batches = Batches(plan, training, max(math.prod(samples.shape), n_classes))
     optimizer = plan.make_optimizer(p for p in network.parameters() if p.requires_grad)
@@ -92,7 +101,7 @@ def train(
     for record in history:
         report(record)
     for epoch in range(len(history), plan.max_epochs):
-        began, meter = time.perf_counter(), Meter(sample_weight)
+        began, meter = time.perf_counter(), Meter(loss_weight)
         blocks = batches.blocks(epoch, generator, shuffle)
         # What a block's steps need of the samples is gathered at one go; each step gets views of it.
         gathered = samples.training(epoch, plan.max_epochs, (block.index for block in blocks))
@@ -111,6 +120,11 @@ def train(
         if checkpoint is not None:
             checkpoint.save(objective, optimizer, generator, history, at_once=epoch + 1 == plan.max_epochs)
     return history
+
+
+def _unequal(weight: Tensor | None) -> Tensor | None:
+    """Weights (N,), None if they are all alike, so that the numbers are the same whatever all weights are."""
+    return None if weight is None or bool((weight == weight[0]).all()) else weight
 
 
 def _start(objective: Objective, training: Training) -> None:

@@ -18,11 +18,11 @@ class Meter:
 
     Parameters
     ----------
-    sample_weight : Tensor of float64, shape (N,), or None
+    loss_weight : Tensor of float64, shape (N,), or None
     """
 
-    def __init__(self, sample_weight: Tensor | None) -> None:
-        self.sample_weight = sample_weight
+    def __init__(self, loss_weight: Tensor | None) -> None:
+        self.loss_weight = loss_weight
         self.sums = [0.0, 0.0, 0.0]  # weight, loss, correct
 
     def add(self, block: Block, losses: Tensor, class_logits: Tensor) -> int | None:
@@ -35,7 +35,7 @@ class Meter:
         """
         correct = class_logits.argmax(dim=1) == block.labels
         parts = torch.stack((torch.ones_like(losses), losses, correct.to(losses.dtype)))  # (3, M)
-        weighted = parts if self.sample_weight is None else parts * self.sample_weight.index_select(0, block.index)
+        weighted = parts if self.loss_weight is None else parts * self.loss_weight.index_select(0, block.index)
         # The block's one look at numbers of the device, not one a step: each makes a GPU wait for the host.
         sums = weighted.sum(dim=1, dtype=torch.float64).tolist()
         if not math.isfinite(sums[1]):

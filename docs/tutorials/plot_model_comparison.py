@@ -188,8 +188,9 @@ print(f"{search.best_score_:.3f} against the checked labels")
 # The labels to check
 # -------------------
 #
-# ``label_issues`` is a table of all training labels, with the columns of cleanlab's. Its rows are numbered in the order
-# of X; ``set_index(X.index)`` gives them X's index, where that is another one.
+# ``label_issues`` is a table of all training labels, with cleanlab's columns, the labels that it suggests, and how
+# likely it is that the given ones are wrong. Its rows are numbered in the order of X; ``set_index(X.index)`` gives them
+# X's index, where that is another one.
 
 cleaned = models["cleansed trees"].fit(X, observed)
 issues = cleaned.label_issues().sort_values("label_quality")

@@ -90,6 +90,7 @@ def scores_in_this_order(X, y, orders, variant):
         labels=labels,
         n_classes=3,
         sample_weight=None,
+        loss_weight=None,
         plan=plan,
         dtype=torch.float32,
         seed=0,

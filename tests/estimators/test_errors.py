@@ -125,7 +125,9 @@ def test_predicting_with_the_wrong_samples(small):
         clf.predict(np.zeros((2, 4, 2, 2)))
 
 
-@pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function", "find_mislabeled"])
+@pytest.mark.parametrize(
+    "method", ["predict", "predict_proba", "predict_log_proba", "decision_function", "find_mislabeled"]
+)
 def test_use_before_fit(method):
     with pytest.raises(NotFittedError):
         getattr(quick(), method)(np.zeros((2, 4)))

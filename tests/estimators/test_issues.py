@@ -1,4 +1,4 @@
-"""label_issues: the table that cleanlab makes, from what a fit of ours has read off."""
+"""label_issues: the table that cleanlab makes, and two columns more, from what a fit of ours has read off."""
 
 import pickle
 import sys
@@ -34,8 +34,8 @@ def test_the_table_is_cleanlabs_and_cleanlab_takes_it(small):
     y = np.where(np.arange(150) < 15, (true + 1) % 3, true)
     theirs = classification.CleanLearning(LogisticRegression(), seed=0).find_label_issues(X, y)
     ours = quick().fit(X, y).label_issues()
-    assert ours.columns.tolist() == theirs.columns.tolist()
-    assert [dtype.kind for dtype in ours.dtypes] == [dtype.kind for dtype in theirs.dtypes]
+    assert ours.columns.tolist() == [*theirs.columns, "suggested_label", "mislabel_probability"]
+    assert [dtype.kind for dtype in ours.dtypes[:4]] == [dtype.kind for dtype in theirs.dtypes]
     pd.testing.assert_index_equal(ours.index, theirs.index)
     pd.testing.assert_series_equal(ours["given_label"], theirs["given_label"], check_dtype=False)
     kept = classification.CleanLearning(LogisticRegression(), seed=0).fit(X, y, label_issues=ours)
@@ -51,7 +51,8 @@ def test_the_table_says_what_the_attributes_say(noisy, clf):
     assert issues["given_label"].tolist() == y.tolist()
     assert issues["predicted_label"].tolist() == clf.predict(X).tolist()
     suggested = issues["predicted_label"].where(issues["is_label_issue"], issues["given_label"])
-    assert suggested.tolist() == clf.suggested_labels_.tolist()
+    assert suggested.tolist() == issues["suggested_label"].tolist() == clf.suggested_labels_.tolist()
+    np.testing.assert_array_equal(issues["mislabel_probability"], clf.mislabel_proba_)
 
 
 def test_the_worst_quality_is_the_most_suspicious_score(noisy_digits):
@@ -84,7 +85,8 @@ def test_samples_of_weight_zero_are_predicted_what_they_were_given(noisy):
     clf = quick().fit(X, y, sample_weight=(y != "cow").astype(float))
     issues = clf.label_issues()
     out = y == "cow"
-    assert (issues["predicted_label"][out] == "cow").all()
+    assert (issues.loc[out, ["predicted_label", "suggested_label"]] == "cow").all(axis=None)
+    assert (issues["mislabel_probability"][out] == clf.noise_rate_).all()
     assert issues["predicted_label"][~out].tolist() == clf.predict(X[~out]).tolist()
     np.testing.assert_allclose(issues["label_quality"][out], 1 - clf.noise_rate_, rtol=0, atol=1e-3)
 
@@ -100,7 +102,7 @@ def test_without_pandas_it_is_a_structured_array(small, labels, monkeypatch):
     assert list(table.dtype.names) == frame.columns.tolist()
     for name in table.dtype.names:
         np.testing.assert_array_equal(table[name], frame[name].to_numpy())
-    assert table["given_label"].dtype == labels.dtype
+    assert table["given_label"].dtype == table["suggested_label"].dtype == labels.dtype
 
 
 def test_rows_are_numbered_whatever_the_index_of_a_frame(noisy):
@@ -124,7 +126,8 @@ def test_the_table_belongs_to_its_reader(noisy):
     before = clf.label_issues()
     observed[:] = "ape"
     mine = clf.label_issues()
-    mine.loc[:, "predicted_label"] = "ape"
+    mine.loc[:, ["predicted_label", "suggested_label"]] = "ape"
+    mine.loc[:, "mislabel_probability"] = 2.0
     pd.testing.assert_frame_equal(clf.label_issues(), before)
     pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(clf)).label_issues(), before)
 

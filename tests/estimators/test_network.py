@@ -46,6 +46,20 @@ def test_predictions_are_the_modules_own(noisy_digits):
     np.testing.assert_array_equal(clf.predict(X_test), logits.argmax(dim=1).numpy())
 
 
+def test_log_probabilities_are_those_of_the_probabilities_and_finite_where_these_are_zero(small):
+    X, y = small
+    clf = quick(max_epochs=30).fit(X, y)
+    np.testing.assert_allclose(clf.predict_log_proba(X), np.log(clf.predict_proba(X)), rtol=1e-10, atol=1e-15)
+    far = 1e6 * X[:7]
+    logits, log_proba = clf.decision_function(far), clf.predict_log_proba(far)
+    assert log_proba.shape == (7, 3)
+    assert log_proba.dtype == np.float64
+    assert (clf.predict_proba(far) == 0).any()
+    # The softmax has the logits' own differences, whatever their size.
+    np.testing.assert_allclose(log_proba - log_proba[:, :1], logits - logits[:, :1], rtol=1e-12)
+    np.testing.assert_allclose(log_proba.max(axis=1), 0, atol=1e-12)
+
+
 def test_a_random_state_repeats_the_fit_exactly(noisy_digits):
     X, y = noisy_digits[:2]
     first, second, other = (quick(max_epochs=15, random_state=seed).fit(X, y) for seed in (1, 1, 2))

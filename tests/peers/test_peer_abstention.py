@@ -14,10 +14,10 @@ from acestimator.peers.abstention import AbstentionLoss
 K, N = 4, 40
 
 
-def at_start(max_epochs=10, warmup=0.3, sample_weight=None, **parameters):
+def at_start(max_epochs=10, warmup=0.3, loss_weight=None, **parameters):
     objective = AbstentionLoss(**{"alpha_final": 1.0, "rho": 64.0, "mu": 0.05, "warmup": warmup, **parameters})
     labels = torch.randint(K, (N,), generator=torch.Generator().manual_seed(0))
-    return started(objective, labels, K, max_epochs=max_epochs, sample_weight=sample_weight), labels
+    return started(objective, labels, K, max_epochs=max_epochs, loss_weight=loss_weight), labels
 
 
 def outputs(scale=2.0, seed=0):

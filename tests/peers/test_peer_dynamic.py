@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from acestimator.estimators.baseline import BaselineClassifier
 from acestimator.peers.dynamic import BetaMixture, DynamicMixup
+from acestimator.peers.joint import prior_gradient
 from acestimator.training import TrainingPlan, batch_sizes, train
 
 K, N = 4, 60
@@ -128,6 +129,21 @@ def test_the_training_is_the_papers_written_out(batch_size):
             posterior = plain_em(losses)[2]
     for ours, theirs in zip(network.parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-8)  # the two EMs differ in the order of their sums
+
+
+def test_the_mean_prediction_of_a_batch_has_the_weights_of_the_loss():
+    _, labels, _ = problem()
+    draws = torch.Generator().manual_seed(0)
+    logits = torch.randn(N, K, generator=draws, dtype=torch.float64)
+    weight = torch.rand(N, generator=draws, dtype=torch.float64)
+    grads = []
+    for eta in (0.0, 1.0):
+        objective = DynamicMixup(32.0, eta, 0.0, torch.Generator().manual_seed(0))
+        started(objective, labels, K, max_epochs=3, sample_weight=weight.flip(0), loss_weight=weight)
+        (step,) = a_block(labels, epoch=2).steps()
+        objective.mix(nn.Linear(5, K).double(), torch.zeros(N, 5, dtype=torch.float64), step)
+        grads.append(objective.gradient(logits, step)[0])
+    torch.testing.assert_close(grads[1] - grads[0], prior_gradient(torch.softmax(logits, dim=1), weight))
 
 
 def test_the_look_at_unmixed_samples_leaves_the_network_as_it_was():

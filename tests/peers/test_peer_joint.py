@@ -41,7 +41,7 @@ def test_the_gradient_is_autograds_of_the_batchs_loss(seed, scale, weighted):
     labels = torch.randint(K, (N,), generator=generator)
     weight = 0.1 + torch.rand(N, dtype=torch.float64, generator=generator) if weighted else None
     objective = JointLabels(1.2, 0.8, 0.35, 10)
-    started(objective, labels, K, max_epochs=3, sample_weight=weight)
+    started(objective, labels, K, max_epochs=3, loss_weight=weight)
     objective.soft = torch.softmax(torch.randn(N, K, dtype=torch.float64, generator=generator), dim=1)
     logits = (scale * torch.randn(N, K, dtype=torch.float64, generator=generator)).requires_grad_()
     weight = torch.ones(N, dtype=torch.float64) if weight is None else weight

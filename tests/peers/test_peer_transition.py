@@ -94,6 +94,15 @@ def test_confusion_counts_predictions_or_adds_their_probabilities():
             np.testing.assert_allclose(estimate[3], 1 / K, rtol=1e-6)
 
 
+@pytest.mark.parametrize("soft", [False, True])
+def test_a_weight_of_two_in_the_confusion_is_the_sample_twice(soft):
+    logits, labels, _ = batch()
+    twice = torch.cat([torch.arange(30), torch.arange(10)])
+    weight = 0.1 * torch.bincount(twice).double()  # only ratios count
+    expected = log_confusion(logits[twice], labels[twice], soft)
+    torch.testing.assert_close(log_confusion(logits, labels, soft, weight), expected)
+
+
 def test_the_adapted_network_gives_the_observed_labels_log_probabilities_and_trains_by_the_formula():
     _, labels, matrix = batch()
     features = torch.randn(30, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

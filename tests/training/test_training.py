@@ -282,15 +282,15 @@ def test_parameters_that_the_loss_does_not_reach_stand_still():
     assert not torch.equal(network.used.weight, before[1])
 
 
-@pytest.mark.parametrize("sample_weight", [None, torch.tensor([1.0, 2, 3, 4, 5, 6, 7])])
+@pytest.mark.parametrize("loss_weight", [None, torch.tensor([1.0, 2, 3, 4, 5, 6, 7])])
 @pytest.mark.parametrize("weight", [None, torch.linspace(0, 1, 7)])
-def test_a_batchs_scales_are_its_weights_over_its_sum_of_sample_weights(sample_weight, weight):
+def test_a_batchs_scales_are_its_weights_over_its_sum_of_loss_weights(loss_weight, weight):
     index, labels = torch.tensor([6, 0, 2, 5, 1, 3, 4]), torch.zeros(7, dtype=torch.int64)
     plan = TrainingPlan(1, 4, 0.1, "sgd", 0.0, 0.0, batch_order=lambda epoch, generator: index)
-    batches = Batches(plan, Training(nn.Identity(), labels, K, 2, 1, sample_weight=sample_weight), K)
+    batches = Batches(plan, Training(nn.Identity(), labels, K, 2, 1, loss_weight=loss_weight), K)
     (block,) = batches.blocks(0, torch.Generator(), shuffle=True)
     scale = batches.gradient_scale(block, None if weight is None else weight[index]).squeeze(1)
-    w = torch.ones(7) if sample_weight is None else sample_weight
+    w = torch.ones(7) if loss_weight is None else loss_weight
     assert block.sizes == [4, 3]
     for part, batch in zip(scale.split(block.sizes), index.split(block.sizes), strict=True):
         expected = w[batch] / w[batch].sum() * (1 if weight is None else weight[batch])
