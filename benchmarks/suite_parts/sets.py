@@ -91,7 +91,7 @@ def _blobs(n_classes: int, n_train: int) -> DataSet:
 
 def _setting(data: DataSet, setting: str) -> DataSet:
     """The set of that setting: the default against plain training, which has the same setting."""
-    name = f"{data.name}, {setting}"
+    name = f"{data.name}:{setting}"
     return replace(data, name=name, kind="setting", setting=setting, processes=("none", "symmetric_20"), methods=BOTH)
 
 
