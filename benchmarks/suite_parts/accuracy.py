@@ -21,10 +21,13 @@ from suite_parts.rows import (
     main_settings,
     mean_of,
     means,
+    name,
     number,
     points,
     significantly_below,
+    undecided,
     untested,
+    verdict,
 )
 from suite_parts.sets import HELD_OUT
 
@@ -41,13 +44,14 @@ def harm(c: Comparison, group: str) -> list[Row]:
     if not found:
         return [Row(what, target)]
     below, mean = significantly_below(c, found, 0.01), means(found)
-    reached = not below
+    missed = bool(below)
     if group == HELD_OUT:
-        reached = len(below) <= 0.03 * len(found) + ROUNDING and min(mean.values()) >= -0.025 - ROUNDING
+        missed = len(below) > 0.03 * len(found) + ROUNDING or min(mean.values()) < -0.025 - ROUNDING
+    open_ones = undecided(found, below, 0.01)
     n_lower = sum(v < -0.01 - ROUNDING for v in mean.values())
     measured = f"{len(below)}; the mean is in {n_lower}, worst {points(min(mean.values()))}"
-    notes = tuple(f"significant: {' '.join(s)} {points(mean[s])}" for s in below) + untested(found)
-    return [Row(what, target, measured, reached, len(found), lowest(mean, points), notes)]
+    notes = tuple(f"significant: {name(s)} {points(mean[s])}" for s in below) + untested(found, open_ones)
+    return [Row(what, target, measured, verdict(missed, open_ones), len(found), lowest(mean, points), notes)]
 
 
 def right_labels(c: Comparison, group: str) -> list[Row]:
@@ -61,10 +65,11 @@ def right_labels(c: Comparison, group: str) -> list[Row]:
         return [Row(*row) for row in rows]
     below, mean = significantly_below(c, found, 0.005), means(found)
     average, error = mean_of(mean.values()), standard_error(np.array(list(mean.values())))
-    worst = lowest(mean, points)
+    worst, open_ones = lowest(mean, points), undecided(found, below, 0.005)
     second = None if np.isnan(error) else bool(average >= -error - ROUNDING)
+    first = verdict(bool(below), open_ones)
     return [
-        Row(*rows[0], f"{len(below)}", not below, len(found), worst, untested(found)),
+        Row(*rows[0], f"{len(below)}", first, len(found), worst, untested(found, open_ones)),
         Row(*rows[1], f"{points(average)} (error {100 * error:.2f})", second, len(found), worst),
     ]
 
@@ -149,10 +154,11 @@ def earlier(c: Comparison, group: str, before: Sequence[dict[str, Any]] | None) 
     whole = f"all {len(every)} cells that both have: {points(mean_of(all_means.values()))}"
     best = ", ".join(lowest(all_means, points, high=True))
     notes = (f"{whole}; worst: {', '.join(lowest(all_means, points))}; best: {best}",)
-    worst = lowest(mean, points)
+    worst, open_ones = lowest(mean, points), undecided(core, below, 0.005)
+    second = verdict(bool(below), open_ones)
     return [
         Row(*rows[0], points(average), average >= -0.003 - ROUNDING, len(core), worst, notes),
-        Row(*rows[1], f"{len(below)}", not below, len(core), worst, untested(core)),
+        Row(*rows[1], f"{len(below)}", second, len(core), worst, untested(core, open_ones)),
     ]
 
 
@@ -163,7 +169,7 @@ def own_settings(c: Comparison, group: str) -> list[Row]:
     if not mean:
         return [Row(what, target)] if group != HELD_OUT else []
     below = [s for s, v in mean.items() if v < -0.01 - ROUNDING]
-    notes = tuple(f"below: {' '.join(s)} {points(mean[s])}" for s in sorted(below, key=mean.__getitem__))
+    notes = tuple(f"below: {name(s)} {points(mean[s])}" for s in sorted(below, key=mean.__getitem__))
     return [Row(what, target, f"{len(below)}", not below, len(mean), lowest(mean, points), notes)]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from acestimator.comparison import Comparison, failures, not_possible
+from acestimator.comparison.results import Setting
 from acestimator.comparison.tables import as_text
 from suite_parts import accuracy, costs, labels
 from suite_parts.plan import group_of
@@ -74,15 +76,22 @@ def details(rows: Sequence[Row]) -> str:
 
 
 def coverage(c: Comparison) -> str:
-    """How many fits each set has, by method; the oracle's are those on wrong labels."""
+    """How many fits each set has, by method."""
     counts = [
-        [name, *(str(sum(len(c.values("accuracy", m, s)) for s in c.settings if s[0] == name)) for m in c.methods)]
+        [name, *(str(sum(_n_fits(c, m, s) for s in c.settings if s[0] == name)) for m in c.methods)]
         for name in c.datasets
     ]
     return as_text([("", [["set", *c.methods], *counts])]).lstrip("\n")
 
 
 def not_run(c: Comparison, group: str) -> str:
-    """A line of the group's sets that have no record."""
-    missing = [data.name for data in SETS.values() if data.group == group and data.name not in c.datasets]
-    return f"not run: {', '.join(missing)}" if missing else ""
+    """A line of the group's sets that have no record; settings of one set by their number."""
+    missing = [data for data in SETS.values() if data.group == group and data.name not in c.datasets]
+    settings = Counter(data.name.partition(":")[0] for data in missing if data.setting)
+    named = [data.name for data in missing if not data.setting]
+    named += [f"{n} settings of {name}" for name, n in settings.items()]
+    return f"not run: {', '.join(named)}" if named else ""
+
+
+def _n_fits(c: Comparison, method: str, setting: Setting) -> int:
+    return sum(not {"error", "not_possible"} & record.keys() for record in c.cell(method, setting).values())

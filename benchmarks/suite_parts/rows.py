@@ -41,9 +41,11 @@ class Row(Verdict):
 
     @property
     def word(self) -> str:
-        """``reached``, in a word; what has no target is only told."""
+        """``reached``, in a word; what has no target is only told, and what cannot be decided yet is open."""
+        if not self.n_cells:
+            return "not run"
         if self.reached is None:
-            return "told" if self.n_cells else "not run"
+            return "told" if self.target == "-" else "open"
         return "ok" if self.reached else "MISSED"
 
 
@@ -102,10 +104,24 @@ def n_test(c: Comparison, setting: Setting) -> int:
     return max((record.get("n_test", 0) for record in c.cell(DEFAULT, setting).values()), default=0)
 
 
-def untested(found: Mapping[Setting, np.ndarray]) -> tuple[str, ...]:
-    """A note on settings of one seed, of which no test can say anything."""
+def undecided(found: Mapping[Setting, np.ndarray], below: Sequence[Setting], margin: float) -> list[Setting]:
+    """Settings whose mean is below minus the margin, not significantly so, and that may have more seeds yet."""
+    return [s for s, d in found.items() if s not in below and d.mean() < -margin and len(d) < SETS[s[0]].most_seeds]
+
+
+def untested(found: Mapping[Setting, np.ndarray], open_ones: Sequence[Setting]) -> tuple[str, ...]:
+    """Notes on settings that the tests cannot judge, or not yet."""
     n = sum(len(d) < 2 for d in found.values())
-    return (f"{n} of {len(found)} cells have one seed, which no test can judge",) if n else ()
+    notes = (f"{n} of {len(found)} cells have one seed, which no test can judge",) if n else ()
+    if open_ones:
+        named = ", ".join(f"{name(s)} {points(found[s].mean())}" for s in open_ones)
+        notes += (f"open, for want of seeds (--settle adds them): {named}",)
+    return notes
+
+
+def verdict(missed: bool, open_ones: Sequence[Setting]) -> bool | None:
+    """Missed, or not decided, or reached."""
+    return False if missed else None if open_ones else True
 
 
 def can_be_told(c: Comparison, dataset: str) -> bool | None:

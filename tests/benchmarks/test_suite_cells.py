@@ -211,6 +211,19 @@ def test_a_stopped_run_goes_on_and_tries_again_what_failed(tmp_path, counted, ca
     assert "failed" not in capsys.readouterr().out
 
 
+def test_settling_adds_seeds_of_the_default_and_plain_training_up_to_the_most(tmp_path, monkeypatch, capsys):
+    def quick(cell, sources, settings=None):
+        return {"accuracy": 0.5 + 0.1 * (-1) ** cell.seed * (cell.method == "AutoCleansing"), "n_test": 45}
+
+    monkeypatch.setattr(measure, "measure", quick)
+    path = tmp_path / "suite.jsonl"
+    call = ["--sets", "iris", "--noises", "symmetric_20", "--out", str(path)]
+    assert suite.main(call) == 0
+    assert "iris  3              3       3              3    3" in capsys.readouterr().out
+    assert suite.main([*call, "--settle"]) == 0
+    assert "iris  20             3       20             3    3" in capsys.readouterr().out
+
+
 def test_sets_whose_files_are_missing_are_left_out_and_said_so(tmp_path, counted, capsys):
     call = ["--sets", "pima", "iris", "--noises", "none", "--methods", "elr", "--seeds", "1"]
     assert suite.main([*call, "--out", str(tmp_path / "suite.jsonl")]) == 0
