@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
@@ -86,6 +87,47 @@ def run_method(method: str, task: Task, seed: int, settings: dict[str, Any] | No
     ValueError, ImportError
         See :func:`check_method`.
     """
+    fitted = fit_method(method, task, seed, settings)
+    record = {"seconds": fitted.seconds, "accuracy": float(fitted.classifier.score(task.X_test, task.y_test))}
+    if fitted.found:
+        record["noise_rate"] = fitted.noise_rate
+        if task.is_wrong is not None:
+            record |= detection_metrics(task.is_wrong, **fitted.found)
+    return {name: value for name, value in record.items() if math.isfinite(value)}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted method, and what it says of the training labels.
+
+    Parameters
+    ----------
+    classifier : estimator
+    seconds, cpu_seconds : float
+        Of the fit alone. The latter are this process's, on all of its threads.
+    noise_rate : float
+        As estimated; NaN of the oracle.
+    found : dict
+        Arguments of :func:`detection_metrics`, but for the first: scores, and proba or flagged. Empty of the oracle,
+        which never sees the wrong labels.
+    """
+
+    classifier: Any
+    seconds: float
+    cpu_seconds: float
+    noise_rate: float = math.nan
+    found: dict[str, Any] = field(default_factory=dict)
+
+
+def fit_method(method: str, task: Task, seed: int, settings: dict[str, Any] | None = None) -> Fitted:
+    """Fit a method with its defaults, and read off what it says of the labels.
+
+    Parameters and errors as of :func:`run_method`.
+
+    Returns
+    -------
+    Fitted
+    """
     check_method(method)
     settings = settings or {}
     X, y = task.X_train, task.observed
@@ -94,22 +136,19 @@ def run_method(method: str, task: Task, seed: int, settings: dict[str, Any] | No
             raise NotPossibleError("the oracle is told which labels are wrong, and here nobody knows.")
         X, y = X[~task.is_wrong], y[~task.is_wrong]
     probabilities = None
-    began = time.perf_counter()
+    began, cpu_began = time.perf_counter(), time.process_time()
     if method == CLEANLAB:
         clf, probabilities = _fit_cleanlab(X, y, seed, settings)
     else:
         clf = _estimator(method, task, seed, settings).fit(X, y)
-    record = {"seconds": time.perf_counter() - began, "accuracy": float(clf.score(task.X_test, task.y_test))}
+    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
     if method == ORACLE:
-        return record
+        return Fitted(clf, seconds, cpu_seconds)
     if probabilities is not None:
         found = _read_cleanlab(y, probabilities)
     else:
         found = {"scores": clf.mislabel_scores_, "proba": clf.mislabel_proba_, "noise_rate": clf.noise_rate_}
-    record["noise_rate"] = float(found.pop("noise_rate"))
-    if task.is_wrong is not None:
-        record |= detection_metrics(task.is_wrong, **found)
-    return {name: value for name, value in record.items() if math.isfinite(value)}
+    return Fitted(clf, seconds, cpu_seconds, float(found.pop("noise_rate")), found)
 
 
 def detection_metrics(

@@ -36,6 +36,8 @@ class Task:
         None where nobody knows.
     X_test : ndarray of shape (M, D)
     y_test : ndarray of int64, shape (M,)
+    right : ndarray of int64, shape (N,), optional
+        The right labels, -1 for samples of no class that there is. None where nobody knows.
     """
 
     X_train: np.ndarray
@@ -43,6 +45,7 @@ class Task:
     is_wrong: np.ndarray | None
     X_test: np.ndarray
     y_test: np.ndarray
+    right: np.ndarray | None = None
 
 
 class Split(NamedTuple):
@@ -164,11 +167,11 @@ def make_task(data: Split, process: str, seed: int) -> Task:
     if kind in HUMAN:
         if human is None:
             raise NotPossibleError("nobody has labelled this data set anew, or the file of CIFAR-10N is missing.")
-        return Task(X_train, human[kind], human[kind] != y_train, X_test, y_test)
+        return Task(X_train, human[kind], human[kind] != y_train, X_test, y_test, y_train)
     if kind == "given":
         return Task(X_train, y_train, None, X_test, y_test)
     if kind == "none":
-        return Task(X_train, y_train, np.zeros(len(y_train), dtype=bool), X_test, y_test)
+        return Task(X_train, y_train, np.zeros(len(y_train), dtype=bool), X_test, y_test, y_train)
     return PROCESSES[kind](data, percent / 100, seed)
 
 
@@ -195,7 +198,7 @@ def _with_matrix(make: Callable[[Split, float, int], np.ndarray]) -> Callable[[S
     def process(data: Split, rate: float, seed: int) -> Task:
         X_train, y_train, X_test, y_test, _ = data
         observed = noise.corrupt(y_train, make(data, rate, seed), random_state=seed)
-        return Task(X_train, observed, observed != y_train, X_test, y_test)
+        return Task(X_train, observed, observed != y_train, X_test, y_test, y_train)
 
     return process
 
@@ -217,7 +220,8 @@ def _outside(data: Split, rate: float, seed: int) -> Task:
     y = np.minimum(y_train[chosen], n_kept)
     observed = noise.corrupt(y, noise.outside(n_kept), random_state=rng)
     tested = y_test < n_kept
-    return Task(X_train[chosen], observed, y == n_kept, X_test[tested], y_test[tested])
+    right = np.where(y == n_kept, -1, y)
+    return Task(X_train[chosen], observed, y == n_kept, X_test[tested], y_test[tested], right)
 
 
 def _n_classes(data: Split) -> int:
