@@ -21,6 +21,7 @@ from acestimator.training.checkpoint import PhaseCheckpoint
 from acestimator.training.meter import Meter
 from acestimator.training.optimizers import FusedOptimizer
 from acestimator.training.plan import TrainingPlan
+from acestimator.training.predict import predict_logits
 
 
 @torch.enable_grad()
@@ -36,6 +37,7 @@ def train(
     sample_weight: Tensor | None = None,
     loss_weight: Tensor | None = None,
     shuffle: bool = True,
+    judged: Samples | None = None,
     checkpoint: PhaseCheckpoint | None = None,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[dict[str, Any]]:
@@ -62,6 +64,8 @@ def train(
         The same in the network's loss; by default ``sample_weight``.
     shuffle : bool, default=True
         Without it the batches are taken in the given order, and nothing is drawn.
+    judged : Samples, optional
+        What the network says of them is shown to the objective at the end of every epoch.
     checkpoint : PhaseCheckpoint, optional
         Where the state is written at the ends of epochs, and found at the start.
     on_epoch : callable, optional
@@ -70,8 +74,8 @@ def train(
     Returns
     -------
     list of dict
-        One record an epoch: epoch, loss, accuracy (of the network on the observed labels, during the epoch),
-        lr (at its end), seconds, and the objective's own entries.
+        One record an epoch, up to the one after which the objective stopped: epoch, loss, accuracy (of the network on
+        the observed labels, during the epoch), lr (at its end), seconds, and the objective's own entries.
 
     Raises
     ------
@@ -101,6 +105,8 @@ def train(
     for record in history:
         report(record)
     for epoch in range(len(history), plan.max_epochs):
+        if objective.stopped:
+            break
         began, meter = time.perf_counter(), Meter(loss_weight)
         blocks = batches.blocks(epoch, generator, shuffle)
         # What a block's steps need of the samples is gathered at one go; each step gets views of it.
@@ -114,11 +120,15 @@ def train(
             if bad_step is not None:
                 raise _diverged(block, bad_step, rates[bad_step], batches)
         record = {"epoch": epoch + 1, **meter.record(), "lr": rates[-1], **objective.end_epoch(epoch)}
+        if judged is not None:
+            objective.judge(epoch, torch.cat(list(predict_logits(network, judged.evaluation(), labels.device))))
+            network.train()
         record["seconds"] = time.perf_counter() - began
         history.append(record)
         report(record)
         if checkpoint is not None:
-            checkpoint.save(objective, optimizer, generator, history, at_once=epoch + 1 == plan.max_epochs)
+            at_once = epoch + 1 == plan.max_epochs or objective.stopped
+            checkpoint.save(objective, optimizer, generator, history, at_once=at_once)
     return history
 
 
