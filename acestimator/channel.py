@@ -13,6 +13,9 @@ T and :math:`\pi` can stand for each other: flat predictions fit as well as shar
 the samples that the network is surest of. Nothing but mistakes is left to make their labels disagree with it, so that
 :math:`\pi` can be counted there (:func:`sure_counts`), and it has these counts as its prior.
 
+Logits may be logarithms of probabilities, those of zero among them. Products of probabilities are sums of logarithms
+here, so that no sample, however unlikely, is zero divided by zero.
+
 Legend: N samples, K categories. All is in float64.
 """
 
@@ -28,9 +31,11 @@ _SHRINKAGE = 3.0  # labels a category that the counts are shrunk by, towards mis
 _STARTS = (0.3, 0.8, 1.6)  # temperatures that EM starts from: the likelihood can have several maxima
 _EM_STEPS, _NEWTON_STEPS = 15, 12
 _COLDEST, _HOTTEST = 0.05, 8.0
+_HALVINGS = 10  # of a Newton step that lowers what it should raise
+_LEAST_LOG = -750.0  # in place of minus infinity: the least logarithm of a float64 is -745
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Channel:
     """A fitted channel.
 
@@ -53,9 +58,8 @@ class Channel:
 
         The logits may be others than the channel was fitted to, if they are as sure as these.
         """
-        eta = torch.softmax(logits.double() / self.temperature, dim=1)
-        joint = eta * self.pi[:, labels].T  # (N, K): of the true category, and of the label as it was observed
-        right = joint.gather(1, labels[:, None]).squeeze(1) / joint.sum(dim=1)
+        joint = _log_joint(_centred(logits), labels, 1.0 / self.temperature, self.pi)
+        right = torch.softmax(joint, dim=1).gather(1, labels[:, None]).squeeze(1)
         return (1.0 - right).clamp(0.0, 1.0)
 
 
@@ -79,9 +83,8 @@ def temperature(logits: Tensor, labels: Tensor, weight: Tensor | None = None) ->
     observed = logits.gather(1, labels[:, None]).squeeze(1)
     inverse = 1.0
     for _ in range(_NEWTON_STEPS):
-        inverse = _newton_step(logits, torch.softmax(inverse * logits, dim=1), observed, weight, inverse)
-    log_proba = inverse * observed - torch.logsumexp(inverse * logits, dim=1)
-    return 1.0 / inverse, float(weight @ log_proba)
+        inverse = _newton_step(logits, observed, weight, inverse)
+    return 1.0 / inverse, _expected(logits, observed, weight, inverse)
 
 
 def sure_counts(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -131,7 +134,9 @@ def shrunk(counts: Tensor) -> Tensor:
 def fit_channel(
     logits: Tensor, labels: Tensor, weight: Tensor | None = None, *, prior: Tensor | None = None, strength: float = 1.0
 ) -> Channel:
-    """Temperature and transition matrix of the best posterior density.
+    """Temperature and transition matrix of a maximum of the posterior density.
+
+    EM goes from several temperatures, and of what it finds, the most likely is taken.
 
     Parameters
     ----------
@@ -142,9 +147,10 @@ def fit_channel(
     weight : Tensor of float64, shape (N,), optional
         Weight 2 is a sample twice.
     prior : Tensor of float64, shape (K, K), optional
-        A transition matrix, by default that of the surest samples.
+        A transition matrix, by default that of the surest samples. EM starts from it. What it holds to be impossible,
+        an entry of zero, stays so; but some category must have each of the labels.
     strength : float, default=1.0
-        Labels that the prior counts for, as a share of the samples' weight: the K rows share them.
+        Labels that the prior counts for, as a share of the samples' weight: the K rows share them. Positive.
 
     Returns
     -------
@@ -164,30 +170,56 @@ def _maximise(
 ) -> Channel:
     """EM from a transition matrix and one over a temperature."""
     for _ in range(_EM_STEPS):
-        eta = torch.softmax(inverse * logits, dim=1)
-        joint = eta * pi[:, labels].T
-        posterior = joint / joint.sum(dim=1, keepdim=True)  # (N, K), of the true category
-        counts = torch.zeros_like(pi).index_add_(0, labels, posterior * (total * share)[:, None]).T + pseudo
-        pi = counts / counts.sum(dim=1, keepdim=True)
-        inverse = _newton_step(logits, eta, (posterior * logits).sum(dim=1), share, inverse)
-    joint = torch.softmax(inverse * logits, dim=1) * pi[:, labels].T
-    return Channel(1.0 / inverse, pi, float(share @ joint.sum(dim=1).log()))
+        pi, inverse = _em_step(logits, labels, share, total, pi, pseudo, inverse)
+    log_p = torch.logsumexp(_log_joint(logits, labels, inverse, pi), dim=1)
+    return Channel(1.0 / inverse, pi, float(share @ log_p))
 
 
-def _newton_step(logits: Tensor, eta: Tensor, wanted: Tensor, share: Tensor, inverse: float) -> float:
-    """One step for 1 / T towards the mean logit ``wanted`` (N,), at most to its half or its double."""
+def _em_step(
+    logits: Tensor, labels: Tensor, share: Tensor, total: float, pi: Tensor, pseudo: Tensor, inverse: float
+) -> tuple[Tensor, float]:
+    """Transition matrix and one over the temperature, whose posterior density is no less."""
+    posterior = torch.softmax(_log_joint(logits, labels, inverse, pi), dim=1)  # (N, K), of the true category
+    counts = torch.zeros_like(pi).index_add_(0, labels, posterior * (total * share)[:, None]).T + pseudo
+    return counts / counts.sum(dim=1, keepdim=True), _newton_step(logits, (posterior * logits).sum(1), share, inverse)
+
+
+def _log_joint(logits: Tensor, labels: Tensor, inverse: float, pi: Tensor) -> Tensor:
+    """Log-probabilities (N, K) of each true category together with the label as it was observed."""
+    return torch.log_softmax(inverse * logits, dim=1) + pi.log()[:, labels].T
+
+
+def _newton_step(logits: Tensor, wanted: Tensor, share: Tensor, inverse: float) -> float:
+    """One step for 1 / T towards the mean logit ``wanted`` (N,), at most to its half or its double.
+
+    Where the predictions are sure the curvature can be next to nothing, and the step is too long: it is then halved.
+    """
+    log_eta = torch.log_softmax(inverse * logits, dim=1)
+    eta = log_eta.exp()
     mean = (eta * logits).sum(dim=1)
     slope = float(share @ (wanted - mean))
     curvature = float(share @ ((eta * logits.square()).sum(dim=1) - mean.square()))
     step = slope / max(curvature, 1e-12)
-    inverse += min(max(step, -0.5 * inverse), inverse)
-    return min(max(inverse, 1.0 / _HOTTEST), 1.0 / _COLDEST)
+    step = min(max(step, -0.5 * inverse), inverse)
+    before = float(share @ (inverse * wanted + log_eta.amax(dim=1)))  # _expected: the largest logit is zero
+    least = before - 1e-12 * (1.0 + abs(before))  # less is more than rounding
+    for _ in range(_HALVINGS):
+        moved = min(max(inverse + step, 1.0 / _HOTTEST), 1.0 / _COLDEST)
+        if _expected(logits, wanted, share, moved) >= least:
+            return moved
+        step *= 0.5
+    return inverse
+
+
+def _expected(logits: Tensor, wanted: Tensor, share: Tensor, inverse: float) -> float:
+    """Mean log-probability of categories whose mean logit is ``wanted`` (N,): concave in 1 / T."""
+    return float(share @ (inverse * wanted - torch.logsumexp(inverse * logits, dim=1)))
 
 
 def _centred(logits: Tensor) -> Tensor:
-    """Logits in float64, the largest of each row zero."""
+    """Logits in float64, the largest of each row zero, and none minus infinity."""
     logits = logits.double()
-    return logits - logits.amax(dim=1, keepdim=True)
+    return torch.nan_to_num(logits - logits.amax(dim=1, keepdim=True), nan=torch.nan, neginf=_LEAST_LOG)
 
 
 def _weights(labels: Tensor, weight: Tensor | None) -> Tensor:

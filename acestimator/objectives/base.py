@@ -159,7 +159,8 @@ class Objective(Stateful):
         tensor, a number, a string, None, a list, tuple or dictionary of these, a torch or numpy generator, or an object
         that has ``state_dict`` and ``load_state_dict`` itself. The names of the bases are added to a subclass's own.
     stopped : bool
-        Whether the training is over before its last epoch: False here. An objective that stops it has it in ``state``.
+        Whether the training is over before its last epoch: False here. An objective that stops it sets it to False in
+        ``start``, and has it in ``state``.
     training : Training
         What :meth:`start` was given.
     """

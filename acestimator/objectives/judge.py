@@ -11,8 +11,8 @@ from torch import Tensor
 from acestimator.channel import temperature
 from acestimator.objectives.base import Block, CrossEntropy, Training
 
-_PATIENCE = 0.2  # of the epochs so far, without a better likelihood, before a judge stops
-_LEAST_PATIENCE = 2  # epochs
+_PATIENCE = 0.2  # of the epochs so far, that a judge goes on for without a better likelihood
+_LEAST_PATIENCE = 2  # epochs that it goes on for in any case
 _GAIN = 1e-4  # least gain of likelihood that counts as better, in nats a sample
 
 
@@ -33,7 +33,7 @@ class Judge(CrossEntropy):
     kept : Tensor, shape (N,), optional
         Weights of the samples to train on, beside those of the training.
     length : int, optional
-        Epochs to train for, in place of asking the likelihood.
+        Epochs to train for, at most those of the training, in place of asking the likelihood.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Judge(CrossEntropy):
     length : int
         The epochs that it is the mean of.
     log_likelihood : float
-        Its mean log-likelihood.
+        Its mean log-likelihood, at the best temperature; minus infinity where the length was given.
     """
 
     state = ("total", "word", "length", "log_likelihood", "stopped")

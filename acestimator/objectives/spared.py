@@ -31,7 +31,7 @@ class Spared(CrossEntropy):
     channel : Channel
         By which the network's own predictions are read.
     start : int
-        Epochs in which all labels are learnt.
+        Epochs in which all labels are learnt: at least one, and fewer than there are for the others to be left out.
 
     Attributes
     ----------
@@ -68,7 +68,8 @@ class Spared(CrossEntropy):
             own = self.channel.wrong_probability(self.total.log(), self.training.labels)
             self.proba = mean_log_odds(self.judged, own)
             self.kept = (self.proba <= LEFT_OUT).to(self.kept.dtype)
-        return {"noise_rate": float(self.proba.mean())}
+        weight = self.training.sample_weight
+        return {"noise_rate": float(self.proba.mean() if weight is None else weight @ self.proba / weight.sum())}
 
 
 def mean_log_odds(*probabilities: Tensor) -> Tensor:

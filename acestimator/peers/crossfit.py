@@ -40,41 +40,49 @@ class CrossFit(Method):
 
     Notes
     -----
-    The folds are stratified by observed label. The score is the log-odds that the label is wrong.
+    The folds are stratified by observed label, and drawn by number whatever the samples' weights. The channel has the
+    sample weights. It knows nothing of class weights, which are for the loss alone: under them networks name the
+    heavier classes more often, which the channel then takes for mistakes in the labels. The score is the log-odds that
+    the label is wrong.
     """
 
     def phases(self, labels: Tensor, n_classes: int, generator: torch.Generator) -> Phases:  # noqa: D102
         word = torch.zeros(len(labels), n_classes, dtype=torch.float64, device=labels.device)
-        lengths = []
+        lengths, weight = [], _relative(self.sample_weight)
         for seen, unseen in _folds(labels, 2, generator):
-            judge = Judge(labels[unseen])
+            judge = Judge(labels[unseen], None if weight is None else weight[unseen])
             yield Phase(judge, keep=seen, judged=unseen)
             word[unseen] = judge.word
             lengths.append(judge.length)
         length, max_epochs = max(1, round(sum(lengths) / 2)), judge.training.max_epochs
-        channel, proba = _read(word, labels)
+        channel, proba = _read(word, labels, weight)
         kept = (proba <= LEFT_OUT).to(judge.training.dtype)
         if not kept.all():
-            n_folds = max(2, min(_MOST_FOLDS, int(1 + _JUDGES_TIME * max_epochs / length)))
+            n_folds = max(2, min(_MOST_FOLDS, len(labels), int(1 + _JUDGES_TIME * max_epochs / length)))
             for seen, unseen in _folds(labels, n_folds, generator):
                 judge = Judge(labels[unseen], kept=kept[seen], length=length)
                 yield Phase(judge, keep=seen, judged=unseen)
                 word[unseen] = judge.word
-            channel, again = _read(word, labels)
+            channel, again = _read(word, labels, weight)
             proba = again if n_folds > 2 else mean_log_odds(proba, again)
         objective = Spared(proba, channel, max(1, min(length, int(_OWN_SAY * max_epochs))))
         yield Phase(objective)
         return Reading(torch.logit(objective.proba, eps=1e-9), objective.proba)
 
 
-def _read(word: Tensor, labels: Tensor) -> tuple[Channel, Tensor]:
+def _relative(weight: Tensor | None) -> Tensor | None:
+    """Weights (N,) that are one on average; None if they are all alike."""
+    return None if weight is None or bool((weight == weight[0]).all()) else weight / weight.mean()
+
+
+def _read(word: Tensor, labels: Tensor, weight: Tensor | None) -> tuple[Channel, Tensor]:
     """Channel, and the probability (N,) that each label is wrong, by judges' probabilities (N, K)."""
-    channel = fit_channel(word.log(), labels)
+    channel = fit_channel(word.log(), labels, weight)
     return channel, channel.wrong_probability(word.log(), labels)
 
 
 def _folds(labels: Tensor, n_folds: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Positions in all folds but one, and in that one: drawn, and stratified by label."""
+    """Positions in all folds but one, and in that one: drawn, and stratified by label to within one sample."""
     order = torch.randperm(len(labels), generator=generator).to(labels.device)
     order = order[torch.argsort(labels[order], stable=True)]
     fold = torch.empty_like(labels)
