@@ -9,9 +9,9 @@ below one it sharpens what wrong labels have flattened. Both are fitted to the o
 :math:`\pi` in closed form, :math:`1 / T`, in which the bound is concave, by Newton's method. Bayes' rule then gives the
 probability that a label is wrong, :math:`1 - \eta_{ny} \pi_{yy} / P(y_n)`.
 
-T and :math:`\pi` can stand for each other: flat predictions fit as well as sharp ones with many mistakes. What decides is
-the samples that the network is surest of. Nothing but mistakes is left to make their labels disagree with it, so that
-:math:`\pi` can be counted there (:func:`sure_counts`), and it has these counts as its prior.
+T and :math:`\pi` can stand for each other: flat predictions fit as well as sharp ones with many mistakes. What decides
+is the samples that the network is surest of. Nothing but mistakes is left to make their labels disagree with it, so
+that :math:`\pi` can be counted there (:func:`sure_counts`), and it has these counts as its prior.
 
 Logits may be logarithms of probabilities, those of zero among them. Products of probabilities are sums of logarithms
 here, so that no sample, however unlikely, is zero divided by zero.
@@ -123,7 +123,7 @@ def sure_counts(logits: Tensor, labels: Tensor, weight: Tensor | None = None) ->
 
 
 def shrunk(counts: Tensor) -> Tensor:
-    """Transition matrix (K, K) of counts, shrunk towards one whose mistakes are all as frequent as they are on average."""
+    """Transition matrix (K, K) of counts, shrunk towards one whose mistakes all have the average frequency."""
     n_classes = len(counts)
     rate = float(1.0 - counts.trace() / counts.sum().clamp(min=1e-12))
     even = torch.full_like(counts, rate / max(n_classes - 1, 1)).fill_diagonal_(1.0 - rate)

@@ -13,7 +13,8 @@ from acestimator.objectives.base import Block, CrossEntropy, Training
 
 # Probability from which on a label is left out. A network that learns its samples by heart ignores how small a weight
 # is, as long as it is not zero, so that labels are kept or left out. A wrong label that is kept spoils what is around
-# it, a right one that is left out is mostly replaced by its neighbours: so less than one half. See docs/what-we-tried.md.
+# it, a right one that is left out is mostly replaced by its neighbours: so less than one half.
+# See docs/what-we-tried.md.
 LEFT_OUT = 0.35
 _SUREST = 1e-6  # least probability of either, so that log-odds are finite
 

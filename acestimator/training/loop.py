@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -84,12 +84,11 @@ def train(
     """
     loss_weight = _unequal(sample_weight if loss_weight is None else loss_weight)
     samples = features if isinstance(features, Samples) else TensorSamples(features, Preprocessing(labels.device))
-    steps_per_epoch = plan.steps_per_epoch(len(labels))
     training = Training(
         network,
         labels,
         n_classes,
-        steps_per_epoch,
+        plan.steps_per_epoch(len(labels)),
         plan.max_epochs,
         sample_weight=_unequal(sample_weight),
         loss_weight=loss_weight,
@@ -104,9 +103,7 @@ def train(
     report = on_epoch or (lambda record: None)
     for record in history:
         report(record)
-    for epoch in range(len(history), plan.max_epochs):
-        if objective.stopped:
-            break
+    for epoch in _epochs_left(objective, len(history)):
         began, meter = time.perf_counter(), Meter(loss_weight)
         blocks = batches.blocks(epoch, generator, shuffle)
         # What a block's steps need of the samples is gathered at one go; each step gets views of it.
@@ -120,15 +117,13 @@ def train(
             if bad_step is not None:
                 raise _diverged(block, bad_step, rates[bad_step], batches)
         record = {"epoch": epoch + 1, **meter.record(), "lr": rates[-1], **objective.end_epoch(epoch)}
-        if judged is not None:
-            objective.judge(epoch, torch.cat(list(predict_logits(network, judged.evaluation(), labels.device))))
-            network.train()
+        _judge(objective, epoch, judged)
         record["seconds"] = time.perf_counter() - began
         history.append(record)
         report(record)
         if checkpoint is not None:
-            at_once = epoch + 1 == plan.max_epochs or objective.stopped
-            checkpoint.save(objective, optimizer, generator, history, at_once=at_once)
+            is_last = objective.stopped or epoch + 1 == plan.max_epochs
+            checkpoint.save(objective, optimizer, generator, history, at_once=is_last)
     return history
 
 
@@ -145,6 +140,21 @@ def _start(objective: Objective, training: Training) -> None:
         raise TypeError(f"{kind}.start has not kept the training: call super().start(training) in it.")
     if unset := [name for name in objective.state_names() if not hasattr(objective, name)]:
         raise TypeError(f"{kind}.state names {unset[0]!r}, which {kind} has not: set it in start, or leave it out.")
+
+
+def _epochs_left(objective: Objective, epoch: int) -> Iterator[int]:
+    """Epochs from this one on, until the objective stops the training; one that had stopped it has none left."""
+    while epoch < objective.training.max_epochs and not objective.stopped:
+        yield epoch
+        epoch += 1
+
+
+def _judge(objective: Objective, epoch: int, judged: Samples | None) -> None:
+    """Show the objective what its network says of these samples; the network is in training mode afterwards."""
+    if judged is not None:
+        network, device = objective.training.network, objective.training.labels.device
+        objective.judge(epoch, torch.cat(list(predict_logits(network, judged.evaluation(), device))))
+        network.train()
 
 
 def _checked(losses: Tensor, objective: Objective, block: Block) -> Tensor:

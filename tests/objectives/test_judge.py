@@ -23,7 +23,7 @@ PLAN = TrainingPlan(max_epochs=6, batch_size=8, learning_rate=0.01, optimizer="a
 
 
 def judging(seed, n_epochs=16, **options):
-    """A judge at the start of so many epochs, and what its network will say, (epochs, M, K): ever less to the point, or ever more."""
+    """A judge at its start, and what its network will say, (epochs, M, K): ever less to the point, or ever more."""
     rng = np.random.RandomState(seed)
     labels = torch.from_numpy(rng.randint(K, size=M))
     growth = np.exp(np.arange(n_epochs) * rng.uniform(-0.5, 0.3))[:, None, None]
@@ -136,9 +136,7 @@ def run(judge, judged, network=None, **options):
     (features, labels), generator = problem(30, 1), torch.Generator().manual_seed(0)
     samples = None if judged is None else TensorSamples(judged, Preprocessing(torch.device("cpu")))
     torch.manual_seed(1)
-    history = train(
-        network, judge, features, labels, PLAN, n_classes=K, generator=generator, judged=samples, **options
-    )
+    history = train(network, judge, features, labels, PLAN, n_classes=K, generator=generator, judged=samples, **options)
     return network, history
 
 

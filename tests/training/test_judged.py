@@ -13,9 +13,7 @@ from acestimator.training import TrainingPlan, train
 from acestimator.training.checkpoint import Checkpoint
 
 K = 3
-PLAN = TrainingPlan(
-    max_epochs=8, batch_size=8, learning_rate=0.05, optimizer="adamw", momentum=0.9, weight_decay=1e-2
-)
+PLAN = TrainingPlan(max_epochs=8, batch_size=8, learning_rate=0.05, optimizer="adamw", momentum=0.9, weight_decay=1e-2)
 KEPT, JUDGED = torch.arange(30), torch.arange(30, 50)
 
 
@@ -97,8 +95,8 @@ def judge():
     return Judge(data()[1][JUDGED])
 
 
-class Stop(Exception):
-    pass
+class StoppedError(Exception):
+    """A fit is stopped from outside."""
 
 
 def test_a_judge_goes_on_from_every_epoch_and_not_beyond_its_end(tmp_path, monkeypatch):
@@ -114,11 +112,13 @@ def test_a_judge_goes_on_from_every_epoch_and_not_beyond_its_end(tmp_path, monke
             save(self, phase, state)
             written.append(state)
             if state is not None and len(state["history"]) == stop:
-                raise Stop
+                raise StoppedError
 
-        with monkeypatch.context() as patches, pytest.raises(Stop):
+        with monkeypatch.context() as patches:
             patches.setattr(Checkpoint, "save", save_and_stop)
-            run(judge(), Checkpoint(path, {}, seconds=0.0), judged=JUDGED)
+            stopped = Checkpoint(path, {}, seconds=0.0)
+            with pytest.raises(StoppedError):
+                run(judge(), stopped, judged=JUDGED)
         resumed, trained = judge(), []
         resumed.begin_block = lambda block, trained=trained: trained.append(block.epoch)
         theirs, records = run(resumed, Checkpoint(path, {}, seconds=0.0), judged=JUDGED)
