@@ -24,7 +24,7 @@ _INITIALISATION = threading.Lock()  # of one network at a time: torch has one gl
 
 @dataclass(frozen=True)
 class Phase:
-    """One training from the start of its schedule to the end.
+    """One training from the start of its schedule to the end, or to where its objective stops it.
 
     Parameters
     ----------
@@ -35,12 +35,15 @@ class Phase:
         Positions of the samples to train on; all by default.
     labels : Tensor of int64, shape (N,), optional
         In place of the observed ones. They may name outputs beyond the K classes that the objective adds.
+    judged : Tensor of int64, shape (M,), optional
+        Positions of samples that the network is asked about at the end of every epoch, for the objective's ``judge``.
     """
 
     objective: Objective
     network: nn.Module | None = None
     keep: Tensor | None = None
     labels: Tensor | None = None
+    judged: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,7 @@ class Trainer:
                 sample_weight=weights[0],
                 loss_weight=weights[1],
                 shuffle=self.shuffle,
+                judged=None if phase.judged is None else self.samples.subset(phase.judged),
                 checkpoint=None if self.checkpoint is None else PhaseCheckpoint(self.checkpoint, number, self.draws),
                 on_epoch=self.on_epoch,
             )

@@ -106,9 +106,9 @@ class BaselineClassifier(NetworkClassifier):
         return super()._resolved(settings) | {"method": type(method), "params": vars(method)}
 
     def _train(self, trainer: Trainer, settings: Preset, labels: TrainingLabels) -> nn.Module:
-        phases = make(self.method, self.params).phases(
-            trainer.labels, trainer.n_classes, torch.Generator().manual_seed(trainer.seed)
-        )
+        method = make(self.method, self.params)
+        method.sample_weight = trainer.sample_weight
+        phases = method.phases(trainer.labels, trainer.n_classes, torch.Generator().manual_seed(trainer.seed))
         self.history_ = []
         phase, number = next(phases), 0
         while True:

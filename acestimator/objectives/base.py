@@ -139,6 +139,7 @@ class Objective(Stateful):
                     gradient(logits, step)                     -> gradient (B, C), record (B, ...)
                 end_block(block, outputs, records, grads)      -> losses (M,)
             end_epoch(epoch)                                   -> entries of the history
+            judge(epoch, logits), if there are samples to judge; may set ``stopped``
 
     No sample is in two steps of a block. So what a step does to the state of its own samples can wait until the end of
     the block, where one operation does it for all of them.
@@ -157,12 +158,16 @@ class Objective(Stateful):
         Names of the attributes that change while the network is trained, so that a checkpoint keeps them. Each holds a
         tensor, a number, a string, None, a list, tuple or dictionary of these, a torch or numpy generator, or an object
         that has ``state_dict`` and ``load_state_dict`` itself. The names of the bases are added to a subclass's own.
+    stopped : bool
+        Whether the training is over before its last epoch: False here. An objective that stops it sets it to False in
+        ``start``, and has it in ``state``.
     training : Training
         What :meth:`start` was given.
     """
 
     head: Head = Head()
     mix: Mix | None = None
+    stopped: bool = False
     training: Training
 
     def start(self, training: Training) -> None:
@@ -233,6 +238,20 @@ class Objective(Stateful):
     def end_epoch(self, epoch: int) -> dict[str, float]:
         """End epoch ``epoch`` (from 0); returns entries for the history."""
         return {}
+
+    def judge(self, epoch: int, logits: Tensor) -> None:
+        """See what the network says, at the end of an epoch, of the samples that the phase has it judge.
+
+        It may set ``stopped``.
+
+        Parameters
+        ----------
+        epoch : int
+            From 0.
+        logits : Tensor, shape (M, C)
+            The network's outputs in evaluation mode.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define judge to have samples judged")
 
 
 class CrossEntropy(Objective):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from acestimator.training.checkpoint import PhaseCheckpoint
 from acestimator.training.meter import Meter
 from acestimator.training.optimizers import FusedOptimizer
 from acestimator.training.plan import TrainingPlan
+from acestimator.training.predict import predict_logits
 
 
 @torch.enable_grad()
@@ -36,6 +37,7 @@ def train(
     sample_weight: Tensor | None = None,
     loss_weight: Tensor | None = None,
     shuffle: bool = True,
+    judged: Samples | None = None,
     checkpoint: PhaseCheckpoint | None = None,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[dict[str, Any]]:
@@ -62,6 +64,8 @@ def train(
         The same in the network's loss; by default ``sample_weight``.
     shuffle : bool, default=True
         Without it the batches are taken in the given order, and nothing is drawn.
+    judged : Samples, optional
+        What the network says of them is shown to the objective at the end of every epoch.
     checkpoint : PhaseCheckpoint, optional
         Where the state is written at the ends of epochs, and found at the start.
     on_epoch : callable, optional
@@ -70,8 +74,8 @@ def train(
     Returns
     -------
     list of dict
-        One record an epoch: epoch, loss, accuracy (of the network on the observed labels, during the epoch),
-        lr (at its end), seconds, and the objective's own entries.
+        One record an epoch, up to the one after which the objective stopped: epoch, loss, accuracy (of the network on
+        the observed labels, during the epoch), lr (at its end), seconds, and the objective's own entries.
 
     Raises
     ------
@@ -80,12 +84,11 @@ def train(
     """
     loss_weight = _unequal(sample_weight if loss_weight is None else loss_weight)
     samples = features if isinstance(features, Samples) else TensorSamples(features, Preprocessing(labels.device))
-    steps_per_epoch = plan.steps_per_epoch(len(labels))
     training = Training(
         network,
         labels,
         n_classes,
-        steps_per_epoch,
+        plan.steps_per_epoch(len(labels)),
         plan.max_epochs,
         sample_weight=_unequal(sample_weight),
         loss_weight=loss_weight,
@@ -100,7 +103,7 @@ def train(
     report = on_epoch or (lambda record: None)
     for record in history:
         report(record)
-    for epoch in range(len(history), plan.max_epochs):
+    for epoch in _epochs_left(objective, len(history)):
         began, meter = time.perf_counter(), Meter(loss_weight)
         blocks = batches.blocks(epoch, generator, shuffle)
         # What a block's steps need of the samples is gathered at one go; each step gets views of it.
@@ -114,11 +117,13 @@ def train(
             if bad_step is not None:
                 raise _diverged(block, bad_step, rates[bad_step], batches)
         record = {"epoch": epoch + 1, **meter.record(), "lr": rates[-1], **objective.end_epoch(epoch)}
+        _judge(objective, epoch, judged)
         record["seconds"] = time.perf_counter() - began
         history.append(record)
         report(record)
         if checkpoint is not None:
-            checkpoint.save(objective, optimizer, generator, history, at_once=epoch + 1 == plan.max_epochs)
+            is_last = objective.stopped or epoch + 1 == plan.max_epochs
+            checkpoint.save(objective, optimizer, generator, history, at_once=is_last)
     return history
 
 
@@ -135,6 +140,21 @@ def _start(objective: Objective, training: Training) -> None:
         raise TypeError(f"{kind}.start has not kept the training: call super().start(training) in it.")
     if unset := [name for name in objective.state_names() if not hasattr(objective, name)]:
         raise TypeError(f"{kind}.state names {unset[0]!r}, which {kind} has not: set it in start, or leave it out.")
+
+
+def _epochs_left(objective: Objective, epoch: int) -> Iterator[int]:
+    """Epochs from this one on, until the objective stops the training; one that had stopped it has none left."""
+    while epoch < objective.training.max_epochs and not objective.stopped:
+        yield epoch
+        epoch += 1
+
+
+def _judge(objective: Objective, epoch: int, judged: Samples | None) -> None:
+    """Show the objective what its network says of these samples; the network is in training mode afterwards."""
+    if judged is not None:
+        network, device = objective.training.network, objective.training.labels.device
+        objective.judge(epoch, torch.cat(list(predict_logits(network, judged.evaluation(), device))))
+        network.train()
 
 
 def _checked(losses: Tensor, objective: Objective, block: Block) -> Tensor:

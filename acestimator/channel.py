@@ -1,0 +1,228 @@
+r"""A noise channel: how often each category is labelled as another, from predictions that have not seen the labels.
+
+A network that has not seen sample n's label gives its logits :math:`L_n`. The model of the observed label is
+
+.. math:: P(y_n) = \sum_k \eta_{nk} \pi_{k y_n}, \qquad \eta_n = \mathrm{softmax}(L_n / T) ,
+
+with the transition matrix :math:`\pi` and a temperature T: above one it takes back what the network is too sure of,
+below one it sharpens what wrong labels have flattened. Both are fitted to the observed labels alone, by EM:
+:math:`\pi` in closed form, :math:`1 / T`, in which the bound is concave, by Newton's method. Bayes' rule then gives the
+probability that a label is wrong, :math:`1 - \eta_{ny} \pi_{yy} / P(y_n)`.
+
+T and :math:`\pi` can stand for each other: flat predictions fit as well as sharp ones with many mistakes. What decides
+is the samples that the network is surest of. Nothing but mistakes is left to make their labels disagree with it, so
+that :math:`\pi` can be counted there (:func:`sure_counts`), and it has these counts as its prior.
+
+Logits may be logarithms of probabilities, those of zero among them. Products of probabilities are sums of logarithms
+here, so that no sample, however unlikely, is zero divided by zero.
+
+Legend: N samples, K categories. All is in float64.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+SURE_SHARE, SURE_LEAST = 0.1, 8.0  # of the weight of a predicted category, and in units of weight
+_SHRINKAGE = 3.0  # labels a category that the counts are shrunk by, towards mistakes that are all as frequent
+_STARTS = (0.3, 0.8, 1.6)  # temperatures that EM starts from: the likelihood can have several maxima
+_EM_STEPS, _NEWTON_STEPS = 15, 12
+_COLDEST, _HOTTEST = 0.05, 8.0
+_HALVINGS = 10  # of a Newton step that lowers what it should raise
+_LEAST_LOG = -750.0  # in place of minus infinity: the least logarithm of a float64 is -745
+
+
+@dataclass(frozen=True, eq=False)
+class Channel:
+    """A fitted channel.
+
+    Parameters
+    ----------
+    temperature : float
+        T.
+    pi : Tensor of float64, shape (K, K)
+        Row k: the probabilities of the labels that samples of category k are given.
+    log_likelihood : float
+        Mean log-probability of the observed labels.
+    """
+
+    temperature: float
+    pi: Tensor
+    log_likelihood: float
+
+    def wrong_probability(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Probability that each label is wrong, (N,), by logits (N, K) and observed labels (N,).
+
+        The logits may be others than the channel was fitted to, if they are as sure as these.
+        """
+        joint = _log_joint(_centred(logits), labels, 1.0 / self.temperature, self.pi)
+        right = torch.softmax(joint, dim=1).gather(1, labels[:, None]).squeeze(1)
+        return (1.0 - right).clamp(0.0, 1.0)
+
+
+def temperature(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> tuple[float, float]:
+    """Temperature of the best likelihood where no label is wrong.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (N, K)
+    labels : Tensor of int64, shape (N,)
+    weight : Tensor of float64, shape (N,), optional
+        Weight 2 is a sample twice.
+
+    Returns
+    -------
+    temperature : float
+    log_likelihood : float
+        Mean log-probability of the labels.
+    """
+    logits, weight = _centred(logits), _weights(labels, weight)
+    observed = logits.gather(1, labels[:, None]).squeeze(1)
+    inverse = 1.0
+    for _ in range(_NEWTON_STEPS):
+        inverse = _newton_step(logits, observed, weight, inverse)
+    return 1.0 / inverse, _expected(logits, observed, weight, inverse)
+
+
+def sure_counts(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Count the observed labels of the samples that are surest to be of their predicted category.
+
+    Of the samples of each predicted category, in the order of their margin (the largest logit less the next), the
+    first are taken, until they have a tenth of the weight, or weigh 8.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (N, K)
+    labels : Tensor of int64, shape (N,)
+    weight : Tensor of float64, shape (N,), optional
+        Weight 2 is a sample twice.
+
+    Returns
+    -------
+    Tensor of float64, shape (K, K)
+        Row k: the weights of the labels, of those that are predicted k.
+    """
+    n_classes = logits.shape[1]
+    weight = torch.ones(len(labels), dtype=torch.float64, device=labels.device) if weight is None else weight.double()
+    top, at = logits.double().topk(2, dim=1)  # (N, 2)
+    margin, predicted = top[:, 0] - top[:, 1], at[:, 0]
+    # By predicted category, and in it by falling margin
+    order = torch.argsort(margin, descending=True, stable=True)
+    order = order[torch.argsort(predicted[order], stable=True)]
+    predicted, weight = predicted[order], weight[order]
+    of_class = torch.zeros(n_classes, dtype=torch.float64, device=weight.device).index_add_(0, predicted, weight)
+    starts = torch.cumsum(of_class, 0) - of_class
+    before = torch.cumsum(weight, 0) - weight - starts[predicted]  # weight of the surer ones
+    wanted = (SURE_SHARE * of_class).clamp(min=SURE_LEAST)[predicted]
+    taken = (wanted - before).clamp(min=0.0).minimum(weight)
+    counts = torch.zeros(n_classes, n_classes, dtype=torch.float64, device=weight.device)
+    return counts.index_put_((predicted, labels[order]), taken, accumulate=True)
+
+
+def shrunk(counts: Tensor) -> Tensor:
+    """Transition matrix (K, K) of counts, shrunk towards one whose mistakes all have the average frequency."""
+    n_classes = len(counts)
+    rate = float(1.0 - counts.trace() / counts.sum().clamp(min=1e-12))
+    even = torch.full_like(counts, rate / max(n_classes - 1, 1)).fill_diagonal_(1.0 - rate)
+    counts = counts + _SHRINKAGE * even
+    return counts / counts.sum(dim=1, keepdim=True)
+
+
+def fit_channel(
+    logits: Tensor, labels: Tensor, weight: Tensor | None = None, *, prior: Tensor | None = None, strength: float = 1.0
+) -> Channel:
+    """Temperature and transition matrix of a maximum of the posterior density.
+
+    EM goes from several temperatures, and of what it finds, the most likely is taken.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (N, K)
+        Of networks that have not seen the labels.
+    labels : Tensor of int64, shape (N,)
+        Observed labels.
+    weight : Tensor of float64, shape (N,), optional
+        Weight 2 is a sample twice.
+    prior : Tensor of float64, shape (K, K), optional
+        A transition matrix, by default that of the surest samples. EM starts from it. What it holds to be impossible,
+        an entry of zero, stays so; but some category must have each of the labels.
+    strength : float, default=1.0
+        Labels that the prior counts for, as a share of the samples' weight: the K rows share them. Positive.
+
+    Returns
+    -------
+    Channel
+    """
+    if prior is None:
+        prior = shrunk(sure_counts(logits, labels, weight))
+    share, total = _weights(labels, weight), float(len(labels) if weight is None else weight.sum())
+    centred = _centred(logits)
+    pseudo = strength * total / len(prior) * prior  # (K, K) labels
+    fits = [_maximise(centred, labels, share, total, prior, pseudo, 1.0 / start) for start in _STARTS]
+    return max(fits, key=lambda fit: fit.log_likelihood)
+
+
+def _maximise(
+    logits: Tensor, labels: Tensor, share: Tensor, total: float, pi: Tensor, pseudo: Tensor, inverse: float
+) -> Channel:
+    """EM from a transition matrix and one over a temperature."""
+    for _ in range(_EM_STEPS):
+        pi, inverse = _em_step(logits, labels, share, total, pi, pseudo, inverse)
+    log_p = torch.logsumexp(_log_joint(logits, labels, inverse, pi), dim=1)
+    return Channel(1.0 / inverse, pi, float(share @ log_p))
+
+
+def _em_step(
+    logits: Tensor, labels: Tensor, share: Tensor, total: float, pi: Tensor, pseudo: Tensor, inverse: float
+) -> tuple[Tensor, float]:
+    """Transition matrix and one over the temperature, whose posterior density is no less."""
+    posterior = torch.softmax(_log_joint(logits, labels, inverse, pi), dim=1)  # (N, K), of the true category
+    counts = torch.zeros_like(pi).index_add_(0, labels, posterior * (total * share)[:, None]).T + pseudo
+    return counts / counts.sum(dim=1, keepdim=True), _newton_step(logits, (posterior * logits).sum(1), share, inverse)
+
+
+def _log_joint(logits: Tensor, labels: Tensor, inverse: float, pi: Tensor) -> Tensor:
+    """Log-probabilities (N, K) of each true category together with the label as it was observed."""
+    return torch.log_softmax(inverse * logits, dim=1) + pi.log()[:, labels].T
+
+
+def _newton_step(logits: Tensor, wanted: Tensor, share: Tensor, inverse: float) -> float:
+    """One step for 1 / T towards the mean logit ``wanted`` (N,), at most to its half or its double.
+
+    Where the predictions are sure the curvature can be next to nothing, and the step is too long: it is then halved.
+    """
+    log_eta = torch.log_softmax(inverse * logits, dim=1)
+    eta = log_eta.exp()
+    mean = (eta * logits).sum(dim=1)
+    slope = float(share @ (wanted - mean))
+    curvature = float(share @ ((eta * logits.square()).sum(dim=1) - mean.square()))
+    step = slope / max(curvature, 1e-12)
+    step = min(max(step, -0.5 * inverse), inverse)
+    before = float(share @ (inverse * wanted + log_eta.amax(dim=1)))  # _expected: the largest logit is zero
+    least = before - 1e-12 * (1.0 + abs(before))  # less is more than rounding
+    for _ in range(_HALVINGS):
+        moved = min(max(inverse + step, 1.0 / _HOTTEST), 1.0 / _COLDEST)
+        if _expected(logits, wanted, share, moved) >= least:
+            return moved
+        step *= 0.5
+    return inverse
+
+
+def _expected(logits: Tensor, wanted: Tensor, share: Tensor, inverse: float) -> float:
+    """Mean log-probability of categories whose mean logit is ``wanted`` (N,): concave in 1 / T."""
+    return float(share @ (inverse * wanted - torch.logsumexp(inverse * logits, dim=1)))
+
+
+def _centred(logits: Tensor) -> Tensor:
+    """Logits in float64, the largest of each row zero, and none minus infinity."""
+    logits = logits.double()
+    return torch.nan_to_num(logits - logits.amax(dim=1, keepdim=True), nan=torch.nan, neginf=_LEAST_LOG)
+
+
+def _weights(labels: Tensor, weight: Tensor | None) -> Tensor:
+    """Weights (N,) in float64 that sum up to one."""
+    weight = torch.ones(len(labels), dtype=torch.float64, device=labels.device) if weight is None else weight.double()
+    return weight / weight.sum()

@@ -1,0 +1,263 @@
+"""The noise channel: its two fits against references, by what they must not depend on, and at their limits."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, xlogy
+
+from acestimator.channel import _COLDEST, _HOTTEST, Channel, _centred, _em_step, fit_channel, shrunk, sure_counts
+from acestimator.channel import temperature as best_temperature
+
+SEEDS = st.integers(0, 2**31 - 1)
+CLASSES = st.sampled_from([2, 3, 10, 100])
+
+
+def draw(seed, n_classes, n_samples=60, scale=3.0, noise=0.3):
+    """Logits (N, K), and labels (N,) drawn from them but for a share that is drawn evenly."""
+    rng = np.random.RandomState(seed)
+    logits = scale * rng.normal(size=(n_samples, n_classes))
+    labels = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    labels = np.where(rng.uniform(size=n_samples) < noise, rng.randint(n_classes, size=n_samples), labels)
+    return torch.from_numpy(logits), torch.from_numpy(labels)
+
+
+def a_matrix(seed, n_classes):
+    """Transition matrix (K, K) whose labels are mostly right."""
+    mistakes = np.random.RandomState(seed).dirichlet(np.ones(n_classes), size=n_classes)
+    return torch.from_numpy(0.4 * mistakes + 0.6 * np.eye(n_classes))
+
+
+# --- the temperature ---
+
+
+@given(SEEDS, CLASSES, st.floats(-1.5, 1.5), st.floats(0.05, 1.0))
+def test_the_temperature_is_that_of_the_largest_likelihood(seed, n_classes, log_scale, noise):
+    logits, labels = draw(seed, n_classes, scale=10**log_scale, noise=noise)
+
+    def loss(inverse):
+        return -log_softmax(inverse * logits.numpy(), axis=1)[np.arange(len(labels)), labels.numpy()].mean()
+
+    found = minimize_scalar(loss, bounds=(1 / _HOTTEST, 1 / _COLDEST), method="bounded", options={"xatol": 1e-9})
+    temperature, log_likelihood = best_temperature(logits, labels)
+    assert log_likelihood == pytest.approx(-loss(1 / temperature))
+    assert log_likelihood == pytest.approx(-found.fun, abs=1e-6)
+
+
+def test_a_likelihood_without_a_maximum_gives_the_bounds():
+    labels = torch.arange(30) % 3
+    logits = torch.nn.functional.one_hot(labels).double()
+    assert best_temperature(0.01 * logits, labels)[0] == pytest.approx(_COLDEST)  # always right: the surer the better
+    assert best_temperature(logits, (labels + 1) % 3)[0] == pytest.approx(_HOTTEST)  # always wrong
+
+
+# --- EM ---
+
+
+def log_posterior(logits, labels, weight, pi, pseudo, inverse):
+    """Log-density that EM raises, written out."""
+    eta = torch.softmax(inverse * logits, dim=1)
+    likelihood = weight @ (eta * pi[:, labels].T).sum(dim=1).log()
+    return float(likelihood + xlogy(pseudo.numpy(), pi.numpy()).sum())
+
+
+def em_never_lowers(logits, labels, weight, pi, inverse, strength):
+    share, total, logits = weight / weight.sum(), float(weight.sum()), _centred(logits)
+    pseudo = strength * total / len(pi) * pi
+    density = log_posterior(logits, labels, weight, pi, pseudo, inverse)
+    for _ in range(15):
+        pi, inverse = _em_step(logits, labels, share, total, pi, pseudo, inverse)
+        after = log_posterior(logits, labels, weight, pi, pseudo, inverse)
+        assert after >= density - 1e-9 * (total + abs(density))
+        assert 1 / _HOTTEST <= inverse <= 1 / _COLDEST
+        torch.testing.assert_close(pi.sum(dim=1), torch.ones(len(pi), dtype=torch.float64))
+        density = after
+
+
+@given(SEEDS, CLASSES, st.floats(-1, 1.5), st.floats(-0.9, 1.3), st.floats(0.01, 3))
+def test_no_step_of_em_lowers_the_posterior_density(seed, n_classes, log_scale, log_inverse, strength):
+    logits, labels = draw(seed, n_classes, scale=10**log_scale)
+    weight = torch.from_numpy(np.random.RandomState(seed).uniform(0.1, 3, size=len(labels)))
+    em_never_lowers(logits, labels, weight, a_matrix(seed, n_classes), 10**log_inverse, strength)
+
+
+def test_nor_where_a_newton_step_is_too_long():
+    """One label in 10,000 contradicts a margin of 11, where the curvature is next to nothing."""
+    logits = torch.tensor([[11.0, 0.0]], dtype=torch.float64).repeat(10_000, 1)
+    labels = torch.zeros(10_000, dtype=torch.int64).index_fill_(0, torch.tensor([0]), 1)
+    em_never_lowers(logits, labels, torch.ones(10_000).double(), torch.eye(2, dtype=torch.float64), 1.0, 1.0)
+
+
+@pytest.mark.parametrize("temperature", [0.7, 1.0, 2.0])
+def test_what_the_labels_were_drawn_from_is_found(temperature):
+    """The matrix to four standard errors of the counts that its prior is made of, a tenth of all."""
+    rng, n_samples, n_classes = np.random.RandomState(0), 40_000, 4
+    logits = 15 * temperature * rng.normal(size=(n_samples, n_classes))  # sure enough for a tenth to be right
+    true = (logits / temperature + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    pi = np.array([[0.8, 0.2, 0, 0], [0, 0.7, 0.2, 0.1], [0.1, 0, 0.9, 0], [0.3, 0, 0, 0.7]])
+    labels = (pi[true].cumsum(axis=1) < rng.uniform(size=(n_samples, 1))).sum(axis=1)
+    fitted = fit_channel(torch.from_numpy(logits), torch.from_numpy(labels))
+    error = np.sqrt(pi * (1 - pi) / (0.1 * n_samples / n_classes))
+    assert (np.abs(fitted.pi.numpy() - pi) <= 4 * error + 3e-3).all()  # the counts are shrunk
+    assert fitted.temperature == pytest.approx(temperature, rel=0.05)
+    wrong = fitted.wrong_probability(torch.from_numpy(logits), torch.from_numpy(labels)).numpy()
+    truly = labels != true
+    assert wrong.mean() == pytest.approx(truly.mean(), abs=4 * math.sqrt(0.25 / (0.1 * n_samples)))
+    for low, high in ((0.0, 0.1), (0.4, 0.6), (0.9, 1.0)):  # the probabilities are frequencies
+        there = (wrong >= low) & (wrong <= high)
+        assert truly[there].mean() == pytest.approx(wrong[there].mean(), abs=0.02 + 4 * math.sqrt(0.25 / there.sum()))
+
+
+@given(SEEDS, CLASSES)
+def test_the_order_of_the_categories_is_of_no_matter(seed, n_classes):
+    logits, labels = draw(seed, n_classes)
+    order = torch.from_numpy(np.random.RandomState(seed).permutation(n_classes))
+    renamed, names = logits[:, order], order.argsort()[labels]
+    ours, theirs = fit_channel(logits, labels), fit_channel(renamed, names)
+    assert theirs.temperature == pytest.approx(ours.temperature, rel=1e-6)
+    torch.testing.assert_close(theirs.pi, ours.pi[order][:, order], rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(
+        theirs.wrong_probability(renamed, names), ours.wrong_probability(logits, labels), rtol=1e-6, atol=1e-9
+    )
+
+
+@given(SEEDS, CLASSES)
+def test_a_number_added_to_a_row_of_logits_is_of_no_matter(seed, n_classes):
+    logits, labels = draw(seed, n_classes)
+    shifted = logits + torch.from_numpy(np.random.RandomState(seed).normal(scale=100, size=(len(labels), 1)))
+    assert best_temperature(shifted, labels) == pytest.approx(best_temperature(logits, labels), rel=1e-6)
+    torch.testing.assert_close(sure_counts(shifted, labels), sure_counts(logits, labels))
+    ours, theirs = fit_channel(logits, labels), fit_channel(shifted, labels)
+    torch.testing.assert_close(theirs.pi, ours.pi, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(
+        theirs.wrong_probability(shifted, labels), ours.wrong_probability(logits, labels), rtol=1e-6, atol=1e-9
+    )
+
+
+@given(SEEDS, CLASSES)
+def test_weight_two_is_a_sample_twice(seed, n_classes):
+    logits, labels = draw(seed, n_classes)
+    twice = torch.from_numpy(np.random.RandomState(seed).randint(1, 3, size=len(labels)))
+    repeated = logits.repeat_interleave(twice, dim=0), labels.repeat_interleave(twice)
+    assert best_temperature(logits, labels, twice.double()) == pytest.approx(best_temperature(*repeated), rel=1e-6)
+    torch.testing.assert_close(sure_counts(logits, labels, twice.double()), sure_counts(*repeated))
+    ours, theirs = fit_channel(logits, labels, twice.double()), fit_channel(*repeated)
+    assert ours.temperature == pytest.approx(theirs.temperature, rel=1e-6)
+    assert ours.log_likelihood == pytest.approx(theirs.log_likelihood)
+    torch.testing.assert_close(ours.pi, theirs.pi, rtol=1e-6, atol=1e-9)
+
+
+# --- the surest samples ---
+
+
+@given(SEEDS, CLASSES, st.integers(1, 400))
+def test_counts_are_of_the_surest_of_each_predicted_category(seed, n_classes, n_samples):
+    """A tenth of them or eight, whichever is more, the last of them in part; against a loop."""
+    logits, labels = draw(seed, n_classes, n_samples=n_samples)
+    top = logits.sort(dim=1, descending=True)
+    margin, predicted = (top.values[:, 0] - top.values[:, 1]).numpy(), top.indices[:, 0].numpy()
+    expected = np.zeros((n_classes, n_classes))
+    for k in range(n_classes):
+        of_class = np.flatnonzero(predicted == k)
+        left = min(max(0.1 * len(of_class), 8.0), len(of_class))
+        for n in of_class[np.argsort(-margin[of_class])]:
+            expected[k, labels[n]] += min(left, 1.0)
+            left -= min(left, 1.0)
+    np.testing.assert_allclose(sure_counts(logits, labels).numpy(), expected, atol=1e-9)
+
+
+@given(SEEDS, CLASSES)
+def test_many_counts_are_hardly_shrunk_and_none_are_even(seed, n_classes):
+    counts = 1e9 * a_matrix(seed, n_classes)
+    torch.testing.assert_close(shrunk(counts), counts / 1e9, rtol=1e-6, atol=1e-6)
+    counts[0] = 0.0  # a category that nothing is predicted to be
+    row, rate = shrunk(counts)[0], 1 - counts.trace() / counts.sum()
+    assert row[0] == pytest.approx(float(1 - rate))
+    torch.testing.assert_close(row[1:], (rate / (n_classes - 1)).expand(n_classes - 1))
+
+
+# --- limits ---
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 100])
+def test_right_labels_of_sure_predictions_are_right(n_classes):
+    labels = torch.arange(300) % n_classes
+    logits = 12 * torch.nn.functional.one_hot(labels, n_classes) + torch.rand(300, n_classes, dtype=torch.float64)
+    fitted = fit_channel(logits, labels)
+    assert torch.equal(fitted.pi, torch.eye(n_classes, dtype=torch.float64))
+    assert not fitted.wrong_probability(logits, labels).any()
+
+
+def test_a_label_that_sure_predictions_contradict_is_wrong():
+    true = torch.arange(400) % 4
+    labels = torch.where(torch.arange(400) % 10 == 0, (true + 1) % 4, true)
+    logits = 12 * torch.nn.functional.one_hot(true, 4) + torch.rand(400, 4, dtype=torch.float64)
+    wrong = fit_channel(logits, labels).wrong_probability(logits, labels)
+    assert (wrong[labels != true] > 0.99).all()
+    assert (wrong[labels == true] < 0.01).all()
+
+
+@given(SEEDS, CLASSES)
+def test_the_probability_falls_as_the_labels_own_logit_grows(seed, n_classes):
+    logits, labels = draw(seed, n_classes)
+    channel = Channel(1.3, a_matrix(seed, n_classes), 0.0)
+    grown = torch.stack(
+        [
+            channel.wrong_probability(logits.scatter_add(1, labels[:, None], more.expand(60, 1)), labels)
+            for more in torch.linspace(-40, 40, 9, dtype=torch.float64)
+        ]
+    )
+    assert ((grown >= 0) & (grown <= 1)).all()
+    assert (grown.diff(dim=0) <= 1e-12).all()
+
+
+def of_extremes(kind):
+    rng = np.random.RandomState(0)
+    logits, labels = rng.normal(size=(40, 5)), rng.randint(5, size=40)
+    if kind == "huge":
+        logits = 1e4 * np.sign(logits)
+    if kind == "huge and right":
+        logits = 1e4 * np.eye(5)[labels]
+    if kind == "huge and right but once":
+        logits = 1e4 * np.eye(5)[labels]
+        logits[0] = -logits[0]
+    if kind == "impossible":  # logarithms of probabilities of zero
+        logits = np.where(logits < 0.5, -np.inf, logits)
+        logits[:, 0] = 0.0
+    if kind == "one sample":
+        logits, labels = logits[:1], labels[:1]
+    if kind == "one label":
+        labels = np.full(40, 2)
+    if kind == "never predicted":
+        logits[:, 3] = -50.0
+    if kind == "all alike":
+        logits = np.zeros((40, 5))
+    if kind == "two categories":
+        logits, labels = logits[:, :2], labels % 2
+    return torch.from_numpy(logits), torch.from_numpy(labels)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("huge", "huge and right", "huge and right but once", "impossible", "one sample", "one label"),
+        *("never predicted", "all alike", "two categories"),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_extremes_give_numbers(kind, dtype):
+    logits, labels = of_extremes(kind)
+    logits = logits.to(dtype)
+    temperature, log_likelihood = best_temperature(logits, labels)
+    assert _COLDEST <= temperature <= _HOTTEST * (1 + 1e-9)
+    assert math.isfinite(log_likelihood)
+    fitted = fit_channel(logits, labels)
+    wrong = fitted.wrong_probability(logits, labels)
+    assert math.isfinite(fitted.log_likelihood)
+    assert ((fitted.pi >= 0) & (fitted.pi <= 1)).all()
+    torch.testing.assert_close(fitted.pi.sum(dim=1), torch.ones(len(fitted.pi), dtype=torch.float64))
+    assert ((wrong >= 0) & (wrong <= 1)).all()
