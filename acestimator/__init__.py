@@ -61,7 +61,8 @@ if not TYPE_CHECKING:  # who sees a __getattr__ takes any name for one of the pa
     }
     _SUBMODULES = (
         *("alpha", "augment", "backbones", "comparison", "datasets", "demo", "detection", "diagnosis", "estimators"),
-        *("experiments", "mixture", "noise", "objectives", "peers", "phases", "plotting", "presets", "recipes", "training"),
+        *("experiments", "mixture", "noise", "objectives", "peers", "phases", "plotting", "presets", "recipes"),
+        "training",
     )
 
     def __getattr__(name: str) -> object:

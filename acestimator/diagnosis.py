@@ -4,8 +4,8 @@ Let :math:`f_k` be the frequency of label k, and :math:`u_{nk} = m_k(x_n) - \ln 
 
 .. math:: p_\beta(k \mid x_n) \propto f_k \, e^{\beta u_{nk}}
 
-goes from the class frequencies (:math:`\beta = 0`) to the network (:math:`\beta = 1`) and beyond it, to the network with
-larger logits. The mean log-likelihood of the observed labels is concave along it. Its slope at :math:`\beta` is
+goes from the class frequencies (:math:`\beta = 0`) to the network (:math:`\beta = 1`) and beyond it, to one that is
+surer. The mean log-likelihood of the observed labels is concave along it. Its slope at :math:`\beta` is
 
 .. math:: s_\beta = \frac{1}{N} \sum_n \Big( v_{n y_n} - \sum_k p_\beta(k \mid x_n) \, v_{nk} \Big) ,
     \qquad v_{nk} = u_{nk} - \sum_l f_l u_{nl} ,
@@ -112,7 +112,7 @@ class Tally:
 
 
 def sums(logits: Tensor, labels: Tensor, frequencies: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Sums over some samples; those of parts of a set add up to those of the set.
+    r"""Sums over some samples; those of parts of a set add up to those of the set.
 
     Parameters
     ----------
@@ -126,8 +126,8 @@ def sums(logits: Tensor, labels: Tensor, frequencies: Tensor, weight: Tensor | N
     Returns
     -------
     Tensor of float64, shape (7 + K,)
-        Of the weights; of their squares; and weighted, of :math:`v_y`, of :math:`\\sum_k p_k v_k`, of right
-        predictions, of their probabilities, of :math:`\\sum_k f_k v_k^2`, and of each :math:`v_k`.
+        Of the weights; of their squares; and weighted, of :math:`v_y`, of :math:`\sum_k p_k v_k`, of right
+        predictions, of their probabilities, of :math:`\sum_k f_k v_k^2`, and of each :math:`v_k`.
     """
     # Where no sample has a label, softmax may still give it some probability: it gets that of the rarest sample.
     floor = frequencies[frequencies > 0].min()
@@ -177,8 +177,8 @@ def learnt(totals: np.ndarray, frequencies: np.ndarray) -> Learnt:
 def highest_probability(network: nn.Module, samples: Tensor) -> float:
     """Highest probability that a network gives to a class, with its own parameters and with others.
 
-    All trainable parameters are multiplied by factors from 0.001 to 1,000. Logits of a linear layer go along. Outputs of
-    softmax, sigmoid, tanh, or a cosine do not, and softmax of them cannot come near one.
+    All trainable parameters are multiplied by factors from 0.001 to 1,000. Logits of a linear layer go along. Outputs
+    of softmax, sigmoid, tanh, or a cosine do not, and softmax of them cannot come near one.
 
     Parameters
     ----------

@@ -162,9 +162,9 @@ class Trainer:
             start += len(logits)
             yield logits
 
-    def some_samples(self) -> Tensor:
-        """The first training samples, as :meth:`logits` shows them to a network, where it is."""
-        return next(iter(self.samples.evaluation())).to(self.labels.device)
+    def some_samples(self, n_samples: int) -> Tensor:
+        """So many of the first training samples, at most, as :meth:`logits` shows them to a network, where it is."""
+        return next(self.samples.evaluation())[:n_samples].to(self.labels.device)
 
 
 @contextmanager
