@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # the same for type checkers, which run nothing
     from acestimator import datasets as datasets
     from acestimator import demo as demo
     from acestimator import detection as detection
+    from acestimator import diagnosis as diagnosis
     from acestimator import estimators as estimators
     from acestimator import experiments as experiments
     from acestimator import lightning as lightning
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # the same for type checkers, which run nothing
     from acestimator import recipes as recipes
     from acestimator import training as training
     from acestimator.alpha import AlphaTable
+    from acestimator.diagnosis import AutoCleansingWarning
     from acestimator.estimators.autocleansing import AutoCleansingClassifier
     from acestimator.estimators.baseline import BaselineClassifier
     from acestimator.estimators.cleaned import CleanedClassifier
@@ -36,6 +38,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AlphaTable",
     "AutoCleansingClassifier",
+    "AutoCleansingWarning",
     "BaselineClassifier",
     "CleanedClassifier",
     "ConstantsDisplay",
@@ -48,6 +51,7 @@ if not TYPE_CHECKING:  # who sees a __getattr__ takes any name for one of the pa
     _HOMES = {
         "AlphaTable": "alpha",
         "AutoCleansingClassifier": "estimators.autocleansing",
+        "AutoCleansingWarning": "diagnosis",
         "BaselineClassifier": "estimators.baseline",
         "CleanedClassifier": "estimators.cleaned",
         "ConstantsDisplay": "plotting",
@@ -56,8 +60,9 @@ if not TYPE_CHECKING:  # who sees a __getattr__ takes any name for one of the pa
         "TrainingCurvesDisplay": "plotting",
     }
     _SUBMODULES = (
-        *("alpha", "augment", "backbones", "comparison", "datasets", "demo", "detection", "estimators", "experiments"),
-        *("mixture", "noise", "objectives", "peers", "phases", "plotting", "presets", "recipes", "training"),
+        *("alpha", "augment", "backbones", "comparison", "datasets", "demo", "detection", "diagnosis", "estimators"),
+        *("experiments", "mixture", "noise", "objectives", "peers", "phases", "plotting", "presets", "recipes"),
+        "training",
     )
 
     def __getattr__(name: str) -> object:

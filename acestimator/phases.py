@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from acestimator.diagnosis import Tally
 from acestimator.inputs.samples import Samples
 from acestimator.objectives import Objective
 from acestimator.training import TrainingPlan, predict_logits, train
@@ -139,21 +140,35 @@ class Trainer:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
 
-    def logits(self, network: nn.Module) -> Iterator[Tensor]:
+    def logits(self, network: nn.Module, tally: Tally | None = None) -> Iterator[Tensor]:
         """Logits of all N samples in evaluation mode, a bounded number at a time.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+        tally : Tally, optional
+            Gets all of them, too.
 
         Raises
         ------
         FloatingPointError
             If one is NaN or infinite.
         """
+        start = 0
         for logits in predict_logits(network, self.samples.evaluation(), self.labels.device):
             if not torch.isfinite(logits).all():
                 raise FloatingPointError(
                     "the trained network gives NaN or infinite logits on its training samples: lower learning_rate, "
                     "standardise the inputs, or look for what overflows in the backbone."
                 )
+            if tally is not None:
+                tally.add(logits, slice(start, start + len(logits)))
+            start += len(logits)
             yield logits
+
+    def some_samples(self, n_samples: int) -> Tensor:
+        """So many of the first training samples, at most, as :meth:`logits` shows them to a network, where it is."""
+        return next(self.samples.evaluation())[:n_samples].to(self.labels.device)
 
 
 @contextmanager

@@ -13,10 +13,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
+from torch import Tensor
 
 from acestimator import detection, recipes
 from acestimator.alpha import check_penalty
+from acestimator.diagnosis import Tally
+from acestimator.estimators.advice import Trained
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.estimators.network import NetworkClassifier
 from acestimator.inputs.validation import Number, StrOptions
@@ -273,12 +275,13 @@ class AutoCleansingClassifier(NetworkClassifier):
         resolved = super()._resolved(settings)
         return resolved | {name: getattr(settings, name) for name in ("posterior_weights", "early_learning")}
 
-    def _train(self, trainer: Trainer, settings: Preset, labels: TrainingLabels) -> nn.Module:
+    def _train(self, trainer: Trainer, settings: Preset, labels: TrainingLabels) -> Trained:
         """Algorithm 1: train the network and the constants, drop the constants, and read them."""
         check_penalty(settings.penalty)
         objective = self._make_objective(settings)
         network, self.history_ = trainer.run(Phase(objective))
-        logits = trainer.logits(network)
+        tally = Tally(trainer.labels, trainer.n_classes, trainer.loss_weight)
+        logits = trainer.logits(network, tally)
         if isinstance(objective, AutoCleansing):
             alpha, observed, predicted = read_constants(objective.table.dense(), logits, trainer.labels)
             scores, proba = (found.cpu().numpy() for found in objective.finish(observed))
@@ -289,7 +292,9 @@ class AutoCleansingClassifier(NetworkClassifier):
         self._set_suspects(scores, proba, predicted, labels)
         self.alpha_ = labels.scatter(alpha, 0.0)  # samples of weight 0 have no constants
         self._used = labels.used
-        return network
+        if not isinstance(objective, AutoCleansing):
+            return Trained(network, tally)
+        return Trained(network, tally, objective.early, objective.early_epoch + 1, proba > 0.5)
 
     def _make_objective(self, settings: Preset) -> Objective:
         if settings.alpha_lr == 0:

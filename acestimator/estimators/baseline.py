@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import nn
 
+from acestimator.diagnosis import Tally
+from acestimator.estimators.advice import Trained
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.estimators.network import NetworkClassifier
 from acestimator.inputs.validation import StrOptions
@@ -105,7 +106,7 @@ class BaselineClassifier(NetworkClassifier):
         method = make(self.method, self.params)
         return super()._resolved(settings) | {"method": type(method), "params": vars(method)}
 
-    def _train(self, trainer: Trainer, settings: Preset, labels: TrainingLabels) -> nn.Module:
+    def _train(self, trainer: Trainer, settings: Preset, labels: TrainingLabels) -> Trained:
         method = make(self.method, self.params)
         method.sample_weight = trainer.sample_weight
         phases = method.phases(trainer.labels, trainer.n_classes, torch.Generator().manual_seed(trainer.seed))
@@ -115,7 +116,8 @@ class BaselineClassifier(NetworkClassifier):
             network, history = trainer.run(phase, number)
             self.history_ += [{"phase": number + 1, **record} for record in history]
             predictor = phase.objective.head.predictor(network)
-            logits = torch.cat(list(trainer.logits(predictor)))  # (N, K)
+            tally = Tally(trainer.labels, trainer.n_classes, trainer.loss_weight)
+            logits = torch.cat(list(trainer.logits(predictor, tally)))  # (N, K)
             try:
                 phase = phases.send(Outcome(network, logits))
             except StopIteration as end:
@@ -123,7 +125,7 @@ class BaselineClassifier(NetworkClassifier):
                 break
             number += 1
         self._read(reading, logits, trainer, labels)
-        return predictor
+        return Trained(predictor, tally)
 
     def _read(self, reading: Reading, logits: torch.Tensor, trainer: Trainer, labels: TrainingLabels) -> None:
         scores, proba = reading.scores.double(), reading.proba

@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter
 
+from acestimator.diagnosis import AutoCleansingWarning
 from acestimator.estimators.autocleansing import AutoCleansingClassifier
 from acestimator.inputs import validation
 from acestimator.inputs.validation import HasMethods, StrOptions
@@ -179,7 +180,7 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
             warnings.warn(
                 f"the cleanser leaves nobody of {', '.join(map(repr, restored.tolist()))}: samples of these labels are "
                 "trained on as they were given. Look at them (label_issues) before you trust the result.",
-                UserWarning,
+                AutoCleansingWarning,
                 stacklevel=2,
             )
         if len(keep) < len(y):

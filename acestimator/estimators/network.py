@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import fields
 from numbers import Integral, Real
@@ -20,6 +21,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from acestimator import backbones, detection
+from acestimator.diagnosis import AutoCleansingWarning
+from acestimator.estimators.advice import Trained, warnings_of
 from acestimator.estimators.issues import label_issues
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.estimators.progress import OnEpoch, progress
@@ -110,18 +113,27 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         FloatingPointError
             If the loss, a logit or a constant becomes NaN or infinite.
 
+        Warns
+        -----
+        AutoCleansingWarning
+            If the network's outputs are bounded, if it has not learnt, or not in time, or if most labels of a class are
+            taken for wrong. The estimator is fitted then, even where a filter makes the warning an error.
+
         Notes
         -----
         A fit that fails or is interrupted leaves the estimator as it was before the call.
         """
         fresh = object.__new__(type(self))
         fresh.__dict__.update({name: value for name, value in vars(self).items() if name not in self._fitted})
-        fresh._fit(X, y, sample_weight)
+        texts = fresh._fit(X, y, sample_weight)
         self.__dict__ = fresh.__dict__
+        for text in texts:  # last, so that nothing is lost where a filter raises them
+            warnings.warn(text, AutoCleansingWarning, stacklevel=2)
         return self
 
     @torch.inference_mode(False)
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> list[str]:
+        """Fit, and return the texts of warnings."""
         parameters = validation.check_parameters(self)
         check_schedule(parameters["schedule"])
         device = resolve_device(self.device)
@@ -136,14 +148,16 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         self.scaler_ = source.statistics(labels.weight) if self.standardize else None
         with progress(self.verbose, settings.max_epochs) as on_epoch:
             trainer = self._trainer(source, labels, settings, device, on_epoch)
-            network = self._train(trainer, settings, labels)
+            trained = self._train(trainer, settings, labels)
         self.n_iter_ = len(self.history_)
+        texts = warnings_of(trained, labels, settings, trainer.some_samples)
         # On vectors in float64: a sample's prediction then does not depend on which others are asked for.
-        self.module_ = network.double() if self._has_own_perceptron() else network
+        self.module_ = trained.network.double() if self._has_own_perceptron() else trained.network
+        return texts
 
     @abstractmethod
-    def _train(self, trainer: Trainer, settings: Preset, labels: TrainingLabels) -> nn.Module:
-        """Run the phases, set ``history_`` and what is read off; returns the network that predicts."""
+    def _train(self, trainer: Trainer, settings: Preset, labels: TrainingLabels) -> Trained:
+        """Run the phases, and set ``history_`` and what is read off."""
 
     def _trainer(
         self, source: Source, labels: TrainingLabels, settings: Preset, device: torch.device, on_epoch: OnEpoch | None

@@ -21,9 +21,13 @@ from acestimator.alpha import (
     softmax_gradient,
 )
 from acestimator.detection import observed_score
+from acestimator.diagnosis import Tally
 from acestimator.objectives.base import Block, CrossEntropy, Step, Training
 from acestimator.objectives.early_learning import EVERY, PredictionAverages, add_pull_
 from acestimator.objectives.posterior import MislabelPosterior
+
+# With rate r the constants alone would make a label as probable as the rest in about this / r visits.
+_TAKE_OVER = 2.0
 
 
 class AutoCleansing(CrossEntropy):
@@ -50,9 +54,17 @@ class AutoCleansing(CrossEntropy):
         Strength of the network's pull towards each sample's own past predictions, see
         :mod:`acestimator.objectives.early_learning`; from half of the epochs on it acts on one step in four, there four
         times as strong. Other than 0, it keeps N K more numbers.
+
+    Attributes
+    ----------
+    early : Tally or None
+        What the network has learnt in epoch ``early_epoch``: None without posterior weights, which a network that has
+        not learnt by then gets wrong.
+    early_epoch : int
+        From 0: the one before the weights begin, or the constants take over.
     """
 
-    state = ("table", "posterior", "averages", "trained_epochs")
+    state = ("table", "posterior", "averages", "early", "trained_epochs")
 
     def __init__(
         self,
@@ -96,6 +108,12 @@ class AutoCleansing(CrossEntropy):
         self.posterior: MislabelPosterior | None = None
         if self.posterior_weights:
             self.posterior = MislabelPosterior(labels, n_classes, training.max_epochs, training.sample_weight, dtype)
+        self.early, self.early_epoch = None, -1
+        if self.posterior is not None:
+            self.early = Tally(labels, n_classes, training.loss_weight)
+            self.early_epoch = self.posterior.first_refit
+            if self.lr > 0:
+                self.early_epoch = min(self.early_epoch, max(math.floor(_TAKE_OVER / self.lr), 1) - 1)
         self.averages: PredictionAverages | None = None
         if self.early_learning:
             self.averages = PredictionAverages(len(labels), n_classes, dtype, labels.device)
@@ -184,6 +202,8 @@ class AutoCleansing(CrossEntropy):
         """Show a block to what remembers predictions."""
         if self.averages is None and self.posterior is None:
             return
+        if self.early is not None and block.epoch == self.early_epoch:
+            self.early.add(outputs, block.index)
         log_proba = log_softmax(outputs)
         proba = log_proba.exp()
         if self.averages is not None:

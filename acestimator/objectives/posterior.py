@@ -68,6 +68,8 @@ class MislabelPosterior(Stateful):
         Constants of the observed labels in the first stage, log-odds in the second.
     confusion : Confusion
         Which category is mistaken for which.
+    first_refit : int
+        The epoch, from 0, at the end of which the weights begin; the first in a training of one epoch, which has none.
     """
 
     state = ("scores", "proba", "confusion", "_of_second", "_scale", "_learned", "_right", "_others", "_mistaken")
@@ -77,7 +79,7 @@ class MislabelPosterior(Stateful):
     ) -> None:
         self.labels, self.n_classes, self.sample_weight = labels, n_classes, sample_weight
         self.switch = math.ceil(SECOND_START * max_epochs)
-        first = max(math.ceil(FIRST_START * max_epochs), 1) - 1
+        self.first_refit = first = max(math.ceil(FIRST_START * max_epochs), 1) - 1
         self._refits = frozenset(
             range(first, min(self.switch, max_epochs - 1), max(1, round(max_epochs / FIRST_REFITS)))
         )

@@ -21,7 +21,7 @@ from acestimator.objectives import Objective
 from acestimator.objectives.state import Watch
 from acestimator.training.optimizers import FusedOptimizer
 
-_VERSION = 2
+_VERSION = 3
 
 
 class Checkpoint:

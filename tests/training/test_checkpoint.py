@@ -226,7 +226,7 @@ def test_a_file_of_version_1_is_refused_and_kept(tmp_path, state):
     path = tmp_path / "fit.pt"
     torch.save({"version": 1, "configuration": {"version": "3"}, "state": state}, path)
     content = path.read_bytes()
-    with pytest.raises(ValueError, match="is a checkpoint of version 1, expected 2: take another path"):
+    with pytest.raises(ValueError, match="is a checkpoint of version 1, expected 3: take another path"):
         AutoCleansingClassifier(**SETTINGS, checkpoint=path).fit(X, Y)
     assert path.read_bytes() == content
 
@@ -237,7 +237,7 @@ def test_a_file_that_holds_code_is_not_executed(tmp_path):
             return (tmp_path / "harm").touch, ()
 
     path = tmp_path / "fit.pt"
-    torch.save({"version": 2, "configuration": {}, "state": Harmful()}, path)
+    torch.save({"version": 3, "configuration": {}, "state": Harmful()}, path)
     with pytest.raises(ValueError, match="is no checkpoint, or a damaged one"):
         AutoCleansingClassifier(**SETTINGS, checkpoint=path).fit(X, Y)
     assert not (tmp_path / "harm").exists()

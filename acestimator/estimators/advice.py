@@ -1,0 +1,153 @@
+"""Texts of the warnings of a fit: what was seen, and the cure. The mathematics is in :mod:`acestimator.diagnosis`.
+
+Legend: N' samples of positive weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from acestimator import diagnosis
+from acestimator.diagnosis import Learnt, Tally
+from acestimator.estimators.labels import TrainingLabels
+from acestimator.presets import Preset
+
+# Thresholds. On six sets of right labels, and with a fifth of them wrong, the association was 9 at least, and the
+# unanswered share .003 at most where the constants take over. At the end it is below .01 for right labels. Plain
+# training that has half learnt many wrong labels by heart comes to .2, but then it is as sure as it is right.
+_CHANCE = 2.0  # standard errors
+_LEFT_EARLY, _LEFT_AT_THE_END, _MOST_LEFT = 0.1, 0.15, 0.5
+_DOUBT = 0.15  # accuracy less confidence
+_TRIED = 64  # samples that other parameters are tried on
+_SHOWN = 10  # classes that a warning names
+
+
+@dataclass(frozen=True)
+class Trained:
+    """End of a fit's trainings.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        It predicts.
+    tally : Tally
+        Of its logits on all N' samples.
+    early : Tally, optional
+        Of the logits in one earlier epoch, by which the network has to have learnt.
+    early_epoch : int, default=0
+        Its number, from 1.
+    flagged : ndarray of bool, shape (N',), optional
+        Labels that are taken for wrong, where most of a class would be worth a warning.
+    """
+
+    network: nn.Module
+    tally: Tally
+    early: Tally | None = None
+    early_epoch: int = 0
+    flagged: np.ndarray | None = None
+
+
+def warnings_of(
+    trained: Trained, labels: TrainingLabels, settings: Preset, samples: Callable[[int], Tensor]
+) -> list[str]:
+    """Texts of the warnings that a fit deserves; of a healthy one there are none.
+
+    Parameters
+    ----------
+    trained : Trained
+    labels : TrainingLabels
+    settings : Preset
+    samples : callable
+        Gives so many training samples, as the network sees them and where it is. Called only if something seems wrong.
+    """
+    of_learning = _of_learning(trained, settings, samples)
+    of_classes = _of_classes(trained.flagged, labels, explained=of_learning is not None)
+    return [text for text in (of_learning, of_classes) if text is not None]
+
+
+def _of_learning(trained: Trained, settings: Preset, samples: Callable[[int], Tensor]) -> str | None:
+    """At most one text on whether the network has learnt: the first that applies explains the others."""
+    end = trained.tally.learnt()
+    early = None if trained.early is None else trained.early.learnt()
+    learnt = end.association >= _CHANCE
+    late = learnt and (
+        end.unanswered > _MOST_LEFT or (end.unanswered > _LEFT_AT_THE_END and end.accuracy - end.confidence > _DOUBT)
+    )
+    slow = early is not None and not (early.association >= _CHANCE and early.unanswered <= _LEFT_EARLY)
+    if learnt and not late and not slow:
+        return None
+    bounded = _of_bounds(trained.network, samples(_TRIED), end)
+    if bounded is not None:
+        return bounded
+    if not learnt:
+        return (
+            "the network has learnt no more than the class frequencies: its logits go with the training labels by "
+            f"{end.association:.1f} standard errors, and up to {_CHANCE:.0f} would be chance. Look whether X and y are "
+            f"in the same order and whether X tells the classes apart; raise learning_rate ({settings.learning_rate:g})"
+            f" or max_epochs ({settings.max_epochs}), or take another backbone."
+        )
+    if early is not None and slow and not late:
+        when = f"in epoch {trained.early_epoch} of {settings.max_epochs}, before the constants take over"
+        return _too_short(early, when, _LEFT_EARLY, settings) + (
+            " Labels that a network has not learnt by then are taken for wrong. Or lower alpha_lr, which is "
+            f"{settings.alpha_lr:g}."
+        )
+    return _too_short(end, f"after all {settings.max_epochs} epochs", _LEFT_AT_THE_END, settings)
+
+
+def _of_bounds(network: nn.Module, samples: Tensor, end: Learnt) -> str | None:
+    with torch.no_grad():
+        outputs = network(samples)
+    highest = diagnosis.highest_probability(network, samples)
+    if highest >= diagnosis.FREE:
+        return None
+    seen = (
+        f"no class can get a probability above {highest:.3g}, whatever the network learns; "
+        f"{end.accuracy:.3g} of the training labels are what it predicts, at a mean probability of {end.confidence:.3g}"
+    )
+    if diagnosis.are_probabilities(outputs):
+        return (
+            "the network ends in probabilities: its outputs are from 0 to 1 and each row sums to 1, but they are taken "
+            f"for logits. So {seen}. End the network in its last linear layer, without Softmax, or in LogSoftmax."
+        )
+    return (
+        f"the network's outputs are bounded: they go from {float(outputs.min()):.3g} to {float(outputs.max()):.3g}, "
+        f"and are taken for logits. So {seen}. End the network in its last linear layer, without Sigmoid, Tanh or "
+        "another bounded function; multiply cosine similarities by a factor, such as 10."
+    )
+
+
+def _too_short(learnt: Learnt, when: str, limit: float, settings: Preset) -> str:
+    left = "all" if not learnt.unanswered <= 1.0 else f"{learnt.unanswered:.0%}"
+    return (
+        f"the training was too short, or too slow: {when}, {left} of the pull of the labels on the size of the logits "
+        f"was left, and {limit:.0%} or less is usual. {learnt.accuracy:.3g} of the labels were what the network "
+        f"predicted, at a mean probability of {learnt.confidence:.3g}. Raise learning_rate "
+        f"({settings.learning_rate:g}) or max_epochs ({settings.max_epochs}), or lower batch_size "
+        f"({settings.batch_size})."
+    )
+
+
+def _of_classes(flagged: np.ndarray | None, labels: TrainingLabels, *, explained: bool) -> str | None:
+    """Text on classes of which most labels are flagged; ``explained`` where another warning says why that may be."""
+    if flagged is None:
+        return None
+    n_classes = len(labels.classes)
+    found = diagnosis.mostly_flagged(labels.codes, flagged, labels.weight, n_classes)
+    if not len(found):
+        return None
+    total, lost = (np.bincount(codes, minlength=n_classes) for codes in (labels.codes, labels.codes[flagged]))
+    shown = [f"{labels.classes[k : k + 1].tolist()[0]!r} ({lost[k]} of {total[k]})" for k in found[:_SHOWN].tolist()]
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    cure = (
+        "Heed the warning before this one first, for it may be the reason."
+        if explained
+        else "Look at them (label_issues()). If they are right, the class is too rare, or lies too close to others: "
+        "give more samples of it, or train without constants, alpha_lr=0."
+    )
+    return f"most labels of {len(found)} of {n_classes} classes are taken for wrong: {', '.join(shown)}{more}. {cure}"
