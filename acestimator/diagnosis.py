@@ -90,8 +90,10 @@ class Tally:
     def __init__(self, labels: Tensor, n_classes: int, weight: Tensor | None = None) -> None:
         self.labels = labels
         self.weight = None if weight is None else weight / weight.max()  # their squares are summed, and may overflow
-        totals = torch.bincount(labels, self.weight, minlength=n_classes).double()
-        self.frequencies = totals / totals.sum()  # (K,)
+        # On the CPU: on a GPU a weighted count adds in any order, and is refused where torch is to be deterministic.
+        on_cpu = labels.cpu(), None if self.weight is None else self.weight.cpu()
+        totals = torch.bincount(*on_cpu, minlength=n_classes).double()
+        self.frequencies = (totals / totals.sum()).to(labels.device)  # (K,)
         self.sums = torch.zeros(_N_SUMS + n_classes, dtype=torch.float64, device=labels.device)
 
     def add(self, logits: Tensor, index: Tensor | slice) -> None:
