@@ -7,7 +7,7 @@ Let :math:`f_k` be the frequency of label k, and :math:`u_{nk} = m_k(x_n) - \ln 
 goes from the class frequencies (:math:`\beta = 0`) to the network (:math:`\beta = 1`) and beyond it, to one that is
 surer. The mean log-likelihood of the observed labels is concave along it. Its slope at :math:`\beta` is
 
-.. math:: s_\beta = \frac{1}{N} \sum_n \Big( v_{n y_n} - \sum_k p_\beta(k \mid x_n) \, v_{nk} \Big) ,
+.. math:: s_\beta = \frac{1}{N} \sum_n \Bigl( v_{n y_n} - \sum_k p_\beta(k \mid x_n) \, v_{nk} \Bigr) ,
     \qquad v_{nk} = u_{nk} - \sum_l f_l u_{nl} ,
 
 and both ends of the line tell something:
