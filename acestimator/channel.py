@@ -79,12 +79,12 @@ def temperature(logits: Tensor, labels: Tensor, weight: Tensor | None = None) ->
     log_likelihood : float
         Mean log-probability of the labels.
     """
-    logits, weight = _centred(logits), _weights(labels, weight)
+    logits, share = _centred(logits), _shares(labels, weight)
     observed = logits.gather(1, labels[:, None]).squeeze(1)
     inverse = 1.0
     for _ in range(_NEWTON_STEPS):
-        inverse = _newton_step(logits, observed, weight, inverse)
-    return 1.0 / inverse, _expected(logits, observed, weight, inverse)
+        inverse = _newton_step(logits, observed, share, inverse)
+    return 1.0 / inverse, _expected(logits, observed, share, inverse)
 
 
 def sure_counts(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -105,8 +105,7 @@ def sure_counts(logits: Tensor, labels: Tensor, weight: Tensor | None = None) ->
     Tensor of float64, shape (K, K)
         Row k: the weights of the labels, of those that are predicted k.
     """
-    n_classes = logits.shape[1]
-    weight = torch.ones(len(labels), dtype=torch.float64, device=labels.device) if weight is None else weight.double()
+    n_classes, weight = logits.shape[1], _weights(labels, weight)
     top, at = logits.double().topk(2, dim=1)  # (N, 2)
     margin, predicted = top[:, 0] - top[:, 1], at[:, 0]
     # By predicted category, and in it by falling margin
@@ -158,29 +157,26 @@ def fit_channel(
     """
     if prior is None:
         prior = shrunk(sure_counts(logits, labels, weight))
-    share, total = _weights(labels, weight), float(len(labels) if weight is None else weight.sum())
-    centred = _centred(logits)
-    pseudo = strength * total / len(prior) * prior  # (K, K) labels
-    fits = [_maximise(centred, labels, share, total, prior, pseudo, 1.0 / start) for start in _STARTS]
+    share, centred = _shares(labels, weight), _centred(logits)
+    pseudo = strength / len(prior) * prior  # (K, K) labels, as shares of the samples' weight
+    fits = [_maximise(centred, labels, share, prior, pseudo, 1.0 / start) for start in _STARTS]
     return max(fits, key=lambda fit: fit.log_likelihood)
 
 
-def _maximise(
-    logits: Tensor, labels: Tensor, share: Tensor, total: float, pi: Tensor, pseudo: Tensor, inverse: float
-) -> Channel:
+def _maximise(logits: Tensor, labels: Tensor, share: Tensor, pi: Tensor, pseudo: Tensor, inverse: float) -> Channel:
     """EM from a transition matrix and one over a temperature."""
     for _ in range(_EM_STEPS):
-        pi, inverse = _em_step(logits, labels, share, total, pi, pseudo, inverse)
+        pi, inverse = _em_step(logits, labels, share, pi, pseudo, inverse)
     log_p = torch.logsumexp(_log_joint(logits, labels, inverse, pi), dim=1)
     return Channel(1.0 / inverse, pi, float(share @ log_p))
 
 
 def _em_step(
-    logits: Tensor, labels: Tensor, share: Tensor, total: float, pi: Tensor, pseudo: Tensor, inverse: float
+    logits: Tensor, labels: Tensor, share: Tensor, pi: Tensor, pseudo: Tensor, inverse: float
 ) -> tuple[Tensor, float]:
     """Transition matrix and one over the temperature, whose posterior density is no less."""
     posterior = torch.softmax(_log_joint(logits, labels, inverse, pi), dim=1)  # (N, K), of the true category
-    counts = torch.zeros_like(pi).index_add_(0, labels, posterior * (total * share)[:, None]).T + pseudo
+    counts = torch.zeros_like(pi).index_add_(0, labels, posterior * share[:, None]).T + pseudo
     return counts / counts.sum(dim=1, keepdim=True), _newton_step(logits, (posterior * logits).sum(1), share, inverse)
 
 
@@ -223,6 +219,11 @@ def _centred(logits: Tensor) -> Tensor:
 
 
 def _weights(labels: Tensor, weight: Tensor | None) -> Tensor:
-    """Weights (N,) in float64 that sum up to one."""
-    weight = torch.ones(len(labels), dtype=torch.float64, device=labels.device) if weight is None else weight.double()
+    """Weights (N,) in float64, all one by default."""
+    return torch.ones(len(labels), dtype=torch.float64, device=labels.device) if weight is None else weight.double()
+
+
+def _shares(labels: Tensor, weight: Tensor | None) -> Tensor:
+    """The same as shares of their sum."""
+    weight = _weights(labels, weight)
     return weight / weight.sum()

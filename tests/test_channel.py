@@ -70,7 +70,7 @@ def em_never_lowers(logits, labels, weight, pi, inverse, strength):
     pseudo = strength * total / len(pi) * pi
     density = log_posterior(logits, labels, weight, pi, pseudo, inverse)
     for _ in range(15):
-        pi, inverse = _em_step(logits, labels, share, total, pi, pseudo, inverse)
+        pi, inverse = _em_step(logits, labels, share, pi, pseudo / total, inverse)
         after = log_posterior(logits, labels, weight, pi, pseudo, inverse)
         assert after >= density - 1e-9 * (total + abs(density))
         assert 1 / _HOTTEST <= inverse <= 1 / _COLDEST
