@@ -31,9 +31,9 @@ from suite_parts.sets import CHOOSING, load
 from suite_parts.sources import MissingError, Sources
 
 from acestimator.comparison import Cell, Comparison
+from acestimator.comparison.grid import ledger
 from acestimator.comparison.runs import check_method
 from acestimator.comparison.tasks import parse
-from acestimator.runs.ledger import Ledger
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,18 +88,14 @@ def without_missing(
     wanted: Sequence[Cell], records: Sequence[dict[str, Any]], sources: Sources
 ) -> tuple[list[Cell], list[str]]:
     """The cells of sets that can be loaded, and a line for each set that cannot. What is finished needs no loading."""
-    done = {tuple(r[name] for name in _KEY) for r in records if "error" not in r}
+    done = {Cell(r["dataset"], r["process"], r["seed"], r["method"]) for r in records if "error" not in r}
     reasons: dict[str, str] = {}
-    for name in dict.fromkeys(cell.dataset for cell in wanted if tuple(cell.key().values()) not in done):
+    for name in dict.fromkeys(cell.dataset for cell in wanted if cell not in done):
         try:
             load(name, 0, sources)
         except MissingError as error:
             reasons[name] = str(error)
     return [cell for cell in wanted if cell.dataset not in reasons], [f"{n}: {r}" for n, r in reasons.items()]
-
-
-def ledger(path: Path) -> Ledger:
-    return Ledger(path, _KEY, "record of a cell")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -119,8 +115,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--before", type=Path, metavar="FILE", help="results of an earlier version, to compare with")
     return parser
 
-
-_KEY = ("dataset", "process", "seed", "method")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -61,7 +61,7 @@ def finished(path: Path) -> list[dict[str, Any]]:
     ValueError
         If the file holds anything else.
     """
-    return _ledger(path).records()
+    return ledger(path).records()
 
 
 def run_grid(
@@ -100,7 +100,7 @@ def run_grid(
     RuntimeError
         If a process died. What was finished is in the file.
     """
-    return _ledger(path).complete(
+    return ledger(path).complete(
         wanted,
         functools.partial(run_cell, load=load, settings=settings),
         check=functools.partial(_check, load=load),
@@ -121,7 +121,8 @@ def _measure(cell: Cell, load: Load, settings: dict[str, Any] | None) -> dict[st
         return {"not_possible": str(error)}
 
 
-def _ledger(path: Path) -> Ledger:
+def ledger(path: Path) -> Ledger:
+    """File of the records of cells."""
     return Ledger(path, ("dataset", "process", "seed", "method"), "record of a cell")
 
 

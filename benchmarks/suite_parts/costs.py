@@ -32,8 +32,8 @@ def time(c: Comparison, group: str) -> list[Row]:
 def warned(c: Comparison, group: str) -> list[Row]:
     """15: what was warned of where all labels are right."""
     rows = []
-    for letter, what, kinds in (("a", "sets", None), ("b", "rare classes, own networks and settings", APART)):
-        settings = [s for s in c.settings if s[1] == "none" and (kind(s) in APART) == (kinds is not None)]
+    for letter, what, apart in (("a", "sets", False), ("b", "rare classes, own networks and settings", True)):
+        settings = [s for s in c.settings if s[1] == "none" and (kind(s) in APART) == apart]
         found = {s: [r["warnings"] for r in c.cell(DEFAULT, s).values() if "warnings" in r] for s in settings}
         found = {s: lists for s, lists in found.items() if lists}
         categories = Counter(name for lists in found.values() for names in lists for name in names)
