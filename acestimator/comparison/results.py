@@ -114,12 +114,15 @@ def gap_closed(comparison: Comparison, method: str, setting: Setting) -> float:
 
     The seeds are those that all three have. NaN where there are none, or the oracle is no better than plain.
     """
-    values = [comparison.values("accuracy", name, setting) for name in (method, PLAIN, ORACLE)]
-    shared = set.intersection(*(set(v) for v in values))
-    if not shared:
-        return float("nan")
-    own, plain, oracle = (float(np.mean([v[seed] for seed in shared])) for v in values)
+    own, plain, oracle = shared_accuracies(comparison, (method, PLAIN, ORACLE), setting)
     return (own - plain) / (oracle - plain) if oracle > plain else float("nan")
+
+
+def shared_accuracies(comparison: Comparison, methods: Sequence[str], setting: Setting) -> list[float]:
+    """Mean accuracy of each method, on the seeds that all of them have; NaN where there are none."""
+    values = [comparison.values("accuracy", name, setting) for name in methods]
+    shared = set.intersection(*(set(v) for v in values))
+    return [float(np.mean([v[seed] for seed in shared])) if shared else float("nan") for v in values]
 
 
 def relative_seconds(comparison: Comparison, method: str) -> float:

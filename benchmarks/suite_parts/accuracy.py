@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from acestimator.comparison import Comparison, gap_closed
-from acestimator.comparison.results import Setting
+from acestimator.comparison.results import Setting, shared_accuracies
 from acestimator.comparison.runs import DEFAULT, ORACLE, PLAIN
 from acestimator.comparison.tasks import parse
 from suite_parts.numbers import standard_error
@@ -124,9 +124,8 @@ def gap(c: Comparison, group: str) -> list[Row]:
 
 def gap_width(c: Comparison, setting: Setting) -> float:
     """The oracle's accuracy less plain training's, on the seeds that the default has, too; NaN if there are none."""
-    values = [c.values("accuracy", method, setting) for method in (ORACLE, PLAIN, DEFAULT)]
-    shared = set.intersection(*(set(v) for v in values))
-    return mean_of(values[0][seed] - values[1][seed] for seed in shared)
+    oracle, plain, _ = shared_accuracies(c, (ORACLE, PLAIN, DEFAULT), setting)
+    return oracle - plain
 
 
 def earlier(c: Comparison, group: str, before: Sequence[dict[str, Any]] | None) -> list[Row]:
