@@ -10,8 +10,13 @@ below one it sharpens what wrong labels have flattened. Both are fitted to the o
 probability that a label is wrong, :math:`1 - \eta_{ny} \pi_{yy} / P(y_n)`.
 
 T and :math:`\pi` can stand for each other: flat predictions fit as well as sharp ones with many mistakes. What decides
-is the samples that the network is surest of. Nothing but mistakes is left to make their labels disagree with it, so
+is the samples that the network is surest of. Little but mistakes is left to make their labels disagree with it, so
 that :math:`\pi` can be counted there (:func:`sure_counts`), and it has these counts as its prior.
+
+The rate of mistakes is known twice, then: as the mean of the probabilities, and as counted among the surest. The first
+is too low where mistakes follow a rule, which networks learn in part and then predict; the second is too high where
+even the surest predictions err, and rests on few samples. :func:`judge` takes the middle of the two, and moves all
+log-odds by one number so that the probabilities have it as their mean.
 
 Logits may be logarithms of probabilities, those of zero among them. Products of probabilities are sums of logarithms
 here, so that no sample, however unlikely, is zero divided by zero.
@@ -26,8 +31,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-SURE_SHARE, SURE_LEAST = 0.1, 8.0  # of the weight of a predicted category, and in units of weight
+SURE_SHARE, SURE_LEAST = 0.1, 8.0  # of the weight, and in units of weight
 _SHRINKAGE = 3.0  # labels a category that the counts are shrunk by, towards mistakes that are all as frequent
+SUREST = 20.0  # largest log-odds, so that a mean of several is not the word of one
+_LEVELLING = 50  # halvings of where the number lies that log-odds are moved by
 _STARTS = (0.3, 0.8, 1.6)  # temperatures that EM starts from: the likelihood can have several maxima
 _EM_STEPS, _NEWTON_STEPS = 15, 12
 _COLDEST, _HOTTEST = 0.05, 8.0
@@ -53,14 +60,15 @@ class Channel:
     pi: Tensor
     log_likelihood: float
 
-    def wrong_probability(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Probability that each label is wrong, (N,), by logits (N, K) and observed labels (N,).
+    def log_odds(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Log-odds that each label is wrong, (N,), by logits (N, K) and observed labels (N,).
 
         The logits may be others than the channel was fitted to, if they are as sure as these.
         """
         joint = _log_joint(_centred(logits), labels, 1.0 / self.temperature, self.pi)
-        right = torch.softmax(joint, dim=1).gather(1, labels[:, None]).squeeze(1)
-        return (1.0 - right).clamp(0.0, 1.0)
+        right = joint.gather(1, labels[:, None]).squeeze(1)
+        others = torch.logsumexp(joint.scatter(1, labels[:, None], -torch.inf), dim=1)
+        return torch.nan_to_num(others - right, nan=0.0).clamp(-SUREST, SUREST)  # NaN where both are impossible
 
 
 def temperature(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> tuple[float, float]:
@@ -88,10 +96,10 @@ def temperature(logits: Tensor, labels: Tensor, weight: Tensor | None = None) ->
 
 
 def sure_counts(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Count the observed labels of the samples that are surest to be of their predicted category.
+    """Count the observed labels of the samples whose predicted category is the surest.
 
-    Of the samples of each predicted category, in the order of their margin (the largest logit less the next), the
-    first are taken, until they have a tenth of the weight, or weigh 8.
+    In the order of their margin (the largest logit less the next), the first are taken, until they have a tenth of the
+    weight, or weigh 8.
 
     Parameters
     ----------
@@ -106,28 +114,75 @@ def sure_counts(logits: Tensor, labels: Tensor, weight: Tensor | None = None) ->
         Row k: the weights of the labels, of those that are predicted k.
     """
     n_classes, weight = logits.shape[1], _weights(labels, weight)
-    top, at = logits.double().topk(2, dim=1)  # (N, 2)
-    margin, predicted = top[:, 0] - top[:, 1], at[:, 0]
-    # By predicted category, and in it by falling margin
-    order = torch.argsort(margin, descending=True, stable=True)
-    order = order[torch.argsort(predicted[order], stable=True)]
-    predicted, weight = predicted[order], weight[order]
-    of_class = torch.zeros(n_classes, dtype=torch.float64, device=weight.device).index_add_(0, predicted, weight)
-    starts = torch.cumsum(of_class, 0) - of_class
-    before = torch.cumsum(weight, 0) - weight - starts[predicted]  # weight of the surer ones
-    wanted = (SURE_SHARE * of_class).clamp(min=SURE_LEAST)[predicted]
+    top, at = _centred(logits).topk(2, dim=1)  # (N, 2)
+    order = torch.argsort(top[:, 0] - top[:, 1], descending=True, stable=True)
+    predicted, weight = at[order, 0], weight[order]
+    before = torch.cumsum(weight, 0) - weight  # weight of the surer ones
+    wanted = max(SURE_SHARE * float(weight.sum()), SURE_LEAST)
     taken = (wanted - before).clamp(min=0.0).minimum(weight)
     counts = torch.zeros(n_classes, n_classes, dtype=torch.float64, device=weight.device)
     return counts.index_put_((predicted, labels[order]), taken, accumulate=True)
 
 
+def mistake_rate(counts: Tensor) -> float:
+    """Share of mistakes among counts (K, K), as if half a mistake and half a right label had been seen before.
+
+    So that a few counts without a mistake do not say that there is none (Jeffreys' prior).
+    """
+    total = float(counts.sum())
+    return (max(total - float(counts.trace()), 0.0) + 0.5) / (total + 1.0)
+
+
 def shrunk(counts: Tensor) -> Tensor:
     """Transition matrix (K, K) of counts, shrunk towards one whose mistakes all have the average frequency."""
-    n_classes = len(counts)
-    rate = float(1.0 - counts.trace() / counts.sum().clamp(min=1e-12))
+    n_classes, rate = len(counts), mistake_rate(counts)
     even = torch.full_like(counts, rate / max(n_classes - 1, 1)).fill_diagonal_(1.0 - rate)
     counts = counts + _SHRINKAGE * even
     return counts / counts.sum(dim=1, keepdim=True)
+
+
+def judge(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> tuple[Channel, Tensor]:
+    """Channel of predictions that have not seen the labels, and the log-odds that each label is wrong.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (N, K)
+    labels : Tensor of int64, shape (N,)
+    weight : Tensor of float64, shape (N,), optional
+        Weight 2 is a sample twice.
+
+    Returns
+    -------
+    channel : Channel
+    log_odds : Tensor of float64, shape (N,)
+        At most :data:`SUREST` in size.
+    """
+    counts = sure_counts(logits, labels, weight)
+    channel = fit_channel(logits, labels, weight, prior=shrunk(counts))
+    log_odds, share = channel.log_odds(logits, labels), _shares(labels, weight)
+    rate = float(share @ torch.sigmoid(log_odds))
+    return channel, levelled(log_odds, 0.5 * (rate + mistake_rate(counts)), share)
+
+
+def levelled(log_odds: Tensor, rate: float, weight: Tensor | None = None) -> Tensor:
+    """Log-odds (N,), moved by one number so that their probabilities have a mean; none is then above ``SUREST``.
+
+    Parameters
+    ----------
+    log_odds : Tensor, shape (N,)
+    rate : float
+        Above 0 and below 1.
+    weight : Tensor of float64, shape (N,), optional
+        Of the mean.
+    """
+    log_odds = log_odds.double()
+    share = torch.full_like(log_odds, 1.0 / len(log_odds)) if weight is None else weight / weight.sum()
+    low, high = -2.0 * SUREST, 2.0 * SUREST
+    for _ in range(_LEVELLING):
+        middle = 0.5 * (low + high)
+        too_high = float(share @ torch.sigmoid(log_odds + middle)) > rate
+        low, high = (low, middle) if too_high else (middle, high)
+    return (log_odds + 0.5 * (low + high)).clamp(-SUREST, SUREST)
 
 
 def fit_channel(

@@ -17,11 +17,11 @@ from acestimator.diagnosis import Learnt, Tally
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.presets import Preset
 
-# Thresholds. On six sets of right labels, and with a fifth of them wrong, the association was 9 at least, and the
-# unanswered share .003 at most where the constants take over. At the end it is below .01 for right labels. Plain
-# training that has half learnt many wrong labels by heart comes to .2, but then it is as sure as it is right.
+# Thresholds. On six sets of right labels, and with a fifth of them wrong, the association was 9 at least. At the end the
+# unanswered share is below .01 for right labels. Plain training that has half learnt many wrong labels by heart comes
+# to .2, but then it is as sure as it is right.
 _CHANCE = 2.0  # standard errors
-_LEFT_EARLY, _LEFT_AT_THE_END, _MOST_LEFT = 0.1, 0.15, 0.5
+_LEFT_AT_THE_END, _MOST_LEFT = 0.15, 0.5
 _DOUBT = 0.15  # accuracy less confidence
 _TRIED = 64  # samples that other parameters are tried on
 _SHOWN = 10  # classes that a warning names
@@ -37,18 +37,12 @@ class Trained:
         It predicts.
     tally : Tally
         Of its logits on all N' samples.
-    early : Tally, optional
-        Of the logits in one earlier epoch, by which the network has to have learnt.
-    early_epoch : int, default=0
-        Its number, from 1.
     flagged : ndarray of bool, shape (N',), optional
         Labels that are taken for wrong, where most of a class would be worth a warning.
     """
 
     network: nn.Module
     tally: Tally
-    early: Tally | None = None
-    early_epoch: int = 0
     flagged: np.ndarray | None = None
 
 
@@ -73,13 +67,11 @@ def warnings_of(
 def _of_learning(trained: Trained, settings: Preset, samples: Callable[[int], Tensor]) -> str | None:
     """At most one text on whether the network has learnt: the first that applies explains the others."""
     end = trained.tally.learnt()
-    early = None if trained.early is None else trained.early.learnt()
     learnt = end.association >= _CHANCE
     late = learnt and (
         end.unanswered > _MOST_LEFT or (end.unanswered > _LEFT_AT_THE_END and end.accuracy - end.confidence > _DOUBT)
     )
-    slow = early is not None and not (early.association >= _CHANCE and early.unanswered <= _LEFT_EARLY)
-    if learnt and not late and not slow:
+    if learnt and not late:
         return None
     bounded = _of_bounds(trained.network, samples(_TRIED), end)
     if bounded is not None:
@@ -91,13 +83,7 @@ def _of_learning(trained: Trained, settings: Preset, samples: Callable[[int], Te
             f"in the same order and whether X tells the classes apart; raise learning_rate ({settings.learning_rate:g})"
             f" or max_epochs ({settings.max_epochs}), or take another backbone."
         )
-    if early is not None and slow and not late:
-        when = f"in epoch {trained.early_epoch} of {settings.max_epochs}, before the constants take over"
-        return _too_short(early, when, _LEFT_EARLY, settings) + (
-            " Labels that a network has not learnt by then are taken for wrong. Or lower alpha_lr, which is "
-            f"{settings.alpha_lr:g}."
-        )
-    return _too_short(end, f"after all {settings.max_epochs} epochs", _LEFT_AT_THE_END, settings)
+    return _too_short(end, settings)
 
 
 def _of_bounds(network: nn.Module, samples: Tensor, end: Learnt) -> str | None:
@@ -122,11 +108,11 @@ def _of_bounds(network: nn.Module, samples: Tensor, end: Learnt) -> str | None:
     )
 
 
-def _too_short(learnt: Learnt, when: str, limit: float, settings: Preset) -> str:
+def _too_short(learnt: Learnt, settings: Preset) -> str:
     left = "all" if not learnt.unanswered <= 1.0 else f"{learnt.unanswered:.0%}"
     return (
-        f"the training was too short, or too slow: {when}, {left} of the pull of the labels on the size of the logits "
-        f"was left, and {limit:.0%} or less is usual. {learnt.accuracy:.3g} of the labels were what the network "
+        f"the training was too short, or too slow: after all {settings.max_epochs} epochs, {left} of the pull of the "
+        f"labels on the size of the logits was left, and {_LEFT_AT_THE_END:.0%} or less is usual. {learnt.accuracy:.3g} of the labels were what the network "
         f"predicted, at a mean probability of {learnt.confidence:.3g}. Raise learning_rate "
         f"({settings.learning_rate:g}) or max_epochs ({settings.max_epochs}), or lower batch_size "
         f"({settings.batch_size})."

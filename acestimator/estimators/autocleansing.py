@@ -17,12 +17,16 @@ from torch import Tensor
 
 from acestimator import detection, recipes
 from acestimator.alpha import check_penalty
+from acestimator.crossfit import judged
 from acestimator.diagnosis import Tally
 from acestimator.estimators.advice import Trained
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.estimators.network import NetworkClassifier
 from acestimator.inputs.validation import Number, StrOptions
+from acestimator.mixture import ScoreMixture
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective
+from acestimator.objectives.judge import Judgement
+from acestimator.objectives.spared import Spared
 from acestimator.phases import Phase, Trainer
 from acestimator.presets import PRESETS, Preset
 
@@ -273,18 +277,19 @@ class AutoCleansingClassifier(NetworkClassifier):
 
     def _resolved(self, settings: Preset) -> dict[str, Any]:
         resolved = super()._resolved(settings)
-        return resolved | {name: getattr(settings, name) for name in ("posterior_weights", "early_learning")}
+        return resolved | {name: getattr(settings, name) for name in ("judges", "early_learning")}
 
     def _train(self, trainer: Trainer, settings: Preset, labels: TrainingLabels) -> Trained:
         """Algorithm 1: train the network and the constants, drop the constants, and read them."""
         check_penalty(settings.penalty)
-        objective = self._make_objective(settings)
+        judgement = judged(trainer) if settings.judges and settings.alpha_lr != 0 else None
+        objective = self._make_objective(settings, judgement)
         network, self.history_ = trainer.run(Phase(objective))
         tally = Tally(trainer.labels, trainer.n_classes, trainer.loss_weight)
         logits = trainer.logits(network, tally)
         if isinstance(objective, AutoCleansing):
             alpha, observed, predicted = read_constants(objective.table.dense(), logits, trainer.labels)
-            scores, proba = (found.cpu().numpy() for found in objective.finish(observed))
+            scores, proba = (found.cpu().numpy() for found in _suspicion(objective, observed, trainer))
         else:
             predicted = np.concatenate([part.argmax(dim=1).cpu().numpy() for part in logits])
             alpha = np.zeros((len(predicted), len(labels.classes)), dtype=np.float32)
@@ -292,14 +297,16 @@ class AutoCleansingClassifier(NetworkClassifier):
         self._set_suspects(scores, proba, predicted, labels)
         self.alpha_ = labels.scatter(alpha, 0.0)  # samples of weight 0 have no constants
         self._used = labels.used
-        if not isinstance(objective, AutoCleansing):
-            return Trained(network, tally)
-        return Trained(network, tally, objective.early, objective.early_epoch + 1, proba > 0.5)
+        flagged = proba > 0.5 if isinstance(objective, Spared) else None
+        return Trained(network, tally, flagged)
 
-    def _make_objective(self, settings: Preset) -> Objective:
+    def _make_objective(self, settings: Preset, judgement: Judgement | None) -> Objective:
         if settings.alpha_lr == 0:
             return CrossEntropy()
-        return AutoCleansing(variant=self.variant, **settings.objective())  # type: ignore[arg-type]
+        table = {"variant": self.variant, **settings.objective()}
+        if judgement is None:
+            return AutoCleansing(**table)
+        return Spared(judgement, early_learning=settings.early_learning, **table)
 
     # ------------------------------------------------------------------ listing the suspects
 
@@ -325,6 +332,14 @@ class AutoCleansingClassifier(NetworkClassifier):
         if self._used is None:
             return detection.find_mislabeled(self.alpha_, percent)
         return self._used[detection.find_mislabeled(self.alpha_[self._used], percent)]
+
+
+def _suspicion(objective: AutoCleansing, constants: Tensor, trainer: Trainer) -> tuple[Tensor, Tensor]:
+    """Scores and probabilities (N,), of the observed labels' constants where nobody has judged the labels."""
+    if isinstance(objective, Spared):
+        return objective.log_odds, torch.sigmoid(objective.log_odds)
+    mixture = ScoreMixture.start(constants, trainer.sample_weight)
+    return constants, torch.zeros_like(constants) if mixture is None else mixture.posterior(constants)
 
 
 def read_constants(

@@ -1,0 +1,89 @@
+r"""Labels judged by networks that have not seen them.
+
+1. Two networks are trained, each on one half of the samples, and judge the other half. They stop when the likelihood of
+   the observed labels that they judge does not gain any more: before they know the wrong labels of their own half by
+   heart (:class:`acestimator.objectives.judge.Judge`). The two cost at most as much as one training.
+2. What they say gives the noise channel and with it the log-odds that each label is wrong
+   (:func:`acestimator.channel.judge`).
+3. The sooner they have stopped, the more judges can be had in what is left of that time. As many folds as fit are
+   judged by networks of the same length, trained on all the others without the labels found in 2: they have seen more
+   samples, and fewer wrong labels. The log-odds of the two rounds are averaged. Where no label was found, there is
+   nothing to ask them.
+
+Legend: N samples, K classes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from acestimator.channel import judge as read
+from acestimator.folds import folds
+from acestimator.objectives.judge import Judge, Judgement
+from acestimator.objectives.spared import LEFT_OUT
+from acestimator.phases import Phase, Trainer
+
+_MOST_FOLDS = 10
+
+
+def judged(trainer: Trainer) -> Judgement | None:
+    """Train judges of all labels of a training set, and say what they say.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Its phases are numbered from 1 here: 0 is for the network that predicts.
+
+    Returns
+    -------
+    Judgement or None
+        None where there are too few samples for two halves.
+    """
+    labels, weight = trainer.labels, copies(trainer.sample_weight)
+    generator = torch.Generator().manual_seed(trainer.seed)
+    keys = trainer.samples.keys()
+    halves = folds(labels, 2, generator, keys, weight)
+    judges: list[Judge] = []
+    for number, (seen, unseen) in enumerate(halves, 1):
+        judge = Judge(labels[unseen], _of(weight, unseen), beside=judges[-1] if judges else None)
+        trainer.run(Phase(judge, keep=seen, judged=unseen), number)
+        judges.append(judge)
+    if not judges:
+        return None
+    length = judges[-1].best_length()
+    word = _unsaid(trainer)
+    for (_, unseen), judge in zip(halves, judges, strict=True):
+        word[unseen] = judge.word(length)
+    channel, log_odds = read(word, labels, weight)
+    kept = (log_odds <= math.log(LEFT_OUT / (1.0 - LEFT_OUT))).to(trainer.dtype)
+    left = trainer.plan.max_epochs - sum(max(judge.words) for judge in judges) / 2  # epochs, of a training of all
+    n_folds = min(_MOST_FOLDS, int(1 + left / length))
+    if n_folds >= 2 and not kept.all():
+        word = _unsaid(trainer)
+        for number, (seen, unseen) in enumerate(folds(labels, n_folds, generator, keys, weight), 3):
+            judge = Judge(labels[unseen], kept=kept[seen], length=length)
+            trainer.run(Phase(judge, keep=seen, judged=unseen), number)
+            word[unseen] = judge.word(length)
+        channel, again = read(word, labels, weight)
+        log_odds = 0.5 * (log_odds + again)
+    proba = torch.sigmoid(log_odds)
+    rate = float(proba.mean() if weight is None else weight @ proba / weight.sum())
+    return Judgement(channel, log_odds, rate, length)
+
+
+def copies(weight: Tensor | None) -> Tensor | None:
+    """Weights (N,) as numbers of copies: as they are, or one on average where they are less."""
+    return None if weight is None else weight / min(1.0, float(weight.mean()))
+
+
+def _of(weight: Tensor | None, index: Tensor) -> Tensor | None:
+    return None if weight is None else weight[index]
+
+
+def _unsaid(trainer: Trainer) -> Tensor:
+    """Log-probabilities (N, K) of samples that nobody has judged: all alike."""
+    shape, device = (len(trainer.labels), trainer.n_classes), trainer.labels.device
+    return torch.full(shape, -math.log(trainer.n_classes), dtype=torch.float64, device=device)
