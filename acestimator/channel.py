@@ -15,8 +15,8 @@ that :math:`\pi` can be counted there (:func:`sure_counts`), and it has these co
 
 The rate of mistakes is known twice, then: as the mean of the probabilities, and as counted among the surest. The first
 is too low where mistakes follow a rule, which networks learn in part and then predict; the second is too high where
-even the surest predictions err, and rests on few samples. :func:`judge` takes the middle of the two, and moves all
-log-odds by one number so that the probabilities have it as their mean.
+even the surest predictions err, and rests on few samples. :func:`judge` takes the middle of their log-odds, and moves
+those of the labels by one number so that the probabilities have that rate as their mean.
 
 Logits may be logarithms of probabilities, those of zero among them. Products of probabilities are sums of logarithms
 here, so that no sample, however unlikely, is zero divided by zero.
@@ -31,12 +31,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-SURE_SHARE, SURE_LEAST = 0.1, 8.0  # of the weight, and in units of weight
+SURE_SHARE, SURE_LEAST = 0.1, 30.0  # of the weight, and in units of weight
 _SHRINKAGE = 3.0  # labels a category that the counts are shrunk by, towards mistakes that are all as frequent
 SUREST = 20.0  # largest log-odds, so that a mean of several is not the word of one
+_LEAST_RATE = 1e-6
 _LEVELLING = 50  # halvings of where the number lies that log-odds are moved by
 _STARTS = (0.3, 0.8, 1.6)  # temperatures that EM starts from: the likelihood can have several maxima
 _EM_STEPS, _NEWTON_STEPS = 15, 12
+_CLOSE = 1e-6  # change of 1 / T, as a share of it, after which it is not looked for any more
 _COLDEST, _HOTTEST = 0.05, 8.0
 _HALVINGS = 10  # of a Newton step that lowers what it should raise
 _LEAST_LOG = -750.0  # in place of minus infinity: the least logarithm of a float64 is -745
@@ -89,9 +91,11 @@ def temperature(logits: Tensor, labels: Tensor, weight: Tensor | None = None) ->
     """
     logits, share = _centred(logits), _shares(labels, weight)
     observed = logits.gather(1, labels[:, None]).squeeze(1)
-    inverse = 1.0
+    inverse, last = 1.0, 0.0
     for _ in range(_NEWTON_STEPS):
-        inverse = _newton_step(logits, observed, share, inverse)
+        if abs(inverse - last) <= _CLOSE * inverse:
+            break
+        inverse, last = _newton_step(logits, observed, share, inverse), inverse
     return 1.0 / inverse, _expected(logits, observed, share, inverse)
 
 
@@ -99,7 +103,7 @@ def sure_counts(logits: Tensor, labels: Tensor, weight: Tensor | None = None) ->
     """Count the observed labels of the samples whose predicted category is the surest.
 
     In the order of their margin (the largest logit less the next), the first are taken, until they have a tenth of the
-    weight, or weigh 8.
+    weight, or weigh 30.
 
     Parameters
     ----------
@@ -160,8 +164,9 @@ def judge(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> tuple
     counts = sure_counts(logits, labels, weight)
     channel = fit_channel(logits, labels, weight, prior=shrunk(counts))
     log_odds, share = channel.log_odds(logits, labels), _shares(labels, weight)
-    rate = float(share @ torch.sigmoid(log_odds))
-    return channel, levelled(log_odds, 0.5 * (rate + mistake_rate(counts)), share)
+    rates = torch.tensor([float(share @ torch.sigmoid(log_odds)), mistake_rate(counts)], dtype=torch.float64)
+    rate = float(torch.sigmoid(torch.logit(rates, eps=_LEAST_RATE).mean()))
+    return channel, levelled(log_odds, rate, share)
 
 
 def levelled(log_odds: Tensor, rate: float, weight: Tensor | None = None) -> Tensor:

@@ -58,7 +58,7 @@ def judged(trainer: Trainer) -> Judgement | None:
     for (_, unseen), judge in zip(halves, judges, strict=True):
         word[unseen] = judge.word(length)
     channel, log_odds = read(word, labels, weight)
-    kept = (log_odds <= math.log(LEFT_OUT / (1.0 - LEFT_OUT))).to(trainer.dtype)
+    kept = (log_odds <= LEFT_OUT).to(trainer.dtype)
     left = trainer.plan.max_epochs - sum(max(judge.words) for judge in judges) / 2  # epochs, of a training of all
     n_folds = min(_MOST_FOLDS, int(1 + left / length))
     if n_folds >= 2 and not kept.all():

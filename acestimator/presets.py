@@ -96,7 +96,7 @@ PRESETS = {
         alpha_weight_decay=0.0,
         penalty=None,
         judges=True,
-        early_learning=2.0,
+        early_learning=1.0,
         # A sample is visited once an epoch, however few steps the network makes in it. Where these are few, the
         # constants would explain the labels before the network has learnt anything, and it would be pulled towards
         # predictions of a time when it knew nothing: on iris (2 steps an epoch), 20 % of the labels wrong, the full

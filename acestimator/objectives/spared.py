@@ -6,7 +6,7 @@ so that their probabilities keep the rate that the judges found.
 
 From then on three things differ from plain training, and only where some label is left out:
 
-* The labels that are likelier wrong than :data:`LEFT_OUT` have no part in the network's loss.
+* The labels that are likelier wrong than right have no part in the network's loss.
 * Each prediction is pulled towards the average of its sample's own past ones
   (:mod:`acestimator.objectives.early_learning`), so that the network does not learn the wrong labels by heart that were
   kept. The strength is in proportion to the share of the training that is left after judges had learnt all that they
@@ -18,8 +18,6 @@ Legend: N samples, K classes, B batch, M samples of a block.
 """
 
 from __future__ import annotations
-
-import math
 from typing import Any
 
 import torch
@@ -32,11 +30,9 @@ from acestimator.objectives.base import Block, CrossEntropy, Step, Training
 from acestimator.objectives.early_learning import EVERY, PredictionAverages, add_pull_
 from acestimator.objectives.judge import Judgement
 
-# Probability from which on a label is left out. A network that learns its samples by heart ignores how small a weight
-# is, as long as it is not zero, so that labels are kept or left out. A wrong label that is kept spoils what is around
-# it, a right one that is left out is mostly replaced by its neighbours: so less than one half.
-# See docs/what-we-tried.md.
-LEFT_OUT = 0.35
+# Log-odds above which a label is left out. A network that learns its samples by heart ignores how small a weight is, as
+# long as it is not zero, so that labels are kept or left out, and nothing between: see docs/what-we-tried.md.
+LEFT_OUT = 0.0
 _OWN_SAY = 1 / 3  # of the epochs, at most, in which the network learns all labels
 
 
@@ -124,7 +120,7 @@ class Spared(AutoCleansing):
         training, judged = self.training, self.judgement
         own = judged.channel.log_odds(self.said.double().log(), training.labels)
         self.log_odds = levelled(0.5 * (judged.log_odds + own), judged.rate, training.sample_weight)
-        self.kept = (self.log_odds <= math.log(LEFT_OUT / (1.0 - LEFT_OUT))).to(self.kept.dtype)
+        self.kept = (self.log_odds <= LEFT_OUT).to(self.kept.dtype)
         self.pulls = self.averages is not None and not bool(self.kept.all())
         # As large as the table, and not needed any more
         self.said = self.said[:0]
