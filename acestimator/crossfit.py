@@ -10,12 +10,16 @@ r"""Labels judged by networks that have not seen them.
    samples, and fewer wrong labels. The log-odds of the two rounds are averaged. Where no label was found, there is
    nothing to ask them.
 
+Where labels were found, the network that predicts is trained for twice the judges' length (:func:`spared`): it needs
+no more, and has less time to learn by heart those that were not found. Where none was, it is trained as ever.
+
 Legend: N samples, K classes.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -27,6 +31,8 @@ from acestimator.objectives.spared import LEFT_OUT
 from acestimator.phases import Phase, Trainer
 
 _MOST_FOLDS = 10
+_LENGTHS = 2  # of the judges, for which a network is trained that is spared labels
+_LEAST_EPOCHS = 3  # one to learn all labels, and some without those that are left out
 
 
 def judged(trainer: Trainer) -> Judgement | None:
@@ -72,6 +78,13 @@ def judged(trainer: Trainer) -> Judgement | None:
     proba = torch.sigmoid(log_odds)
     rate = float(proba.mean() if weight is None else weight @ proba / weight.sum())
     return Judgement(channel, log_odds, rate, length)
+
+
+def spared(trainer: Trainer, judgement: Judgement) -> Trainer:
+    """Trainer of the network that predicts."""
+    if bool((judgement.log_odds <= LEFT_OUT).all()):
+        return trainer
+    return replace(trainer, plan=trainer.plan.shortened(max(_LENGTHS * judgement.length, _LEAST_EPOCHS)))
 
 
 def copies(weight: Tensor | None) -> Tensor | None:

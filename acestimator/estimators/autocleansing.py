@@ -17,7 +17,7 @@ from torch import Tensor
 
 from acestimator import detection, recipes
 from acestimator.alpha import check_penalty
-from acestimator.crossfit import judged
+from acestimator.crossfit import judged, spared
 from acestimator.diagnosis import Tally
 from acestimator.estimators.advice import Trained
 from acestimator.estimators.labels import TrainingLabels
@@ -283,6 +283,7 @@ class AutoCleansingClassifier(NetworkClassifier):
         """Algorithm 1: train the network and the constants, drop the constants, and read them."""
         check_penalty(settings.penalty)
         judgement = judged(trainer) if settings.judges and settings.alpha_lr != 0 else None
+        trainer = trainer if judgement is None else spared(trainer, judgement)
         objective = self._make_objective(settings, judgement)
         network, self.history_ = trainer.run(Phase(objective))
         tally = Tally(trainer.labels, trainer.n_classes, trainer.loss_weight)
