@@ -29,6 +29,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from scipy import special
 from torch import Tensor
 
 SURE_SHARE, SURE_LEAST = 0.1, 30.0  # of the weight, and in units of weight
@@ -117,15 +118,21 @@ def sure_counts(logits: Tensor, labels: Tensor, weight: Tensor | None = None) ->
     Tensor of float64, shape (K, K)
         Row k: the weights of the labels, of those that are predicted k.
     """
-    n_classes, weight = logits.shape[1], _weights(labels, weight)
-    top, at = _centred(logits).topk(2, dim=1)  # (N, 2)
+    n_classes, predicted = logits.shape[1], logits.argmax(dim=1)
+    order, taken = _surest(logits, labels, weight)
+    counts = torch.zeros(n_classes, n_classes, dtype=torch.float64, device=labels.device)
+    return counts.index_put_((predicted[order], labels[order]), taken, accumulate=True)
+
+
+def _surest(logits: Tensor, labels: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Positions of the samples, the surest first, and the weight (N,) of each that is taken."""
+    weight = _weights(labels, weight)
+    top = _centred(logits).topk(2, dim=1).values  # (N, 2)
     order = torch.argsort(top[:, 0] - top[:, 1], descending=True, stable=True)
-    predicted, weight = at[order, 0], weight[order]
+    weight = weight[order]
     before = torch.cumsum(weight, 0) - weight  # weight of the surer ones
     wanted = max(SURE_SHARE * float(weight.sum()), SURE_LEAST)
-    taken = (wanted - before).clamp(min=0.0).minimum(weight)
-    counts = torch.zeros(n_classes, n_classes, dtype=torch.float64, device=weight.device)
-    return counts.index_put_((predicted, labels[order]), taken, accumulate=True)
+    return order, (wanted - before).clamp(min=0.0).minimum(weight)
 
 
 def mistake_rate(counts: Tensor) -> float:
@@ -145,8 +152,26 @@ def shrunk(counts: Tensor) -> Tensor:
     return counts / counts.sum(dim=1, keepdim=True)
 
 
-def judge(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> tuple[Channel, Tensor]:
-    """Channel of predictions that have not seen the labels, and the log-odds that each label is wrong.
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What predictions say that have not seen the labels.
+
+    Parameters
+    ----------
+    channel : Channel
+    log_odds : Tensor of float64, shape (N,)
+        That each label is wrong; at most :data:`SUREST` in size.
+    interval : tuple of float
+        90 % interval of the rate of wrong labels.
+    """
+
+    channel: Channel
+    log_odds: Tensor
+    interval: tuple[float, float]
+
+
+def judge(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Verdict:
+    """Judge labels by predictions that have not seen them.
 
     Parameters
     ----------
@@ -154,19 +179,54 @@ def judge(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> tuple
     labels : Tensor of int64, shape (N,)
     weight : Tensor of float64, shape (N,), optional
         Weight 2 is a sample twice.
-
-    Returns
-    -------
-    channel : Channel
-    log_odds : Tensor of float64, shape (N,)
-        At most :data:`SUREST` in size.
     """
-    counts = sure_counts(logits, labels, weight)
+    counts, share = sure_counts(logits, labels, weight), _shares(labels, weight)
     channel = fit_channel(logits, labels, weight, prior=shrunk(counts))
-    log_odds, share = channel.log_odds(logits, labels), _shares(labels, weight)
-    rates = torch.tensor([float(share @ torch.sigmoid(log_odds)), mistake_rate(counts)], dtype=torch.float64)
+    log_odds = channel.log_odds(logits, labels)
+    mean = float(share @ torch.sigmoid(log_odds))
+    rates = torch.tensor([mean, mistake_rate(counts)], dtype=torch.float64)
     rate = float(torch.sigmoid(torch.logit(rates, eps=_LEAST_RATE).mean()))
-    return channel, levelled(log_odds, rate, share)
+    error = 1.0 - sureness(logits / channel.temperature, labels, weight)
+    return Verdict(channel, levelled(log_odds, rate, share), rate_interval(counts, mean, weight, labels, error))
+
+
+def rate_interval(
+    counts: Tensor, mean: float, weight: Tensor | None, labels: Tensor, error: float
+) -> tuple[float, float]:
+    """90 % interval of the rate of wrong labels, from the two things that are known of it.
+
+    It goes from the lower to the higher of two intervals: of the mistakes that were counted among the surest samples,
+    and of the mean probability as if it had been counted among all. The mistakes that the surest predictions make
+    themselves may be all that was counted: the lower end is less by them, and zero where no sample is sure.
+
+    Parameters
+    ----------
+    counts : Tensor, shape (K, K)
+        Of the surest samples.
+    mean : float
+        Probability that a label is wrong.
+    weight : Tensor of float64, shape (N,), optional
+    labels : Tensor of int64, shape (N,)
+    error : float
+        Probability that a prediction of the surest samples is wrong.
+    """
+    n_sure, n_all = float(counts.sum()), float(_weights(labels, weight).sum())
+    n_mistakes = max(n_sure - float(counts.trace()), 0.0)
+    of_counts, of_mean = _proportion(n_mistakes, n_sure), _proportion(mean * n_all, n_all)
+    return max(0.0, min(of_counts[0], of_mean[0]) - error), max(of_counts[1], of_mean[1])
+
+
+def _proportion(count: float, total: float) -> tuple[float, float]:
+    """Jeffreys' 90 % interval of a proportion; from zero, and up to one, where nothing and everything was counted."""
+    ends = special.betaincinv(count + 0.5, max(total - count, 0.0) + 0.5, (0.05, 0.95))
+    return float(ends[0]) if count >= 0.5 else 0.0, float(ends[1]) if total - count >= 0.5 else 1.0
+
+
+def sureness(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> float:
+    """Mean probability of the predicted category, of the samples that :func:`sure_counts` counts."""
+    top = torch.softmax(_centred(logits), dim=1).amax(dim=1)
+    order, taken = _surest(logits, labels, weight)
+    return float(taken @ top[order] / taken.sum())
 
 
 def levelled(log_odds: Tensor, rate: float, weight: Tensor | None = None) -> Tensor:

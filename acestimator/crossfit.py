@@ -63,7 +63,8 @@ def judged(trainer: Trainer) -> Judgement | None:
     word = _unsaid(trainer)
     for (_, unseen), judge in zip(halves, judges, strict=True):
         word[unseen] = judge.word(length)
-    channel, log_odds = read(word, labels, weight)
+    verdict = read(word, labels, weight)
+    log_odds, low = verdict.log_odds, verdict.interval[0]
     kept = (log_odds <= LEFT_OUT).to(trainer.dtype)
     left = trainer.plan.max_epochs - sum(max(judge.words) for judge in judges) / 2  # epochs, of a training of all
     n_folds = min(_MOST_FOLDS, int(1 + left / length))
@@ -73,11 +74,13 @@ def judged(trainer: Trainer) -> Judgement | None:
             judge = Judge(labels[unseen], kept=kept[seen], length=length)
             trainer.run(Phase(judge, keep=seen, judged=unseen), number)
             word[unseen] = judge.word(length)
-        channel, again = read(word, labels, weight)
-        log_odds = 0.5 * (log_odds + again)
+        verdict = read(word, labels, weight)
+        log_odds = 0.5 * (log_odds + verdict.log_odds)
     proba = torch.sigmoid(log_odds)
     rate = float(proba.mean() if weight is None else weight @ proba / weight.sum())
-    return Judgement(channel, log_odds, rate, length)
+    # Judges that were spared labels are surer than they may be that the others are right.
+    interval = min(low, verdict.interval[0], rate), max(verdict.interval[1], rate)
+    return Judgement(verdict.channel, log_odds, rate, interval, length)
 
 
 def spared(trainer: Trainer, judgement: Judgement) -> Trainer:

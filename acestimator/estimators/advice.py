@@ -23,6 +23,7 @@ from acestimator.presets import Preset
 _CHANCE = 2.0  # standard errors
 _LEFT_AT_THE_END, _MOST_LEFT = 0.15, 0.5
 _DOUBT = 0.15  # accuracy less confidence
+_FEW, _UNTOLD = 0.05, 0.25  # share of flagged labels, and of these, the lower end of the rate's interval
 _TRIED = 64  # samples that other parameters are tried on
 _SHOWN = 10  # classes that a warning names
 
@@ -39,11 +40,14 @@ class Trained:
         Of its logits on all N' samples.
     flagged : ndarray of bool, shape (N',), optional
         Labels that are taken for wrong, where most of a class would be worth a warning.
+    interval : tuple of float, optional
+        Of the rate of wrong labels.
     """
 
     network: nn.Module
     tally: Tally
     flagged: np.ndarray | None = None
+    interval: tuple[float, float] | None = None
 
 
 def warnings_of(
@@ -61,7 +65,8 @@ def warnings_of(
     """
     of_learning = _of_learning(trained, settings, samples)
     of_classes = _of_classes(trained.flagged, labels, explained=of_learning is not None)
-    return [text for text in (of_learning, of_classes) if text is not None]
+    of_rate = None if of_learning is not None else _of_rate(trained, labels)
+    return [text for text in (of_learning, of_classes, of_rate) if text is not None]
 
 
 def _of_learning(trained: Trained, settings: Preset, samples: Callable[[int], Tensor]) -> str | None:
@@ -137,3 +142,19 @@ def _of_classes(flagged: np.ndarray | None, labels: TrainingLabels, *, explained
         "give more samples of it, or train without constants, alpha_lr=0."
     )
     return f"most labels of {len(found)} of {n_classes} classes are taken for wrong: {', '.join(shown)}{more}. {cure}"
+
+
+def _of_rate(trained: Trained, labels: TrainingLabels) -> str | None:
+    """Text on labels that are taken for wrong where there may be none that is."""
+    if trained.flagged is None or trained.interval is None:
+        return None
+    low, high = trained.interval
+    flagged = float(np.average(trained.flagged, weights=labels.weight))
+    if flagged <= _FEW or low > _UNTOLD * flagged:
+        return None
+    return (
+        f"{flagged:.0%} of the labels are taken for wrong, but how many are cannot be told: from {low:.0%} to {high:.0%}. "
+        "Classes that overlap look the same as wrong labels here, for there are no samples of which networks that have "
+        "not seen the label are sure. Look at some suspects (label_issues()) before you change or drop any label; more "
+        "features or more samples may tell."
+    )

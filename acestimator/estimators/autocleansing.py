@@ -180,7 +180,7 @@ class AutoCleansingClassifier(NetworkClassifier):
         "alpha_weight_decay": [Number(Real, 0, None, closed="left"), None],
         "penalty": [tuple, None],
     }
-    _fitted = (*NetworkClassifier._fitted, "alpha_", "_used")
+    _fitted = (*NetworkClassifier._fitted, "noise_rate_interval_", "alpha_", "_used")
 
     def __init__(
         self,
@@ -296,10 +296,12 @@ class AutoCleansingClassifier(NetworkClassifier):
             alpha = np.zeros((len(predicted), len(labels.classes)), dtype=np.float32)
             scores, proba = np.zeros(len(predicted)), np.zeros(len(predicted))
         self._set_suspects(scores, proba, predicted, labels)
+        self.noise_rate_interval_ = None if judgement is None else judgement.interval
         self.alpha_ = labels.scatter(alpha, 0.0)  # samples of weight 0 have no constants
         self._used = labels.used
-        flagged = proba > 0.5 if isinstance(objective, Spared) else None
-        return Trained(network, tally, flagged)
+        if judgement is None:
+            return Trained(network, tally)
+        return Trained(network, tally, proba > 0.5, judgement.interval)
 
     def _make_objective(self, settings: Preset, judgement: Judgement | None) -> Objective:
         if settings.alpha_lr == 0:

@@ -33,6 +33,8 @@ class Judgement:
         That each label is wrong.
     rate : float
         Their (weighted) mean probability.
+    interval : tuple of float
+        90 % interval of the rate.
     length : int
         Epochs after which networks begin to learn wrong labels by heart.
     """
@@ -40,6 +42,7 @@ class Judgement:
     channel: Channel
     log_odds: Tensor
     rate: float
+    interval: tuple[float, float]
     length: int
 
 
