@@ -32,7 +32,7 @@ from acestimator.phases import Phase, Trainer
 
 _MOST_FOLDS = 10
 _LENGTHS = 2  # of the judges, for which a network is trained that is spared labels
-_LEAST_EPOCHS = 3  # one to learn all labels, and some without those that are left out
+_LEAST_EPOCHS, _LEAST_STEPS = 3, 100  # of it: one epoch to learn all labels, and some without those left out
 
 
 def judged(trainer: Trainer) -> Judgement | None:
@@ -87,7 +87,8 @@ def spared(trainer: Trainer, judgement: Judgement) -> Trainer:
     """Trainer of the network that predicts."""
     if bool((judgement.log_odds <= LEFT_OUT).all()):
         return trainer
-    return replace(trainer, plan=trainer.plan.shortened(max(_LENGTHS * judgement.length, _LEAST_EPOCHS)))
+    enough = max(_LEAST_EPOCHS, math.ceil(_LEAST_STEPS / trainer.plan.steps_per_epoch(len(trainer.labels))))
+    return replace(trainer, plan=trainer.plan.shortened(max(_LENGTHS * judgement.length, enough)))
 
 
 def copies(weight: Tensor | None) -> Tensor | None:
