@@ -42,6 +42,7 @@ _EM_STEPS, _NEWTON_STEPS = 15, 12
 _CLOSE = 1e-6  # change of 1 / T, as a share of it, after which it is not looked for any more
 _COLDEST, _HOTTEST = 0.05, 8.0
 _HALVINGS = 10  # of a Newton step that lowers what it should raise
+_CHUNK_ELEMENTS = 1 << 15  # numbers of rows that are worked on at one go
 _LEAST_LOG = -750.0  # in place of minus infinity: the least logarithm of a float64 is -745
 
 
@@ -295,9 +296,17 @@ def _em_step(
     logits: Tensor, labels: Tensor, share: Tensor, pi: Tensor, pseudo: Tensor, inverse: float
 ) -> tuple[Tensor, float]:
     """Transition matrix and one over the temperature, whose posterior density is no less."""
-    posterior = torch.softmax(_log_joint(logits, labels, inverse, pi), dim=1)  # (N, K), of the true category
-    counts = torch.zeros_like(pi).index_add_(0, labels, posterior * share[:, None]).T + pseudo
-    return counts / counts.sum(dim=1, keepdim=True), _newton_step(logits, (posterior * logits).sum(1), share, inverse)
+    counts, log_pi = torch.zeros_like(pi), pi.log().T.contiguous()  # (K, K), rows by label
+    wanted, moments = torch.empty_like(share), _no_moments(share)
+    for rows in _chunks(logits):
+        part, observed = logits[rows], labels[rows]  # (n, K), (n,)
+        log_eta = torch.log_softmax(inverse * part, dim=1)
+        posterior = torch.softmax(log_eta + log_pi[observed], dim=1)  # (n, K), of the true category
+        counts.index_add_(0, observed, posterior * share[rows, None])
+        wanted[rows] = (posterior * part).sum(dim=1)
+        _set_moments(moments, rows, part, log_eta)
+    counts = counts.T + pseudo
+    return counts / counts.sum(dim=1, keepdim=True), _newton_step(logits, wanted, share, inverse, moments)
 
 
 def _log_joint(logits: Tensor, labels: Tensor, inverse: float, pi: Tensor) -> Tensor:
@@ -305,19 +314,37 @@ def _log_joint(logits: Tensor, labels: Tensor, inverse: float, pi: Tensor) -> Te
     return torch.log_softmax(inverse * logits, dim=1) + pi.log()[:, labels].T
 
 
-def _newton_step(logits: Tensor, wanted: Tensor, share: Tensor, inverse: float) -> float:
+def _no_moments(share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Room for what :func:`_set_moments` sets; each is an array of its own, for a sum rounds by where one begins."""
+    return torch.empty_like(share), torch.empty_like(share), torch.empty_like(share)
+
+
+def _set_moments(moments: tuple[Tensor, Tensor, Tensor], rows: slice, logits: Tensor, log_eta: Tensor) -> None:
+    """Set the mean logit of each of these samples, its variance, and the largest log-probability (n, K)."""
+    mean, variance, highest = (moment[rows] for moment in moments)
+    eta = log_eta.exp()
+    torch.sum(eta * logits, dim=1, out=mean)
+    torch.sub((eta * logits.square()).sum(dim=1), mean.square(), out=variance)
+    torch.amax(log_eta, dim=1, out=highest)
+
+
+def _newton_step(
+    logits: Tensor, wanted: Tensor, share: Tensor, inverse: float, moments: tuple[Tensor, ...] | None = None
+) -> float:
     """One step for 1 / T towards the mean logit ``wanted`` (N,), at most to its half or its double.
 
     Where the predictions are sure the curvature can be next to nothing, and the step is too long: it is then halved.
     """
-    log_eta = torch.log_softmax(inverse * logits, dim=1)
-    eta = log_eta.exp()
-    mean = (eta * logits).sum(dim=1)
+    if moments is None:
+        moments = _no_moments(share)
+        for rows in _chunks(logits):
+            _set_moments(moments, rows, logits[rows], torch.log_softmax(inverse * logits[rows], dim=1))
+    mean, variance, highest = moments
     slope = float(share @ (wanted - mean))
-    curvature = float(share @ ((eta * logits.square()).sum(dim=1) - mean.square()))
+    curvature = float(share @ variance)
     step = slope / max(curvature, 1e-12)
     step = min(max(step, -0.5 * inverse), inverse)
-    before = float(share @ (inverse * wanted + log_eta.amax(dim=1)))  # _expected: the largest logit is zero
+    before = float(share @ (inverse * wanted + highest))  # _expected: the largest logit is zero
     least = before - 1e-12 * (1.0 + abs(before))  # less is more than rounding
     for _ in range(_HALVINGS):
         moved = min(max(inverse + step, 1.0 / _HOTTEST), 1.0 / _COLDEST)
@@ -329,7 +356,19 @@ def _newton_step(logits: Tensor, wanted: Tensor, share: Tensor, inverse: float) 
 
 def _expected(logits: Tensor, wanted: Tensor, share: Tensor, inverse: float) -> float:
     """Mean log-probability of categories whose mean logit is ``wanted`` (N,): concave in 1 / T."""
-    return float(share @ (inverse * wanted - torch.logsumexp(inverse * logits, dim=1)))
+    log_sums = torch.cat([torch.logsumexp(inverse * logits[rows], dim=1) for rows in _chunks(logits)])
+    return float(share @ (inverse * wanted - log_sums))
+
+
+def _chunks(logits: Tensor) -> list[slice]:
+    """Rows (N, K) a number at a time that a processor's cache has room for; on a GPU all at once.
+
+    What is done row by row is the same numbers; arrays of all rows would be fetched from memory at every operation,
+    and be made of fresh pages.
+    """
+    n_samples, n_classes = logits.shape
+    n_rows = n_samples if logits.is_cuda else max(1, _CHUNK_ELEMENTS // n_classes)
+    return [slice(start, start + n_rows) for start in range(0, n_samples, max(n_rows, 1))]
 
 
 def _centred(logits: Tensor) -> Tensor:
