@@ -103,7 +103,6 @@ def test_the_papers_regime_equals_dense_sgd_on_the_mean_loss(n_samples, seed, va
         nesterov=True,
         weight_decay=5e-3,
         mean_gradient=True,
-        posterior_weights=False,
     )
     run(objective, network, features, labels)
     alpha = nn.Parameter(torch.zeros(n_samples, K, dtype=torch.float64))
@@ -149,7 +148,7 @@ def test_in_the_papers_regime_a_row_moves_by_the_mean_loss_whatever_the_weights(
     for sample_weight in (None, torch.linspace(1e-50, 1e3, 29, dtype=torch.float64)):
         features, labels, network = problem()
         network.requires_grad_(False)
-        objective = AutoCleansing(variant="AC1", lr=0.1, momentum=0.9, mean_gradient=True, posterior_weights=False)
+        objective = AutoCleansing(variant="AC1", lr=0.1, momentum=0.9, mean_gradient=True)
         run(objective, network, features, labels, sample_weight=sample_weight)
         tables.append(objective.table.dense())
     assert torch.equal(*tables)
@@ -173,8 +172,7 @@ def test_ac2_equals_ac1_with_its_gradient_masked_to_the_observed_label():
             return super().end_block(block, outputs, records, grads * F.one_hot(block.labels, K))
 
     tables, networks = [], []
-    settings = {"lr": 0.3, "posterior_weights": False}
-    for objective in (AutoCleansing(variant="AC2", **settings), Masked(variant="AC1", **settings)):
+    for objective in (AutoCleansing(variant="AC2", lr=0.3), Masked(variant="AC1", lr=0.3)):
         features, labels, network = problem()
         run(objective, network, features, labels)
         tables.append(objective.table.dense())
@@ -204,7 +202,7 @@ def test_a_row_moves_by_its_own_gradient_whatever_the_batch_size():
         nn.init.eye_(network[-1].weight)
         plan = TrainingPlan(1, batch_size, 1e-30, "sgd", 0.0, 0.0)
         plan = type("Constant", (TrainingPlan,), {"lr_scale": lambda self, step, n_steps: 1.0})(**vars(plan))
-        objective = AutoCleansing(variant="AC1", lr=0.3, posterior_weights=False)
+        objective = AutoCleansing(variant="AC1", lr=0.3)
         run(objective, network, features, labels, plan)
         tables.append(objective.table.dense())
     torch.testing.assert_close(*tables)
