@@ -116,7 +116,7 @@ def test_permuting_the_rows_permutes_the_scores(seed, variant):
     scores = scores_in_this_order(X, y, orders, variant)
     permuted = scores_in_this_order(X[rows], y[rows], [position[order] for order in orders], variant)
     np.testing.assert_allclose(permuted, scores[rows], atol=1e-5)
-    assert scores.std() > 0.1
+    assert scores.std() > 0.02
 
 
 @pytest.mark.parametrize("parameters", [{}, {"variant": "AC2"}, {"preset": "paper", "max_epochs": 3}])
