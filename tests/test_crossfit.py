@@ -212,14 +212,14 @@ def phases(monkeypatch):
 @pytest.mark.parametrize("variant", ["AC1", "AC2"])
 def test_right_labels_are_left_alone(phases, variant):
     """Of classes without overlap: the network is that of plain training from the same seed, bit for bit."""
-    y = np.arange(150) % 3
-    X = np.random.RandomState(0).normal(size=(150, 4)) + 10.0 * np.eye(3, 4)[y]
+    y = np.arange(600) % 3
+    X = np.random.RandomState(0).normal(size=(600, 4)) + 10.0 * np.eye(3, 4)[y]
     clf = AutoCleansingClassifier(variant=variant, random_state=0).fit(X, y)
     assert [(number, type(objective)) for number, objective in phases] == [(1, Judge), (2, Judge), (0, Spared)]
     plain = BaselineClassifier(random_state=0).fit(X, y)
     np.testing.assert_array_equal(clf.decision_function(X), plain.decision_function(X))
     assert (clf.mislabel_proba_ < LEFT_OUT).all()
-    assert clf.noise_rate_ < 0.03
+    assert clf.noise_rate_ < 0.01
     assert [record["loss"] for record in clf.history_] == [record["loss"] for record in plain.history_]
 
 
