@@ -301,6 +301,17 @@ def test_a_network_of_ones_own_that_normalises_by_batches(small):
     assert clf.noise_rate_ < 0.03
 
 
+@pytest.mark.parametrize("n_samples", [2, 3, 4, 5])
+def test_a_network_that_normalises_by_batches_is_not_trained_on_one_sample(n_samples):
+    """Its error would be torch's, of a batch that no user has made."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+    X, y = np.random.RandomState(0).normal(size=(n_samples, 3)), np.arange(n_samples) % 2
+    for seed in range(5):
+        clf = AutoCleansingClassifier(net, max_epochs=2, random_state=seed).fit(X, y)
+        assert np.isfinite(clf.mislabel_scores_).all()
+
+
 @pytest.mark.parametrize("parameters", [{"alpha_lr": 0}, {"alpha_lr": "paper"}, {"preset": "paper", "max_epochs": 3}])
 def test_plain_training_and_the_papers_have_no_judges(small, phases, parameters):
     AutoCleansingClassifier(**({"max_epochs": 3, "random_state": 0} | parameters)).fit(*small)
