@@ -51,14 +51,14 @@ def judged(trainer: Trainer) -> Judgement | None:
     labels, weight = trainer.labels, copies(trainer.sample_weight)
     generator = torch.Generator().manual_seed(trainer.seed)
     keys = trainer.samples.keys()
-    halves = folds(labels, 2, generator, keys, weight)
+    halves = _trainable(folds(labels, 2, generator, keys, weight))
+    if len(halves) < 2:
+        return None
     judges: list[Judge] = []
     for number, (seen, unseen) in enumerate(halves, 1):
         judge = Judge(labels[unseen], _of(weight, unseen), beside=judges[-1] if judges else None)
         trainer.run(Phase(judge, keep=seen, judged=unseen), number)
         judges.append(judge)
-    if not judges:
-        return None
     length = judges[-1].best_length()
     word = _unsaid(trainer)
     for (_, unseen), judge in zip(halves, judges, strict=True):
@@ -70,7 +70,7 @@ def judged(trainer: Trainer) -> Judgement | None:
     n_folds = min(_MOST_FOLDS, int(1 + left / length))
     if n_folds >= 2 and not kept.all():
         word = _unsaid(trainer)
-        for number, (seen, unseen) in enumerate(folds(labels, n_folds, generator, keys, weight), 3):
+        for number, (seen, unseen) in enumerate(_trainable(folds(labels, n_folds, generator, keys, weight)), 3):
             judge = Judge(labels[unseen], kept=kept[seen], length=length)
             trainer.run(Phase(judge, keep=seen, judged=unseen), number)
             word[unseen] = judge.word(length)
@@ -89,6 +89,11 @@ def spared(trainer: Trainer, judgement: Judgement) -> Trainer:
         return trainer
     enough = max(_LEAST_EPOCHS, math.ceil(_LEAST_STEPS / trainer.plan.steps_per_epoch(len(trainer.labels))))
     return replace(trainer, plan=trainer.plan.shortened(max(_LENGTHS * judgement.length, enough)))
+
+
+def _trainable(parts: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
+    """Those that leave two samples to train on: a network that normalises by batches cannot be trained on one."""
+    return [(seen, unseen) for seen, unseen in parts if len(seen) > 1]
 
 
 def copies(weight: Tensor | None) -> Tensor | None:

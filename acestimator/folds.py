@@ -85,6 +85,11 @@ def row_keys(features: Tensor) -> Tensor:
 def mixed(keys: Tensor) -> Tensor:
     """Keys (int64) as other numbers, one to one, such that near ones become far ones: splitmix64."""
     keys = keys + _STEP
-    keys = (keys ^ (keys >> 30)) * _FIRST
-    keys = (keys ^ (keys >> 27)) * _SECOND
-    return keys ^ (keys >> 31)
+    keys = (keys ^ _shifted(keys, 30)) * _FIRST
+    keys = (keys ^ _shifted(keys, 27)) * _SECOND
+    return keys ^ _shifted(keys, 31)
+
+
+def _shifted(keys: Tensor, n_bits: int) -> Tensor:
+    """All bits so much lower, and zeros above: torch's own shift repeats the sign, which two keys would share."""
+    return (keys >> n_bits) & ((1 << (64 - n_bits)) - 1)

@@ -19,11 +19,13 @@ def test_settings_come_from_the_preset_unless_they_are_given(small):
     assert (named.learning_rate, named.weight_decay) == (0.03, 1e-3)
     assert resolve("default", {"optimizer": "sgd", "learning_rate": 0.2}, 10_000).learning_rate == 0.2
     assert resolve("paper", {"optimizer": "sgd"}, 10_000).learning_rate == 0.1
-    assert (regime.alpha_momentum, regime.alpha_weight_decay, regime.posterior_weights) == (0.9, 5e-5, False)
+    assert (regime.alpha_momentum, regime.alpha_weight_decay) == (0.9, 5e-5)
+    assert (regime.judges, regime.early_learning) == (paper.judges, paper.early_learning) == (False, 0.0)
+    assert resolve("default", {}, 10_000).judges
     assert resolve("default", {"alpha_lr": "paper", "alpha_weight_decay": 1e-5}, 100).alpha_weight_decay == 1e-5
     clf = AutoCleansingClassifier(preset="paper", learning_rate=0.01, max_epochs=3, random_state=0).fit(*small)
     assert clf.history_[0]["alpha_norm"] > 0
-    assert "noise_rate" not in clf.history_[-1]  # no posterior weights, so no mixture before the end
+    assert "noise_rate" not in clf.history_[-1]  # no judges, so nothing is known before the end
 
 
 def epochs_and_steps(n_samples, batch_size=64):
@@ -39,6 +41,7 @@ def test_small_sets_get_more_epochs_and_slower_constants(n_samples, batch_size):
     assert settings.max_epochs * steps >= 300
     assert settings.max_epochs <= 60 or (settings.max_epochs - 1) * steps < 300
     assert settings.alpha_lr == pytest.approx(0.3 * min(1.0, steps / 8))
+    assert settings.early_learning == pytest.approx(PRESETS["default"].early_learning * min(1.0, steps / 8))
     given = resolve("default", {"batch_size": batch_size, "max_epochs": 7, "alpha_lr": 0.2}, n_samples)
     assert (given.max_epochs, given.alpha_lr) == (7, 0.2)
 

@@ -17,9 +17,9 @@ from acestimator.diagnosis import Learnt, Tally
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.presets import Preset
 
-# Thresholds. On six sets of right labels, and with a fifth of them wrong, the association was 9 at least. At the end the
-# unanswered share is below .01 for right labels. Plain training that has half learnt many wrong labels by heart comes
-# to .2, but then it is as sure as it is right.
+# Thresholds. On six sets of right labels, and with a fifth of them wrong, the association was 9 at least. At the end
+# the unanswered share is below .01 for right labels. Plain training that has half learnt many wrong labels by heart
+# comes to .2, but then it is as sure as it is right.
 _CHANCE = 2.0  # standard errors
 _LEFT_AT_THE_END, _MOST_LEFT = 0.15, 0.5
 _DOUBT = 0.15  # accuracy less confidence
@@ -117,10 +117,10 @@ def _too_short(learnt: Learnt, settings: Preset) -> str:
     left = "all" if not learnt.unanswered <= 1.0 else f"{learnt.unanswered:.0%}"
     return (
         f"the training was too short, or too slow: after all {settings.max_epochs} epochs, {left} of the pull of the "
-        f"labels on the size of the logits was left, and {_LEFT_AT_THE_END:.0%} or less is usual. {learnt.accuracy:.3g} of the labels were what the network "
-        f"predicted, at a mean probability of {learnt.confidence:.3g}. Raise learning_rate "
-        f"({settings.learning_rate:g}) or max_epochs ({settings.max_epochs}), or lower batch_size "
-        f"({settings.batch_size})."
+        f"labels on the size of the logits was left, and {_LEFT_AT_THE_END:.0%} or less is usual. "
+        f"{learnt.accuracy:.3g} of the labels were what the network predicted, at a mean probability of "
+        f"{learnt.confidence:.3g}. Raise learning_rate ({settings.learning_rate:g}) or max_epochs "
+        f"({settings.max_epochs}), or lower batch_size ({settings.batch_size})."
     )
 
 

@@ -38,12 +38,9 @@ class AutoCleansingClassifier(NetworkClassifier):
     logits: :math:`c_n = m(x_n) + \alpha_n`. The constants absorb what is wrong with a sample's label; they are dropped
     to predict, and read to find the suspects. One fit, no clean labels, no threshold, no known noise rate.
 
-    By default, from 30 % of the epochs on, each sample's part in the network's loss is weighted by the probability that
-    its label is right. The probability is read off the constants at first; from half of the epochs on it is read off
-    the network's own predictions, and the network is trained without the constants
-    (:mod:`acestimator.objectives.posterior`). Throughout, and under the same weights, each prediction is pulled towards
-    the average of its sample's own past ones
-    (:mod:`acestimator.objectives.early_learning`).
+    By default the labels are judged first, by networks that have not seen them (:mod:`acestimator.crossfit`). The
+    network that predicts learns all labels at first, and from then on leaves out those that judges and it itself hold
+    to be wrong; the constants are learned beside it (:mod:`acestimator.objectives.spared`).
 
     Parameters
     ----------
@@ -55,7 +52,7 @@ class AutoCleansingClassifier(NetworkClassifier):
         AC1: a constant for each category of each sample. AC2: one a sample, on its observed label.
     preset : {"default", "paper"}, default="default"
         What the parameters below stand for where they are None. "paper": SGD with Nesterov momentum, rate 0.1, decay
-        5e-4, 200 epochs, batches of 128, the constants under the same SGD, no posterior weights and no pull.
+        5e-4, 200 epochs, batches of 128, the constants under the same SGD, no judges and no pull.
     alpha_lr : float or "paper", default=None
         Rate of the constants in per-sample units: a row moves by ``alpha_lr * gradient`` a visit, whatever the
         batch size, times the cosine of the network's rate. 0 switches all of the method off: plain
@@ -114,13 +111,12 @@ class AutoCleansingClassifier(NetworkClassifier):
     alpha_ : ndarray of float32, shape (N, K)
         The constants, in the partition gauge: entry k is what they add to the log-probability of category k.
     mislabel_scores_ : ndarray of shape (N,)
-        Higher is more suspicious. From 0 to 1: :math:`1 / (1 + e^{-s})` of the log-odds s that the label is wrong, were
-        half of all labels; by the network's predictions at all visits, and by how categories are mistaken for each
-        other (:func:`acestimator.detection.mislabel_log_odds`). With ``alpha_lr="paper"``, and in a training of one
-        epoch, which never comes to the second stage, the constant of the observed label, in nats.
+        Higher is more suspicious: the log-odds that the label is wrong, by the judges and the network's own first
+        epochs. With ``alpha_lr="paper"``, and where there are too few samples to judge, the constant of the observed
+        label, in nats.
     mislabel_proba_ : ndarray of shape (N,)
-        Probability that each label is wrong: the same at the estimated noise rate, by Bayes' rule; where the scores are
-        constants, the posterior of a mixture of two normal distributions.
+        Probability that each label is wrong: the same as a probability; where the scores are constants, the posterior
+        of a mixture of two normal distributions.
     noise_rate_ : float
         Its (weighted) mean.
     suggested_labels_ : ndarray of shape (N,)

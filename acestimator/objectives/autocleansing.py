@@ -6,6 +6,7 @@ Legend: N samples, K classes, B batch, M samples of a block.
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ class AutoCleansing(CrossEntropy):
         whatever their weights, and decay acts at every step, as in dense SGD.
     """
 
-    state = ("table",)
+    state: ClassVar[tuple[str, ...]] = ("table",)
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-r"""AutoCleansing whose network is spared the labels which judges, and it itself before it learns them, hold to be wrong.
+r"""AutoCleansing whose network is spared the labels that judges, and itself before it learns them, hold to be wrong.
 
 Judges that have not seen a label are honest, but have seen fewer samples. The network itself has seen them all, its own
 label among them, which it does not learn by heart in its first epochs. The log-odds of the two are averaged, and moved
