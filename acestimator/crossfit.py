@@ -24,18 +24,23 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from acestimator.channel import SUREST, Channel
 from acestimator.channel import judge as read
+from acestimator.diagnosis import CHANCE, Tally
 from acestimator.folds import folds
 from acestimator.objectives.judge import Judge, Judgement
 from acestimator.objectives.spared import LEFT_OUT
 from acestimator.phases import Phase, Trainer
 
-_MOST_FOLDS = 10
+_Asked = list[tuple[Tensor, Judge]]  # positions of samples, and who judges them
+_MOST_FOLDS, _MOST_ROUNDS = 10, 2
+_TRAININGS = 1.9  # of all samples, that judges and the network that is spared labels take together, at most
+_LEAST_LOG = -50.0
 _LENGTHS = 2  # of the judges, for which a network is trained that is spared labels
 _LEAST_EPOCHS, _LEAST_STEPS = 3, 100  # of it: one epoch to learn all labels, and some without those left out
 
 
-def judged(trainer: Trainer) -> Judgement | None:
+def judged(trainer: Trainer) -> Judgement:
     """Train judges of all labels of a training set, and say what they say.
 
     Parameters
@@ -45,37 +50,30 @@ def judged(trainer: Trainer) -> Judgement | None:
 
     Returns
     -------
-    Judgement or None
-        None where there are too few samples for two halves.
+    Judgement
+        That no label is wrong, and the interval from 0 to 1, where there are too few samples for two halves, or where
+        judges have learnt no more than how frequent the classes are.
     """
-    labels, weight = trainer.labels, copies(trainer.sample_weight)
-    generator = torch.Generator().manual_seed(trainer.seed)
-    keys = trainer.samples.keys()
-    halves = _trainable(folds(labels, 2, generator, keys, weight))
+    labels, max_epochs, weight = trainer.labels, trainer.plan.max_epochs, copies(trainer.sample_weight)
+    judges = _Judges(trainer, weight)
+    halves, length = judges.halves()
     if len(halves) < 2:
-        return None
-    judges: list[Judge] = []
-    for number, (seen, unseen) in enumerate(halves, 1):
-        judge = Judge(labels[unseen], _of(weight, unseen), beside=judges[-1] if judges else None)
-        trainer.run(Phase(judge, keep=seen, judged=unseen), number)
-        judges.append(judge)
-    length = judges[-1].best_length()
-    word = _unsaid(trainer)
-    for (_, unseen), judge in zip(halves, judges, strict=True):
-        word[unseen] = judge.word(length)
-    verdict = read(word, labels, weight)
+        return _nothing_told(trainer)
+    words = _asked(trainer, halves, length)
+    if not _learnt(words, trainer):
+        return _nothing_told(trainer)
+    verdict = read(words, labels, weight)
     log_odds, low = verdict.log_odds, verdict.interval[0]
-    kept = (log_odds <= LEFT_OUT).to(trainer.dtype)
-    left = trainer.plan.max_epochs - sum(max(judge.words) for judge in judges) / 2  # epochs, of a training of all
-    n_folds = min(_MOST_FOLDS, int(1 + left / length))
-    if n_folds >= 2 and not kept.all():
-        word = _unsaid(trainer)
-        for number, (seen, unseen) in enumerate(_trainable(folds(labels, n_folds, generator, keys, weight)), 3):
-            judge = Judge(labels[unseen], kept=kept[seen], length=length)
-            trainer.run(Phase(judge, keep=seen, judged=unseen), number)
-            word[unseen] = judge.word(length)
-        verdict = read(word, labels, weight)
+    left = _TRAININGS * max_epochs - _final_epochs(trainer, length) - judges.epochs
+    for _ in range(_MOST_ROUNDS):
+        n_folds = min(_MOST_FOLDS, int(1 + left / length))
+        kept = log_odds <= LEFT_OUT
+        if n_folds < 2 or bool(kept.all()):
+            break
+        before = judges.epochs
+        verdict = read(_asked(trainer, judges.folds(n_folds, length, kept.to(trainer.dtype)), length), labels, weight)
         log_odds = 0.5 * (log_odds + verdict.log_odds)
+        left -= judges.epochs - before
     proba = torch.sigmoid(log_odds)
     rate = float(proba.mean() if weight is None else weight @ proba / weight.sum())
     # Judges that were spared labels are surer than they may be that the others are right.
@@ -83,29 +81,86 @@ def judged(trainer: Trainer) -> Judgement | None:
     return Judgement(verdict.channel, log_odds, rate, interval, length)
 
 
+class _Judges:
+    """Judges in the order in which they are trained.
+
+    Attributes
+    ----------
+    epochs : float
+        Of a training of all samples, which they have cost so far.
+    """
+
+    def __init__(self, trainer: Trainer, weight: Tensor | None) -> None:
+        self._trainer, self._weight, self._keys = trainer, weight, trainer.samples.keys()
+        self._generator = torch.Generator().manual_seed(trainer.seed)
+        self._number, self.epochs = 0, 0.0
+
+    def halves(self) -> tuple[_Asked, int]:
+        """Two judges and whom they judge, and their length; none where there are too few samples."""
+        judges: _Asked = []
+        for seen, unseen in self._parts(2):
+            weight = None if self._weight is None else self._weight[unseen]
+            judge = Judge(self._trainer.labels[unseen], weight, beside=judges[-1][1] if judges else None)
+            self._train(judge, seen, unseen)
+            judges.append((unseen, judge))
+        return judges, judges[-1][1].best_length() if judges else 0
+
+    def folds(self, n_folds: int, length: int, kept: Tensor) -> _Asked:
+        """Judges of so many folds, of a known length, trained on what is kept of the others."""
+        judges: _Asked = []
+        for seen, unseen in self._parts(n_folds):
+            judge = Judge(self._trainer.labels[unseen], kept=kept[seen], length=length)
+            self._train(judge, seen, unseen)
+            judges.append((unseen, judge))
+        return judges
+
+    def _parts(self, n_folds: int) -> list[tuple[Tensor, Tensor]]:
+        parts = folds(self._trainer.labels, n_folds, self._generator, self._keys, self._weight)
+        # A network that normalises by batches cannot be trained on one sample.
+        return [(seen, unseen) for seen, unseen in parts if len(seen) > 1]
+
+    def _train(self, judge: Judge, seen: Tensor, unseen: Tensor) -> None:
+        self._number += 1
+        self._trainer.run(Phase(judge, keep=seen, judged=unseen), self._number)
+        self.epochs += max(judge.words) * len(seen) / len(self._trainer.labels)
+
+
+def _asked(trainer: Trainer, judges: _Asked, length: int) -> Tensor:
+    """Log-probabilities (N, K) of all samples by their judges; all alike of those that nobody judges."""
+    shape, device = (len(trainer.labels), trainer.n_classes), trainer.labels.device
+    words = torch.full(shape, -math.log(trainer.n_classes), dtype=torch.float64, device=device)
+    for unseen, judge in judges:
+        words[unseen] = judge.word(length)
+    return words
+
+
+def _learnt(words: Tensor, trainer: Trainer) -> bool:
+    """Whether judges have learnt more than the class frequencies: their word goes with labels they have not seen."""
+    tally = Tally(trainer.labels, trainer.n_classes, trainer.sample_weight)
+    tally.add(words.clamp(min=_LEAST_LOG), slice(None))
+    return tally.learnt().association >= CHANCE
+
+
+def _nothing_told(trainer: Trainer) -> Judgement:
+    n_classes, labels = trainer.n_classes, trainer.labels
+    log_odds = torch.full(labels.shape, -SUREST, dtype=torch.float64, device=labels.device)
+    right = torch.eye(n_classes, dtype=torch.float64, device=labels.device)
+    return Judgement(Channel(1.0, right, 0.0), log_odds, 0.0, (0.0, 1.0), trainer.plan.max_epochs)
+
+
+def _final_epochs(trainer: Trainer, length: int) -> int:
+    """Epochs of a network that is spared labels."""
+    enough = max(_LEAST_EPOCHS, math.ceil(_LEAST_STEPS / trainer.plan.steps_per_epoch(len(trainer.labels))))
+    return min(max(_LENGTHS * length, enough), trainer.plan.max_epochs)
+
+
 def spared(trainer: Trainer, judgement: Judgement) -> Trainer:
     """Trainer of the network that predicts."""
     if bool((judgement.log_odds <= LEFT_OUT).all()):
         return trainer
-    enough = max(_LEAST_EPOCHS, math.ceil(_LEAST_STEPS / trainer.plan.steps_per_epoch(len(trainer.labels))))
-    return replace(trainer, plan=trainer.plan.shortened(max(_LENGTHS * judgement.length, enough)))
-
-
-def _trainable(parts: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
-    """Those that leave two samples to train on: a network that normalises by batches cannot be trained on one."""
-    return [(seen, unseen) for seen, unseen in parts if len(seen) > 1]
+    return replace(trainer, plan=trainer.plan.shortened(_final_epochs(trainer, judgement.length)))
 
 
 def copies(weight: Tensor | None) -> Tensor | None:
     """Weights (N,) as numbers of copies: as they are, or one on average where they are less."""
     return None if weight is None else weight / min(1.0, float(weight.mean()))
-
-
-def _of(weight: Tensor | None, index: Tensor) -> Tensor | None:
-    return None if weight is None else weight[index]
-
-
-def _unsaid(trainer: Trainer) -> Tensor:
-    """Log-probabilities (N, K) of samples that nobody has judged: all alike."""
-    shape, device = (len(trainer.labels), trainer.n_classes), trainer.labels.device
-    return torch.full(shape, -math.log(trainer.n_classes), dtype=torch.float64, device=device)
