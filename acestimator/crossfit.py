@@ -33,7 +33,7 @@ from acestimator.objectives.spared import LEFT_OUT
 from acestimator.phases import Phase, Trainer
 
 _Asked = list[tuple[Tensor, Judge]]  # positions of samples, and who judges them
-_MOST_FOLDS, _MOST_ROUNDS = 10, 2
+_MOST_FOLDS = 10
 _TRAININGS = 1.9  # of all samples, that judges and the network that is spared labels take together, at most
 _LEAST_LOG = -50.0
 _LENGTHS = 2  # of the judges, for which a network is trained that is spared labels
@@ -65,15 +65,10 @@ def judged(trainer: Trainer) -> Judgement:
     verdict = read(words, labels, weight)
     log_odds, low = verdict.log_odds, verdict.interval[0]
     left = _TRAININGS * max_epochs - _final_epochs(trainer, length) - judges.epochs
-    for _ in range(_MOST_ROUNDS):
-        n_folds = min(_MOST_FOLDS, int(1 + left / length))
-        kept = log_odds <= LEFT_OUT
-        if n_folds < 2 or bool(kept.all()):
-            break
-        before = judges.epochs
+    n_folds, kept = min(_MOST_FOLDS, int(1 + left / length)), log_odds <= LEFT_OUT
+    if n_folds >= 2 and not bool(kept.all()):
         verdict = read(_asked(trainer, judges.folds(n_folds, length, kept.to(trainer.dtype)), length), labels, weight)
         log_odds = 0.5 * (log_odds + verdict.log_odds)
-        left -= judges.epochs - before
     proba = torch.sigmoid(log_odds)
     rate = float(proba.mean() if weight is None else weight @ proba / weight.sum())
     # Judges that were spared labels are surer than they may be that the others are right.
