@@ -39,7 +39,6 @@ from torch import Tensor, nn
 # Factors that parameters are tried with. Logits of a last linear layer that are 0.01 apart are 10 apart with the first.
 _FACTORS = (1e3, 1e2, 10.0, 0.1, 1e-2, 1e-3)
 _LEAST_SPREAD = 0.01  # of a row of logits; with less, nobody knows whether they are bounded
-CHANCE = 2.0  # standard errors of an association that may be chance
 FREE = 0.95  # a network that can give a class this probability is not bounded
 _ROUNDING = 1e-12  # share of a variance in the mean square that may be rounding, of logits in float32
 _N_SUMS = 7

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from acestimator import diagnosis
-from acestimator.diagnosis import CHANCE, Learnt, Tally
+from acestimator.diagnosis import Learnt, Tally
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.presets import Preset
 
 # Thresholds. On six sets of right labels, and with a fifth of them wrong, the association was 9 at least. At the end
 # the unanswered share is below .01 for right labels. Plain training that has half learnt many wrong labels by heart
 # comes to .2, but then it is as sure as it is right.
+_CHANCE = 2.0  # standard errors
 _LEFT_AT_THE_END, _MOST_LEFT = 0.15, 0.5
 _DOUBT = 0.15  # accuracy less confidence
 _FEW, _UNTOLD = 0.05, 0.25  # share of flagged labels, and of these, the lower end of the rate's interval
@@ -71,7 +72,7 @@ def warnings_of(
 def _of_learning(trained: Trained, settings: Preset, samples: Callable[[int], Tensor]) -> str | None:
     """At most one text on whether the network has learnt: the first that applies explains the others."""
     end = trained.tally.learnt()
-    learnt = end.association >= CHANCE
+    learnt = end.association >= _CHANCE
     late = learnt and (
         end.unanswered > _MOST_LEFT or (end.unanswered > _LEFT_AT_THE_END and end.accuracy - end.confidence > _DOUBT)
     )
@@ -83,7 +84,7 @@ def _of_learning(trained: Trained, settings: Preset, samples: Callable[[int], Te
     if not learnt:
         return (
             "the network has learnt no more than the class frequencies: its logits go with the training labels by "
-            f"{end.association:.1f} standard errors, and up to {CHANCE:.0f} would be chance. Look whether X and y are "
+            f"{end.association:.1f} standard errors, and up to {_CHANCE:.0f} would be chance. Look whether X and y are "
             f"in the same order and whether X tells the classes apart; raise learning_rate ({settings.learning_rate:g})"
             f" or max_epochs ({settings.max_epochs}), or take another backbone."
         )
