@@ -36,8 +36,8 @@ _Asked = list[tuple[Tensor, Judge]]  # positions of samples, and who judges them
 _MOST_FOLDS = 10
 _TRAININGS = 1.9  # of all samples, that judges and the network that is spared labels take together, at most
 _LEAST_LOG = -50.0
-# Standard errors. Of 400 samples with 40 % of two classes' labels wrong, judges that are right in 19 of 20 may have little
-# more than one.
+# Standard errors. Of 400 samples with 40 % of two classes' labels wrong, judges that are right in 19 of 20 may have
+# little more than one.
 _LEAST_ASSOCIATION = 1.0
 _LENGTHS = 2  # of the judges, for which a network is trained that is spared labels
 _LEAST_EPOCHS, _LEAST_STEPS = 3, 100  # of it: one epoch to learn all labels, and some without those left out
@@ -99,7 +99,7 @@ class _Judges:
         for seen, unseen in self._parts(2):
             weight = None if self._weight is None else self._weight[unseen]
             judge = Judge(self._trainer.labels[unseen], weight, beside=judges[-1][1] if judges else None)
-            self._train(judge, seen, unseen)
+            self._train(judge, seen, unseen, 2)
             judges.append((unseen, judge))
         return judges, judges[-1][1].best_length() if judges else 0
 
@@ -108,7 +108,7 @@ class _Judges:
         judges: _Asked = []
         for seen, unseen in self._parts(n_folds):
             judge = Judge(self._trainer.labels[unseen], kept=kept[seen], length=length)
-            self._train(judge, seen, unseen)
+            self._train(judge, seen, unseen, n_folds)
             judges.append((unseen, judge))
         return judges
 
@@ -117,10 +117,10 @@ class _Judges:
         # A network that normalises by batches cannot be trained on one sample.
         return [(seen, unseen) for seen, unseen in parts if len(seen) > 1]
 
-    def _train(self, judge: Judge, seen: Tensor, unseen: Tensor) -> None:
+    def _train(self, judge: Judge, seen: Tensor, unseen: Tensor, n_folds: int) -> None:
         self._number += 1
         self._trainer.run(Phase(judge, keep=seen, judged=unseen), self._number)
-        self.epochs += max(judge.words) * len(seen) / len(self._trainer.labels)
+        self.epochs += max(judge.words) * (1.0 - 1.0 / n_folds)
 
 
 def _asked(trainer: Trainer, judges: _Asked, length: int) -> Tensor:

@@ -21,6 +21,7 @@ from acestimator.channel import (
     judge,
     levelled,
     mistake_rate,
+    rate_interval,
     shrunk,
     sure_counts,
 )
@@ -134,7 +135,7 @@ def test_the_order_of_the_categories_is_of_no_matter(seed, n_classes):
     assert theirs.temperature == pytest.approx(ours.temperature, rel=1e-6)
     torch.testing.assert_close(theirs.pi, ours.pi[order][:, order], rtol=1e-6, atol=1e-9)
     torch.testing.assert_close(theirs.log_odds(renamed, names), ours.log_odds(logits, labels), rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(judge(renamed, names)[1], judge(logits, labels)[1], rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(judge(renamed, names).log_odds, judge(logits, labels).log_odds, rtol=1e-6, atol=1e-6)
 
 
 @given(SEEDS, CLASSES)
@@ -159,7 +160,7 @@ def test_weight_two_is_a_sample_twice(seed, n_classes):
     assert ours.temperature == pytest.approx(theirs.temperature, rel=1e-6)
     assert ours.log_likelihood == pytest.approx(theirs.log_likelihood)
     torch.testing.assert_close(ours.pi, theirs.pi, rtol=1e-6, atol=1e-9)
-    weighted, plain = judge(logits, labels, twice.double())[1], judge(*repeated)[1]
+    weighted, plain = judge(logits, labels, twice.double()).log_odds, judge(*repeated).log_odds
     torch.testing.assert_close(weighted.repeat_interleave(twice), plain, rtol=1e-6, atol=1e-6)
 
 
@@ -181,12 +182,12 @@ def test_log_odds_are_those_of_bayes_rule(seed, n_classes, log_scale):
 
 @given(SEEDS, CLASSES, st.integers(1, 400))
 def test_counts_are_of_the_surest_of_all_samples(seed, n_classes, n_samples):
-    """A tenth of them or eight, whichever is more, the last of them in part; against a loop."""
+    """A tenth of them or thirty, whichever is more, the last of them in part; against a loop."""
     logits, labels = draw(seed, n_classes, n_samples=n_samples)
     top = logits.sort(dim=1, descending=True)
     margin, predicted = (top.values[:, 0] - top.values[:, 1]).numpy(), top.indices[:, 0].numpy()
     expected = np.zeros((n_classes, n_classes))
-    left = min(max(0.1 * n_samples, 8.0), n_samples)
+    left = min(max(0.1 * n_samples, 30.0), n_samples)
     for n in np.argsort(-margin):
         expected[predicted[n], labels[n]] += min(left, 1.0)
         left -= min(left, 1.0)
@@ -250,14 +251,35 @@ def test_a_judge_s_rate_is_midway_between_its_own_and_that_of_the_surest(seed, n
     counts = sure_counts(logits, labels, weight)
     fitted = fit_channel(logits, labels, weight, prior=shrunk(counts))
     own = expit(fitted.log_odds(logits, labels).numpy())
-    channel, log_odds = judge(logits, labels, weight)
+    verdict = judge(logits, labels, weight)
+    channel, log_odds = verdict.channel, verdict.log_odds
     assert torch.equal(channel.pi, fitted.pi)
     assert channel.temperature == fitted.temperature
-    wanted = (np.average(own, weights=weight) + mistake_rate(counts)) / 2
+    mean = np.clip(np.average(own, weights=weight), 1e-6, 1 - 1e-6)
+    wanted = expit((logit(mean) + logit(mistake_rate(counts))) / 2)
+    low, high = verdict.interval
+    assert 0 <= low <= high <= 1
     assert np.average(expit(log_odds.numpy()), weights=weight) == pytest.approx(wanted, abs=1e-6)
     inside = np.abs(log_odds.numpy()) < SUREST
     moved = (log_odds - torch.from_numpy(logit(own)))[torch.from_numpy(inside & (np.abs(logit(own)) < SUREST))]
     assert float(moved.max() - moved.min()) < 1e-6  # all by one number
+
+
+def test_the_interval_starts_at_zero_where_no_sample_is_sure_and_narrows_with_their_number():
+    labels = torch.zeros(1000, dtype=torch.int64)
+    widths = []
+    for total in (40.0, 400.0, 4000.0):
+        counts = total * torch.tensor([[0.4, 0.1], [0.1, 0.4]], dtype=torch.float64)
+        low, high = rate_interval(counts, 0.2, None, labels, 0.0)
+        assert low < 0.2 < high
+        widths.append(high - low)
+        shifted, same = rate_interval(counts, 0.2, None, labels, 0.05)
+        assert shifted == pytest.approx(max(low - 0.05, 0.0))
+        assert same == high
+        assert rate_interval(counts, 0.2, None, labels, 0.3)[0] == 0.0
+    assert widths[0] > widths[1] > widths[2]
+    none = torch.tensor([[20.0, 0.0], [0.0, 20.0]], dtype=torch.float64)
+    assert rate_interval(none, 1e-9, None, labels, 0.0)[0] == 0.0
 
 
 # --- limits ---
@@ -270,7 +292,7 @@ def test_right_labels_of_sure_predictions_are_right(n_classes):
     fitted = fit_channel(logits, labels)
     # The prior is of 30 counts, and as if half a mistake had been among them; it is a share of one of the labels
     assert (1 - fitted.pi.diagonal()).max() < 2 * 0.5 / 31
-    log_odds = judge(logits, labels)[1]
+    log_odds = judge(logits, labels).log_odds
     assert (log_odds < -1).all()
     assert torch.sigmoid(log_odds).mean() < 0.5 / 31
 
@@ -342,5 +364,5 @@ def test_extremes_give_numbers(kind, dtype):
     assert math.isfinite(fitted.log_likelihood)
     assert ((fitted.pi >= 0) & (fitted.pi <= 1)).all()
     torch.testing.assert_close(fitted.pi.sum(dim=1), torch.ones(len(fitted.pi), dtype=torch.float64))
-    for log_odds in (fitted.log_odds(logits, labels), judge(logits, labels)[1]):
+    for log_odds in (fitted.log_odds(logits, labels), judge(logits, labels).log_odds):
         assert (log_odds.abs() <= SUREST).all()  # and so none is NaN

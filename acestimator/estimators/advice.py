@@ -153,8 +153,8 @@ def _of_rate(trained: Trained, labels: TrainingLabels) -> str | None:
     if flagged <= _FEW or low > _UNTOLD * flagged:
         return None
     return (
-        f"{flagged:.0%} of the labels are taken for wrong, but how many are cannot be told: from {low:.0%} to {high:.0%}. "
-        "Classes that overlap look the same as wrong labels here, for there are no samples of which networks that have "
-        "not seen the label are sure. Look at some suspects (label_issues()) before you change or drop any label; more "
-        "features or more samples may tell."
+        f"{flagged:.0%} of the labels are taken for wrong, but how many are cannot be told: from {low:.0%} to "
+        f"{high:.0%}. Classes that overlap look the same as wrong labels here, for there are no samples of which "
+        "networks that have not seen the label are sure. Look at some suspects (label_issues()) before you change or "
+        "drop any label; more features or more samples may tell."
     )

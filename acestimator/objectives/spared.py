@@ -18,6 +18,7 @@ Legend: N samples, K classes, B batch, M samples of a block.
 """
 
 from __future__ import annotations
+
 from typing import Any
 
 import torch

@@ -201,7 +201,7 @@ def test_settings_are_compared_as_they_were_resolved(tmp_path):
         clone(clf).set_params(preset="paper").fit(X, Y)
     likened = {"alpha_lr": 0.3 * 6 / 8, "learning_rate": 1e-3, "weight_decay": 1e-2, "optimizer": "adamw"}
     with pytest.raises(
-        ValueError, match=r": early_learning is 0.0 here and 1.5 there; judges is False here and True there"
+        ValueError, match=r": early_learning is 0.0 here and 0.75 there; judges is False here and True there"
     ):
         clone(clf).set_params(preset="paper", alpha_momentum=0.0, alpha_weight_decay=0.0, **likened).fit(X, Y)
 

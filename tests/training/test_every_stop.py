@@ -32,7 +32,7 @@ class Drawing(nn.Sequential):
 FITS = {name: BaselineClassifier(name, **SETTINGS) for name in sorted(METHODS)} | {
     "AutoCleansing": AutoCleansingClassifier(**SETTINGS),
     "AutoCleansing, paper": AutoCleansingClassifier(**SETTINGS, **PAPER),
-    "AutoCleansing, momentum": AutoCleansingClassifier(Drawing(), **SETTINGS, **MOMENTUM),
+    "AutoCleansing, momentum": AutoCleansingClassifier(Drawing(), **{**SETTINGS, "random_state": 0}, **MOMENTUM),
 }
 
 # Files of the phases: of two halves, and of the folds of a second round, for which the first may leave no time
