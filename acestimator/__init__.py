@@ -10,13 +10,16 @@ if TYPE_CHECKING:  # the same for type checkers, which run nothing
     from acestimator import alpha as alpha
     from acestimator import augment as augment
     from acestimator import backbones as backbones
+    from acestimator import channel as channel
     from acestimator import comparison as comparison
+    from acestimator import crossfit as crossfit
     from acestimator import datasets as datasets
     from acestimator import demo as demo
     from acestimator import detection as detection
     from acestimator import diagnosis as diagnosis
     from acestimator import estimators as estimators
     from acestimator import experiments as experiments
+    from acestimator import folds as folds
     from acestimator import lightning as lightning
     from acestimator import mixture as mixture
     from acestimator import noise as noise
@@ -60,9 +63,9 @@ if not TYPE_CHECKING:  # who sees a __getattr__ takes any name for one of the pa
         "TrainingCurvesDisplay": "plotting",
     }
     _SUBMODULES = (
-        *("alpha", "augment", "backbones", "comparison", "datasets", "demo", "detection", "diagnosis", "estimators"),
-        *("experiments", "mixture", "noise", "objectives", "peers", "phases", "plotting", "presets", "recipes"),
-        "training",
+        *("alpha", "augment", "backbones", "channel", "comparison", "crossfit", "datasets", "demo", "detection"),
+        *("diagnosis", "estimators", "experiments", "folds", "mixture", "noise", "objectives", "peers", "phases"),
+        *("plotting", "presets", "recipes", "training"),
     )
 
     def __getattr__(name: str) -> object:

@@ -10,8 +10,13 @@ below one it sharpens what wrong labels have flattened. Both are fitted to the o
 probability that a label is wrong, :math:`1 - \eta_{ny} \pi_{yy} / P(y_n)`.
 
 T and :math:`\pi` can stand for each other: flat predictions fit as well as sharp ones with many mistakes. What decides
-is the samples that the network is surest of. Nothing but mistakes is left to make their labels disagree with it, so
+is the samples that the network is surest of. Little but mistakes is left to make their labels disagree with it, so
 that :math:`\pi` can be counted there (:func:`sure_counts`), and it has these counts as its prior.
+
+The rate of mistakes is known twice, then: as the mean of the probabilities, and as counted among the surest. The first
+is too low where mistakes follow a rule, which networks learn in part and then predict; the second is too high where
+even the surest predictions err, and rests on few samples. :func:`judge` takes the middle of their log-odds, and moves
+those of the labels by one number so that the probabilities have that rate as their mean.
 
 Logits may be logarithms of probabilities, those of zero among them. Products of probabilities are sums of logarithms
 here, so that no sample, however unlikely, is zero divided by zero.
@@ -24,14 +29,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from scipy import special
 from torch import Tensor
 
-SURE_SHARE, SURE_LEAST = 0.1, 8.0  # of the weight of a predicted category, and in units of weight
+SURE_SHARE, SURE_LEAST = 0.1, 30.0  # of the weight, and in units of weight
 _SHRINKAGE = 3.0  # labels a category that the counts are shrunk by, towards mistakes that are all as frequent
+SUREST = 20.0  # largest log-odds, so that a mean of several is not the word of one
+_LEAST_RATE = 1e-6
+_LEVELLING = 50  # halvings of where the number lies that log-odds are moved by
 _STARTS = (0.3, 0.8, 1.6)  # temperatures that EM starts from: the likelihood can have several maxima
 _EM_STEPS, _NEWTON_STEPS = 15, 12
+_CLOSE = 1e-6  # change of 1 / T, as a share of it, after which it is not looked for any more
 _COLDEST, _HOTTEST = 0.05, 8.0
 _HALVINGS = 10  # of a Newton step that lowers what it should raise
+_CHUNK_ELEMENTS = 1 << 15  # numbers of rows that are worked on at one go
 _LEAST_LOG = -750.0  # in place of minus infinity: the least logarithm of a float64 is -745
 
 
@@ -53,14 +64,15 @@ class Channel:
     pi: Tensor
     log_likelihood: float
 
-    def wrong_probability(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Probability that each label is wrong, (N,), by logits (N, K) and observed labels (N,).
+    def log_odds(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Log-odds that each label is wrong, (N,), by logits (N, K) and observed labels (N,).
 
         The logits may be others than the channel was fitted to, if they are as sure as these.
         """
         joint = _log_joint(_centred(logits), labels, 1.0 / self.temperature, self.pi)
-        right = torch.softmax(joint, dim=1).gather(1, labels[:, None]).squeeze(1)
-        return (1.0 - right).clamp(0.0, 1.0)
+        right = joint.gather(1, labels[:, None]).squeeze(1)
+        others = torch.logsumexp(joint.scatter(1, labels[:, None], -torch.inf), dim=1)
+        return torch.nan_to_num(others - right, nan=0.0).clamp(-SUREST, SUREST)  # NaN where both are impossible
 
 
 def temperature(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> tuple[float, float]:
@@ -81,17 +93,19 @@ def temperature(logits: Tensor, labels: Tensor, weight: Tensor | None = None) ->
     """
     logits, share = _centred(logits), _shares(labels, weight)
     observed = logits.gather(1, labels[:, None]).squeeze(1)
-    inverse = 1.0
+    inverse, last = 1.0, 0.0
     for _ in range(_NEWTON_STEPS):
-        inverse = _newton_step(logits, observed, share, inverse)
+        if abs(inverse - last) <= _CLOSE * inverse:
+            break
+        inverse, last = _newton_step(logits, observed, share, inverse), inverse
     return 1.0 / inverse, _expected(logits, observed, share, inverse)
 
 
 def sure_counts(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Count the observed labels of the samples that are surest to be of their predicted category.
+    """Count the observed labels of the samples whose predicted category is the surest.
 
-    Of the samples of each predicted category, in the order of their margin (the largest logit less the next), the
-    first are taken, until they have a tenth of the weight, or weigh 8.
+    In the order of their margin (the largest logit less the next), the first are taken, until they have a tenth of the
+    weight, or weigh 30.
 
     Parameters
     ----------
@@ -105,29 +119,136 @@ def sure_counts(logits: Tensor, labels: Tensor, weight: Tensor | None = None) ->
     Tensor of float64, shape (K, K)
         Row k: the weights of the labels, of those that are predicted k.
     """
-    n_classes, weight = logits.shape[1], _weights(labels, weight)
-    top, at = logits.double().topk(2, dim=1)  # (N, 2)
-    margin, predicted = top[:, 0] - top[:, 1], at[:, 0]
-    # By predicted category, and in it by falling margin
-    order = torch.argsort(margin, descending=True, stable=True)
-    order = order[torch.argsort(predicted[order], stable=True)]
-    predicted, weight = predicted[order], weight[order]
-    of_class = torch.zeros(n_classes, dtype=torch.float64, device=weight.device).index_add_(0, predicted, weight)
-    starts = torch.cumsum(of_class, 0) - of_class
-    before = torch.cumsum(weight, 0) - weight - starts[predicted]  # weight of the surer ones
-    wanted = (SURE_SHARE * of_class).clamp(min=SURE_LEAST)[predicted]
-    taken = (wanted - before).clamp(min=0.0).minimum(weight)
-    counts = torch.zeros(n_classes, n_classes, dtype=torch.float64, device=weight.device)
-    return counts.index_put_((predicted, labels[order]), taken, accumulate=True)
+    n_classes, predicted = logits.shape[1], logits.argmax(dim=1)
+    order, taken = _surest(logits, labels, weight)
+    counts = torch.zeros(n_classes, n_classes, dtype=torch.float64, device=labels.device)
+    return counts.index_put_((predicted[order], labels[order]), taken, accumulate=True)
+
+
+def _surest(logits: Tensor, labels: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Positions of the samples, the surest first, and the weight (N,) of each that is taken."""
+    weight = _weights(labels, weight)
+    top = _centred(logits).topk(2, dim=1).values  # (N, 2)
+    order = torch.argsort(top[:, 0] - top[:, 1], descending=True, stable=True)
+    weight = weight[order]
+    before = torch.cumsum(weight, 0) - weight  # weight of the surer ones
+    wanted = max(SURE_SHARE * float(weight.sum()), SURE_LEAST)
+    return order, (wanted - before).clamp(min=0.0).minimum(weight)
+
+
+def mistake_rate(counts: Tensor) -> float:
+    """Share of mistakes among counts (K, K), as if half a mistake and half a right label had been seen before.
+
+    So that a few counts without a mistake do not say that there is none (Jeffreys' prior).
+    """
+    total = float(counts.sum())
+    return (max(total - float(counts.trace()), 0.0) + 0.5) / (total + 1.0)
 
 
 def shrunk(counts: Tensor) -> Tensor:
     """Transition matrix (K, K) of counts, shrunk towards one whose mistakes all have the average frequency."""
-    n_classes = len(counts)
-    rate = float(1.0 - counts.trace() / counts.sum().clamp(min=1e-12))
+    n_classes, rate = len(counts), mistake_rate(counts)
     even = torch.full_like(counts, rate / max(n_classes - 1, 1)).fill_diagonal_(1.0 - rate)
     counts = counts + _SHRINKAGE * even
     return counts / counts.sum(dim=1, keepdim=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What predictions say that have not seen the labels.
+
+    Parameters
+    ----------
+    channel : Channel
+    log_odds : Tensor of float64, shape (N,)
+        That each label is wrong; at most :data:`SUREST` in size.
+    interval : tuple of float
+        90 % interval of the rate of wrong labels.
+    """
+
+    channel: Channel
+    log_odds: Tensor
+    interval: tuple[float, float]
+
+
+def judge(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Verdict:
+    """Judge labels by predictions that have not seen them.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (N, K)
+    labels : Tensor of int64, shape (N,)
+    weight : Tensor of float64, shape (N,), optional
+        Weight 2 is a sample twice.
+    """
+    counts, share = sure_counts(logits, labels, weight), _shares(labels, weight)
+    channel = fit_channel(logits, labels, weight, prior=shrunk(counts))
+    log_odds = channel.log_odds(logits, labels)
+    mean = float(share @ torch.sigmoid(log_odds))
+    rates = torch.tensor([mean, mistake_rate(counts)], dtype=torch.float64)
+    rate = float(torch.sigmoid(torch.logit(rates, eps=_LEAST_RATE).mean()))
+    error = 1.0 - sureness(logits / channel.temperature, labels, weight)
+    return Verdict(channel, levelled(log_odds, rate, share), rate_interval(counts, mean, weight, labels, error))
+
+
+def rate_interval(
+    counts: Tensor, mean: float, weight: Tensor | None, labels: Tensor, error: float
+) -> tuple[float, float]:
+    """90 % interval of the rate of wrong labels, from the two things that are known of it.
+
+    It goes from the lower to the higher of two intervals: of the mistakes that were counted among the surest samples,
+    and of the mean probability as if it had been counted among all. The mistakes that the surest predictions make
+    themselves may be all that was counted: the lower end is less by them, and zero where no sample is sure.
+
+    Parameters
+    ----------
+    counts : Tensor, shape (K, K)
+        Of the surest samples.
+    mean : float
+        Probability that a label is wrong.
+    weight : Tensor of float64, shape (N,), optional
+    labels : Tensor of int64, shape (N,)
+    error : float
+        Probability that a prediction of the surest samples is wrong.
+    """
+    n_sure, n_all = float(counts.sum()), float(_weights(labels, weight).sum())
+    n_mistakes = max(n_sure - float(counts.trace()), 0.0)
+    of_counts, of_mean = _proportion(n_mistakes, n_sure), _proportion(mean * n_all, n_all)
+    return max(0.0, min(of_counts[0], of_mean[0]) - error), max(of_counts[1], of_mean[1])
+
+
+def _proportion(count: float, total: float) -> tuple[float, float]:
+    """Jeffreys' 90 % interval of a proportion; from zero, and up to one, where nothing and everything was counted."""
+    ends = special.betaincinv(count + 0.5, max(total - count, 0.0) + 0.5, (0.05, 0.95))
+    return float(ends[0]) if count >= 0.5 else 0.0, float(ends[1]) if total - count >= 0.5 else 1.0
+
+
+def sureness(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> float:
+    """Mean probability of the predicted category, of the samples that :func:`sure_counts` counts."""
+    top = torch.softmax(_centred(logits), dim=1).amax(dim=1)
+    order, taken = _surest(logits, labels, weight)
+    return float(taken @ top[order] / taken.sum())
+
+
+def levelled(log_odds: Tensor, rate: float, weight: Tensor | None = None) -> Tensor:
+    """Log-odds (N,), moved by one number so that their probabilities have a mean; none is then above ``SUREST``.
+
+    Parameters
+    ----------
+    log_odds : Tensor, shape (N,)
+    rate : float
+        Above 0 and below 1.
+    weight : Tensor of float64, shape (N,), optional
+        Of the mean.
+    """
+    log_odds = log_odds.double()
+    share = torch.full_like(log_odds, 1.0 / len(log_odds)) if weight is None else weight / weight.sum()
+    low, high = -2.0 * SUREST, 2.0 * SUREST
+    for _ in range(_LEVELLING):
+        middle = 0.5 * (low + high)
+        too_high = float(share @ torch.sigmoid(log_odds + middle)) > rate
+        low, high = (low, middle) if too_high else (middle, high)
+    return (log_odds + 0.5 * (low + high)).clamp(-SUREST, SUREST)
 
 
 def fit_channel(
@@ -175,9 +296,17 @@ def _em_step(
     logits: Tensor, labels: Tensor, share: Tensor, pi: Tensor, pseudo: Tensor, inverse: float
 ) -> tuple[Tensor, float]:
     """Transition matrix and one over the temperature, whose posterior density is no less."""
-    posterior = torch.softmax(_log_joint(logits, labels, inverse, pi), dim=1)  # (N, K), of the true category
-    counts = torch.zeros_like(pi).index_add_(0, labels, posterior * share[:, None]).T + pseudo
-    return counts / counts.sum(dim=1, keepdim=True), _newton_step(logits, (posterior * logits).sum(1), share, inverse)
+    counts, log_pi = torch.zeros_like(pi), pi.log().T.contiguous()  # (K, K), rows by label
+    wanted, moments = torch.empty_like(share), _no_moments(share)
+    for rows in _chunks(logits):
+        part, observed = logits[rows], labels[rows]  # (n, K), (n,)
+        log_eta = torch.log_softmax(inverse * part, dim=1)
+        posterior = torch.softmax(log_eta + log_pi[observed], dim=1)  # (n, K), of the true category
+        counts.index_add_(0, observed, posterior * share[rows, None])
+        wanted[rows] = (posterior * part).sum(dim=1)
+        _set_moments(moments, rows, part, log_eta)
+    counts = counts.T + pseudo
+    return counts / counts.sum(dim=1, keepdim=True), _newton_step(logits, wanted, share, inverse, moments)
 
 
 def _log_joint(logits: Tensor, labels: Tensor, inverse: float, pi: Tensor) -> Tensor:
@@ -185,19 +314,37 @@ def _log_joint(logits: Tensor, labels: Tensor, inverse: float, pi: Tensor) -> Te
     return torch.log_softmax(inverse * logits, dim=1) + pi.log()[:, labels].T
 
 
-def _newton_step(logits: Tensor, wanted: Tensor, share: Tensor, inverse: float) -> float:
+def _no_moments(share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Room for what :func:`_set_moments` sets; each is an array of its own, for a sum rounds by where one begins."""
+    return torch.empty_like(share), torch.empty_like(share), torch.empty_like(share)
+
+
+def _set_moments(moments: tuple[Tensor, Tensor, Tensor], rows: slice, logits: Tensor, log_eta: Tensor) -> None:
+    """Set the mean logit of each of these samples, its variance, and the largest log-probability (n, K)."""
+    mean, variance, highest = (moment[rows] for moment in moments)
+    eta = log_eta.exp()
+    torch.sum(eta * logits, dim=1, out=mean)
+    torch.sub((eta * logits.square()).sum(dim=1), mean.square(), out=variance)
+    torch.amax(log_eta, dim=1, out=highest)
+
+
+def _newton_step(
+    logits: Tensor, wanted: Tensor, share: Tensor, inverse: float, moments: tuple[Tensor, ...] | None = None
+) -> float:
     """One step for 1 / T towards the mean logit ``wanted`` (N,), at most to its half or its double.
 
     Where the predictions are sure the curvature can be next to nothing, and the step is too long: it is then halved.
     """
-    log_eta = torch.log_softmax(inverse * logits, dim=1)
-    eta = log_eta.exp()
-    mean = (eta * logits).sum(dim=1)
+    if moments is None:
+        moments = _no_moments(share)
+        for rows in _chunks(logits):
+            _set_moments(moments, rows, logits[rows], torch.log_softmax(inverse * logits[rows], dim=1))
+    mean, variance, highest = moments
     slope = float(share @ (wanted - mean))
-    curvature = float(share @ ((eta * logits.square()).sum(dim=1) - mean.square()))
+    curvature = float(share @ variance)
     step = slope / max(curvature, 1e-12)
     step = min(max(step, -0.5 * inverse), inverse)
-    before = float(share @ (inverse * wanted + log_eta.amax(dim=1)))  # _expected: the largest logit is zero
+    before = float(share @ (inverse * wanted + highest))  # _expected: the largest logit is zero
     least = before - 1e-12 * (1.0 + abs(before))  # less is more than rounding
     for _ in range(_HALVINGS):
         moved = min(max(inverse + step, 1.0 / _HOTTEST), 1.0 / _COLDEST)
@@ -209,7 +356,19 @@ def _newton_step(logits: Tensor, wanted: Tensor, share: Tensor, inverse: float) 
 
 def _expected(logits: Tensor, wanted: Tensor, share: Tensor, inverse: float) -> float:
     """Mean log-probability of categories whose mean logit is ``wanted`` (N,): concave in 1 / T."""
-    return float(share @ (inverse * wanted - torch.logsumexp(inverse * logits, dim=1)))
+    log_sums = torch.cat([torch.logsumexp(inverse * logits[rows], dim=1) for rows in _chunks(logits)])
+    return float(share @ (inverse * wanted - log_sums))
+
+
+def _chunks(logits: Tensor) -> list[slice]:
+    """Rows (N, K) a number at a time that a processor's cache has room for; on a GPU all at once.
+
+    What is done row by row is the same numbers; arrays of all rows would be fetched from memory at every operation,
+    and be made of fresh pages.
+    """
+    n_samples, n_classes = logits.shape
+    n_rows = n_samples if logits.is_cuda else max(1, _CHUNK_ELEMENTS // n_classes)
+    return [slice(start, start + n_rows) for start in range(0, n_samples, max(n_rows, 1))]
 
 
 def _centred(logits: Tensor) -> Tensor:

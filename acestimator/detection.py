@@ -19,8 +19,6 @@ from torch import Tensor
 
 Array = Any  # np.ndarray or Tensor, the same in and out
 
-_SHARPNESS = 1.5  # see mislabel_log_odds
-_START_RATE, _EM_STEPS = 0.1, 50
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -103,10 +101,10 @@ def partition_gauge(alpha: Array, logits: Array) -> Array:
 
 @_on_arrays
 def observed_score(alpha: Array, logits: Array, labels: Array) -> Array:
-    """Score of the first stage: the constant of the observed label in the partition gauge, in nats.
+    """Constant of the observed label in the partition gauge, in nats.
 
     Higher is more suspicious. It is the same in every gauge of ``alpha``. The estimator's ``mislabel_scores_`` are
-    others where it came to the second stage, see :mod:`acestimator.objectives.posterior`.
+    these where nobody has judged the labels, see :class:`acestimator.AutoCleansingClassifier`.
 
     Parameters
     ----------
@@ -119,106 +117,6 @@ def observed_score(alpha: Array, logits: Array, labels: Array) -> Array:
     array of shape (N,)
     """
     return partition_gauge(alpha, logits).gather(1, labels.long()[:, None]).squeeze(1)
-
-
-@_on_arrays
-def mistaken(proba: Array, labels: Array, relative: Array | None) -> Array:
-    r"""Probability that the true category is not the label, each counted R times: :math:`\sum_{k \ne y} R_{ky} p_k`.
-
-    Parameters
-    ----------
-    proba : array of shape (N, K)
-        p, the network's probabilities of the true category.
-    labels : array of int, shape (N,)
-        Observed labels y, 0..K-1.
-    relative : array of shape (K, K), or None
-        R, whose diagonal is zero: how often k is labelled y, over the mean of the mistakes. None: one everywhere.
-
-    Returns
-    -------
-    array of shape (N,)
-    """
-    labels = labels.long()
-    if relative is None:
-        return proba.scatter(1, labels[:, None], 0.0).sum(dim=1)
-    return (proba * relative.index_select(1, labels).T).sum(dim=1)
-
-
-@_on_arrays
-def regularity(relative: Array) -> float:
-    r"""How far wrong labels have a pattern: 0 if all mistakes are as frequent, 1 if each category has but one.
-
-    One minus the entropy of what a category is mistaken for, over its largest value, :math:`\ln (K - 1)`; the mean over
-    the categories. Two categories leave no choice, and have none.
-
-    Parameters
-    ----------
-    relative : array of shape (K, K)
-        R, as of :func:`mistaken`.
-
-    Returns
-    -------
-    float
-    """
-    if len(relative) <= 2:
-        return 0.0
-    shares = relative / relative.sum(dim=1, keepdim=True)
-    entropy = torch.special.entr(shares).sum(dim=1).mean()
-    return 1.0 - float(entropy) / math.log(len(relative) - 1)
-
-
-@_on_arrays
-def mislabel_log_odds(right: Array, pattern: Array, n_classes: int) -> Array:
-    r"""Log-odds that labels are wrong, less those of the noise rate, by predictions averaged over a training.
-
-    By Bayes' rule, where a category is mistaken for the others as often as :math:`\pi_{ky} \propto R_{ky}` says, they
-    are :math:`\ln f + \ln \frac{1 - p_y}{p_y} - \ln (K - 1)`, with the pattern's factor
-    :math:`f = \sum_{k \ne y} R_{ky} p_k / (1 - p_y)`. Here they are
-
-    .. math:: \frac32 \Bigl( \ln f + \ln \frac{1 - p_y}{p_y} - \frac12 \ln (K - 1) \Bigr) ,
-
-    since an average that begins with an untrained network is less sure than the trained one, and a category has some
-    likely mistakes, more than one and fewer than K - 1. Both numbers are from experiments, see docs/what-we-tried.md.
-
-    Parameters
-    ----------
-    right : array of shape (N,)
-        :math:`p_y`, above 0 and below 1.
-    pattern : array of shape (N,)
-        f.
-    n_classes : int
-        K.
-
-    Returns
-    -------
-    array of shape (N,)
-    """
-    return _SHARPNESS * (pattern.log() + torch.log1p(-right) - right.log() - 0.5 * math.log(max(n_classes - 1, 1)))
-
-
-@_on_arrays
-def wrong_probability(log_odds: Array, weight: Array | None = None) -> Array:
-    r"""Probability that each label is wrong, :math:`1 / (1 + e^{-s} (1 - \rho) / \rho)`.
-
-    The noise rate :math:`\rho` is the (weighted) mean of the probabilities; EM finds the two together.
-
-    Parameters
-    ----------
-    log_odds : array of float64, shape (N,)
-        s, which would be the log-odds if half of the labels were wrong.
-    weight : array of shape (N,), optional
-        Weight 2 is a sample twice.
-
-    Returns
-    -------
-    array of float64, shape (N,)
-    """
-    share = None if weight is None else weight / weight.sum()
-    rate = torch.full((), _START_RATE, dtype=log_odds.dtype, device=log_odds.device)
-    for _ in range(_EM_STEPS):
-        proba = torch.sigmoid(log_odds + torch.logit(rate))
-        rate = (proba.mean() if share is None else proba @ share).clamp(1e-9, 1.0 - 1e-9)
-    return proba
 
 
 def find_mislabeled(alpha: Array, percent: float = 1.0) -> np.ndarray:

@@ -31,7 +31,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -104,14 +103,6 @@ class Tally:
     def learnt(self) -> Learnt:
         """Numbers of the samples that were added. Waits for the device."""
         return learnt(self.sums.cpu().numpy(), self.frequencies.cpu().numpy())
-
-    def state_dict(self) -> dict[str, Any]:
-        """For checkpoints: the sums."""
-        return {"sums": self.sums}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where :meth:`state_dict` was taken."""
-        self.sums = state["sums"].to(self.sums.device)
 
 
 def sums(logits: Tensor, labels: Tensor, frequencies: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-START_STEPS = 20  # of EM, from the split of the scores in two
-WARM_STEPS = 4  # of EM, at each later refit
+_EM_STEPS = 20  # from the split of the scores in two
 # Least variance of a component, in squared nats. On digits a floor of 1e-5 makes a second component of a clean set's
 # harder samples, and one of 3e-2 costs three points under pair flips. Where all scores lie closer together, as in the
 # paper's regime, it is a share of their variance.
@@ -24,8 +23,8 @@ _RATE_BOUNDS = (1e-6, 1.0 - 1e-6)
 class ScoreMixture:
     r"""Density of the scores, :math:`(1-\rho)\,N(\mu_0, \sigma_0^2) + \rho\,N(\mu_1, \sigma_1^2)`.
 
-    The upper component stands for the mislabeled samples. The mixture is refitted warm: a few EM steps
-    from the last fit, each one matrix-vector product with the moments (w, w s, w s^2).
+    The upper component stands for the mislabeled samples. A step of EM is one matrix-vector product with the moments
+    (w, w s, w s^2).
 
     Parameters
     ----------
@@ -66,11 +65,7 @@ class ScoreMixture:
         for _ in range(10):
             low, high = _split(moments, sums, (moments[1] > split * moments[0]).to(moments.dtype), 0.0)
             split = 0.5 * (low[1] + high[1])
-        return cls(high[0] / total, low[1], low[2] + floor, high[1], high[2] + floor)._em(moments, START_STEPS)
-
-    def refit(self, scores: Tensor, weight: Tensor | None = None, n_steps: int = WARM_STEPS) -> ScoreMixture:
-        """Return the mixture after ``n_steps`` more steps of EM on these scores."""
-        return self._em(_moments(scores, weight), n_steps)
+        return cls(high[0] / total, low[1], low[2] + floor, high[1], high[2] + floor)._em(moments, _EM_STEPS)
 
     def posterior(self, scores: Tensor) -> Tensor:
         """Probability that each sample belongs to the upper component.

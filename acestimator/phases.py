@@ -19,6 +19,7 @@ from acestimator.inputs.samples import Samples
 from acestimator.objectives import Objective
 from acestimator.training import TrainingPlan, predict_logits, train
 from acestimator.training.checkpoint import Checkpoint, PhaseCheckpoint
+from acestimator.training.predict import check_finite
 
 _INITIALISATION = threading.Lock()  # of one network at a time: torch has one global generator for all threads
 
@@ -37,7 +38,7 @@ class Phase:
     labels : Tensor of int64, shape (N,), optional
         In place of the observed ones. They may name outputs beyond the K classes that the objective adds.
     judged : Tensor of int64, shape (M,), optional
-        Positions of samples that the network is asked about at the end of every epoch, for the objective's ``judge``.
+        Positions of samples that the network is asked about at the ends of epochs, for the objective's ``judge``.
     """
 
     objective: Objective
@@ -156,11 +157,7 @@ class Trainer:
         """
         start = 0
         for logits in predict_logits(network, self.samples.evaluation(), self.labels.device):
-            if not torch.isfinite(logits).all():
-                raise FloatingPointError(
-                    "the trained network gives NaN or infinite logits on its training samples: lower learning_rate, "
-                    "standardise the inputs, or look for what overflows in the backbone."
-                )
+            check_finite(logits)
             if tally is not None:
                 tally.add(logits, slice(start, start + len(logits)))
             start += len(logits)

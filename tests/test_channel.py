@@ -8,9 +8,23 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, xlogy
+from scipy.special import expit, log_softmax, logit, softmax, xlogy
 
-from acestimator.channel import _COLDEST, _HOTTEST, Channel, _centred, _em_step, fit_channel, shrunk, sure_counts
+from acestimator.channel import (
+    _COLDEST,
+    _HOTTEST,
+    SUREST,
+    Channel,
+    _centred,
+    _em_step,
+    fit_channel,
+    judge,
+    levelled,
+    mistake_rate,
+    rate_interval,
+    shrunk,
+    sure_counts,
+)
 from acestimator.channel import temperature as best_temperature
 
 SEEDS = st.integers(0, 2**31 - 1)
@@ -104,7 +118,7 @@ def test_what_the_labels_were_drawn_from_is_found(temperature):
     error = np.sqrt(pi * (1 - pi) / (0.1 * n_samples / n_classes))
     assert (np.abs(fitted.pi.numpy() - pi) <= 4 * error + 3e-3).all()  # the counts are shrunk
     assert fitted.temperature == pytest.approx(temperature, rel=0.05)
-    wrong = fitted.wrong_probability(torch.from_numpy(logits), torch.from_numpy(labels)).numpy()
+    wrong = torch.sigmoid(fitted.log_odds(torch.from_numpy(logits), torch.from_numpy(labels))).numpy()
     truly = labels != true
     assert wrong.mean() == pytest.approx(truly.mean(), abs=4 * math.sqrt(0.25 / (0.1 * n_samples)))
     for low, high in ((0.0, 0.1), (0.4, 0.6), (0.9, 1.0)):  # the probabilities are frequencies
@@ -120,9 +134,8 @@ def test_the_order_of_the_categories_is_of_no_matter(seed, n_classes):
     ours, theirs = fit_channel(logits, labels), fit_channel(renamed, names)
     assert theirs.temperature == pytest.approx(ours.temperature, rel=1e-6)
     torch.testing.assert_close(theirs.pi, ours.pi[order][:, order], rtol=1e-6, atol=1e-9)
-    torch.testing.assert_close(
-        theirs.wrong_probability(renamed, names), ours.wrong_probability(logits, labels), rtol=1e-6, atol=1e-9
-    )
+    torch.testing.assert_close(theirs.log_odds(renamed, names), ours.log_odds(logits, labels), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(judge(renamed, names).log_odds, judge(logits, labels).log_odds, rtol=1e-6, atol=1e-6)
 
 
 @given(SEEDS, CLASSES)
@@ -133,9 +146,7 @@ def test_a_number_added_to_a_row_of_logits_is_of_no_matter(seed, n_classes):
     torch.testing.assert_close(sure_counts(shifted, labels), sure_counts(logits, labels))
     ours, theirs = fit_channel(logits, labels), fit_channel(shifted, labels)
     torch.testing.assert_close(theirs.pi, ours.pi, rtol=1e-6, atol=1e-9)
-    torch.testing.assert_close(
-        theirs.wrong_probability(shifted, labels), ours.wrong_probability(logits, labels), rtol=1e-6, atol=1e-9
-    )
+    torch.testing.assert_close(theirs.log_odds(shifted, labels), ours.log_odds(logits, labels), rtol=1e-6, atol=1e-6)
 
 
 @given(SEEDS, CLASSES)
@@ -149,24 +160,37 @@ def test_weight_two_is_a_sample_twice(seed, n_classes):
     assert ours.temperature == pytest.approx(theirs.temperature, rel=1e-6)
     assert ours.log_likelihood == pytest.approx(theirs.log_likelihood)
     torch.testing.assert_close(ours.pi, theirs.pi, rtol=1e-6, atol=1e-9)
+    weighted, plain = judge(logits, labels, twice.double()).log_odds, judge(*repeated).log_odds
+    torch.testing.assert_close(weighted.repeat_interleave(twice), plain, rtol=1e-6, atol=1e-6)
+
+
+@given(SEEDS, CLASSES, st.floats(-1, 1))
+def test_log_odds_are_those_of_bayes_rule(seed, n_classes, log_scale):
+    """P(wrong | x, y) of a known process, 1 - pi_yy p_y / sum_k pi_ky p_k, written out."""
+    logits, labels = draw(seed, n_classes, scale=10**log_scale)
+    channel, y = Channel(1.7, a_matrix(seed, n_classes), 0.0), labels.numpy()
+    p, pi = softmax(logits.numpy() / 1.7, axis=1), channel.pi.numpy()
+    joint = p * pi[:, y].T  # (N, K)
+    right = joint[np.arange(60), y]
+    joint[np.arange(60), y] = 0.0
+    expected = np.clip(np.log(joint.sum(axis=1)) - np.log(right), -SUREST, SUREST)
+    np.testing.assert_allclose(channel.log_odds(logits, labels).numpy(), expected, rtol=1e-9, atol=1e-9)
 
 
 # --- the surest samples ---
 
 
 @given(SEEDS, CLASSES, st.integers(1, 400))
-def test_counts_are_of_the_surest_of_each_predicted_category(seed, n_classes, n_samples):
-    """A tenth of them or eight, whichever is more, the last of them in part; against a loop."""
+def test_counts_are_of_the_surest_of_all_samples(seed, n_classes, n_samples):
+    """A tenth of them or thirty, whichever is more, the last of them in part; against a loop."""
     logits, labels = draw(seed, n_classes, n_samples=n_samples)
     top = logits.sort(dim=1, descending=True)
     margin, predicted = (top.values[:, 0] - top.values[:, 1]).numpy(), top.indices[:, 0].numpy()
     expected = np.zeros((n_classes, n_classes))
-    for k in range(n_classes):
-        of_class = np.flatnonzero(predicted == k)
-        left = min(max(0.1 * len(of_class), 8.0), len(of_class))
-        for n in of_class[np.argsort(-margin[of_class])]:
-            expected[k, labels[n]] += min(left, 1.0)
-            left -= min(left, 1.0)
+    left = min(max(0.1 * n_samples, 30.0), n_samples)
+    for n in np.argsort(-margin):
+        expected[predicted[n], labels[n]] += min(left, 1.0)
+        left -= min(left, 1.0)
     np.testing.assert_allclose(sure_counts(logits, labels).numpy(), expected, atol=1e-9)
 
 
@@ -175,9 +199,87 @@ def test_many_counts_are_hardly_shrunk_and_none_are_even(seed, n_classes):
     counts = 1e9 * a_matrix(seed, n_classes)
     torch.testing.assert_close(shrunk(counts), counts / 1e9, rtol=1e-6, atol=1e-6)
     counts[0] = 0.0  # a category that nothing is predicted to be
-    row, rate = shrunk(counts)[0], 1 - counts.trace() / counts.sum()
-    assert row[0] == pytest.approx(float(1 - rate))
-    torch.testing.assert_close(row[1:], (rate / (n_classes - 1)).expand(n_classes - 1))
+    row, rate = shrunk(counts)[0], mistake_rate(counts)
+    assert row[0] == pytest.approx(1 - rate)
+    torch.testing.assert_close(row[1:], torch.full((n_classes - 1,), rate / (n_classes - 1), dtype=torch.float64))
+
+
+@given(SEEDS, CLASSES, st.floats(0, 1e6))
+def test_the_rate_of_mistakes_is_that_of_the_counts_and_of_two_halves(seed, n_classes, total):
+    counts = total * a_matrix(seed, n_classes) / n_classes
+    right = float(counts.trace())
+    assert mistake_rate(counts) == pytest.approx((total - right + 0.5) / (total + 1), rel=1e-9, abs=1e-9)
+
+
+def test_no_counts_say_nothing():
+    assert mistake_rate(torch.zeros(3, 3)) == 0.5
+    assert mistake_rate(7.0 / 3 * torch.eye(3)) == pytest.approx(1 / 16)
+    assert mistake_rate(7.0 / 6 * (1 - torch.eye(3))) == pytest.approx(15 / 16)
+
+
+# --- the level of the log-odds ---
+
+
+@given(
+    st.lists(st.floats(-8, 8), min_size=1, max_size=40),
+    st.floats(0.001, 0.999),
+    st.booleans(),
+    SEEDS,
+)
+def test_levelled_log_odds_have_the_mean_and_their_differences(values, rate, weighted, seed):
+    log_odds = torch.tensor(values, dtype=torch.float64)
+    weight = torch.from_numpy(np.random.RandomState(seed).uniform(0.1, 3, len(values))) if weighted else None
+    found = levelled(log_odds, rate, weight).numpy()
+    assert np.average(expit(found), weights=weight) == pytest.approx(rate, abs=1e-9)
+    np.testing.assert_allclose(found - found[0], log_odds.numpy() - values[0], atol=1e-9)
+    again = levelled(torch.from_numpy(found), rate, weight).numpy()
+    np.testing.assert_allclose(again, found, atol=1e-6)
+
+
+@given(st.lists(st.floats(-SUREST, SUREST), min_size=2, max_size=40), st.floats(1e-6, 1 - 1e-6))
+def test_no_levelled_log_odds_are_beyond_the_surest_and_the_order_is_kept(values, rate):
+    found = levelled(torch.tensor(values, dtype=torch.float64), rate).numpy()
+    assert np.abs(found).max() <= SUREST
+    order = np.argsort(values)
+    assert (np.diff(found[order]) >= 0).all()
+
+
+@given(SEEDS, CLASSES)
+def test_a_judge_s_rate_is_midway_between_its_own_and_that_of_the_surest(seed, n_classes):
+    logits, labels = draw(seed, n_classes)
+    weight = torch.from_numpy(np.random.RandomState(seed).uniform(1, 3, size=len(labels)))
+    counts = sure_counts(logits, labels, weight)
+    fitted = fit_channel(logits, labels, weight, prior=shrunk(counts))
+    own = expit(fitted.log_odds(logits, labels).numpy())
+    verdict = judge(logits, labels, weight)
+    channel, log_odds = verdict.channel, verdict.log_odds
+    assert torch.equal(channel.pi, fitted.pi)
+    assert channel.temperature == fitted.temperature
+    mean = np.clip(np.average(own, weights=weight), 1e-6, 1 - 1e-6)
+    wanted = expit((logit(mean) + logit(mistake_rate(counts))) / 2)
+    low, high = verdict.interval
+    assert 0 <= low <= high <= 1
+    assert np.average(expit(log_odds.numpy()), weights=weight) == pytest.approx(wanted, abs=1e-6)
+    inside = np.abs(log_odds.numpy()) < SUREST
+    moved = (log_odds - torch.from_numpy(logit(own)))[torch.from_numpy(inside & (np.abs(logit(own)) < SUREST))]
+    assert float(moved.max() - moved.min()) < 1e-6  # all by one number
+
+
+def test_the_interval_starts_at_zero_where_no_sample_is_sure_and_narrows_with_their_number():
+    labels = torch.zeros(1000, dtype=torch.int64)
+    widths = []
+    for total in (40.0, 400.0, 4000.0):
+        counts = total * torch.tensor([[0.4, 0.1], [0.1, 0.4]], dtype=torch.float64)
+        low, high = rate_interval(counts, 0.2, None, labels, 0.0)
+        assert low < 0.2 < high
+        widths.append(high - low)
+        shifted, same = rate_interval(counts, 0.2, None, labels, 0.05)
+        assert shifted == pytest.approx(max(low - 0.05, 0.0))
+        assert same == high
+        assert rate_interval(counts, 0.2, None, labels, 0.3)[0] == 0.0
+    assert widths[0] > widths[1] > widths[2]
+    none = torch.tensor([[20.0, 0.0], [0.0, 20.0]], dtype=torch.float64)
+    assert rate_interval(none, 1e-9, None, labels, 0.0)[0] == 0.0
 
 
 # --- limits ---
@@ -188,31 +290,34 @@ def test_right_labels_of_sure_predictions_are_right(n_classes):
     labels = torch.arange(300) % n_classes
     logits = 12 * torch.nn.functional.one_hot(labels, n_classes) + torch.rand(300, n_classes, dtype=torch.float64)
     fitted = fit_channel(logits, labels)
-    assert torch.equal(fitted.pi, torch.eye(n_classes, dtype=torch.float64))
-    assert not fitted.wrong_probability(logits, labels).any()
+    # The prior is of 30 counts, and as if half a mistake had been among them; it is a share of one of the labels
+    assert (1 - fitted.pi.diagonal()).max() < 2 * 0.5 / 31
+    log_odds = judge(logits, labels).log_odds
+    assert (log_odds < -1).all()
+    assert torch.sigmoid(log_odds).mean() < 0.5 / 31
 
 
 def test_a_label_that_sure_predictions_contradict_is_wrong():
     true = torch.arange(400) % 4
     labels = torch.where(torch.arange(400) % 10 == 0, (true + 1) % 4, true)
     logits = 12 * torch.nn.functional.one_hot(true, 4) + torch.rand(400, 4, dtype=torch.float64)
-    wrong = fit_channel(logits, labels).wrong_probability(logits, labels)
+    wrong = torch.sigmoid(fit_channel(logits, labels).log_odds(logits, labels))
     assert (wrong[labels != true] > 0.99).all()
     assert (wrong[labels == true] < 0.01).all()
 
 
 @given(SEEDS, CLASSES)
-def test_the_probability_falls_as_the_labels_own_logit_grows(seed, n_classes):
+def test_the_log_odds_fall_as_the_labels_own_logit_grows(seed, n_classes):
     logits, labels = draw(seed, n_classes)
     channel = Channel(1.3, a_matrix(seed, n_classes), 0.0)
     grown = torch.stack(
         [
-            channel.wrong_probability(logits.scatter_add(1, labels[:, None], more.expand(60, 1)), labels)
+            channel.log_odds(logits.scatter_add(1, labels[:, None], more.expand(60, 1)), labels)
             for more in torch.linspace(-40, 40, 9, dtype=torch.float64)
         ]
     )
-    assert ((grown >= 0) & (grown <= 1)).all()
-    assert (grown.diff(dim=0) <= 1e-12).all()
+    assert (grown.abs() <= SUREST).all()
+    assert (grown.diff(dim=0) <= 1e-9).all()
 
 
 def of_extremes(kind):
@@ -256,8 +361,8 @@ def test_extremes_give_numbers(kind, dtype):
     assert _COLDEST <= temperature <= _HOTTEST * (1 + 1e-9)
     assert math.isfinite(log_likelihood)
     fitted = fit_channel(logits, labels)
-    wrong = fitted.wrong_probability(logits, labels)
     assert math.isfinite(fitted.log_likelihood)
     assert ((fitted.pi >= 0) & (fitted.pi <= 1)).all()
     torch.testing.assert_close(fitted.pi.sum(dim=1), torch.ones(len(fitted.pi), dtype=torch.float64))
-    assert ((wrong >= 0) & (wrong <= 1)).all()
+    for log_odds in (fitted.log_odds(logits, labels), judge(logits, labels).log_odds):
+        assert (log_odds.abs() <= SUREST).all()  # and so none is NaN

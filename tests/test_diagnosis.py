@@ -134,16 +134,6 @@ def test_a_label_that_no_sample_has_changes_nothing():
     assert vars(tallied(with_another, labels)) == pytest.approx(vars(tallied(logits, labels)), rel=1e-9)
 
 
-def test_a_tally_goes_on_from_its_state():
-    logits, labels = some()
-    first, second, whole = (Tally(labels, 3) for _ in range(3))
-    first.add(logits[:10], slice(0, 10))
-    second.load_state_dict(first.state_dict())
-    second.add(logits[10:], slice(10, None))
-    whole.add(logits, slice(None))
-    torch.testing.assert_close(second.sums, whole.sums)
-
-
 def test_one_sample_is_no_evidence():
     totals = sums(torch.tensor([[3.0, 0.0]]), torch.tensor([0]), torch.tensor([0.5, 0.5], dtype=torch.float64))
     assert learnt(totals.numpy(), np.array([0.5, 0.5])).association == 0.0

@@ -17,12 +17,13 @@ from acestimator.diagnosis import Learnt, Tally
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.presets import Preset
 
-# Thresholds. On six sets of right labels, and with a fifth of them wrong, the association was 9 at least, and the
-# unanswered share .003 at most where the constants take over. At the end it is below .01 for right labels. Plain
-# training that has half learnt many wrong labels by heart comes to .2, but then it is as sure as it is right.
+# Thresholds. On six sets of right labels, and with a fifth of them wrong, the association was 9 at least. At the end
+# the unanswered share is below .01 for right labels. Plain training that has half learnt many wrong labels by heart
+# comes to .2, but then it is as sure as it is right.
 _CHANCE = 2.0  # standard errors
-_LEFT_EARLY, _LEFT_AT_THE_END, _MOST_LEFT = 0.1, 0.15, 0.5
+_LEFT_AT_THE_END, _MOST_LEFT = 0.15, 0.5
 _DOUBT = 0.15  # accuracy less confidence
+_FEW, _UNTOLD = 0.05, 0.25  # share of flagged labels, and of these, the lower end of the rate's interval
 _TRIED = 64  # samples that other parameters are tried on
 _SHOWN = 10  # classes that a warning names
 
@@ -37,19 +38,16 @@ class Trained:
         It predicts.
     tally : Tally
         Of its logits on all N' samples.
-    early : Tally, optional
-        Of the logits in one earlier epoch, by which the network has to have learnt.
-    early_epoch : int, default=0
-        Its number, from 1.
     flagged : ndarray of bool, shape (N',), optional
         Labels that are taken for wrong, where most of a class would be worth a warning.
+    interval : tuple of float, optional
+        Of the rate of wrong labels.
     """
 
     network: nn.Module
     tally: Tally
-    early: Tally | None = None
-    early_epoch: int = 0
     flagged: np.ndarray | None = None
+    interval: tuple[float, float] | None = None
 
 
 def warnings_of(
@@ -67,19 +65,18 @@ def warnings_of(
     """
     of_learning = _of_learning(trained, settings, samples)
     of_classes = _of_classes(trained.flagged, labels, explained=of_learning is not None)
-    return [text for text in (of_learning, of_classes) if text is not None]
+    of_rate = None if of_learning is not None else _of_rate(trained, labels)
+    return [text for text in (of_learning, of_classes, of_rate) if text is not None]
 
 
 def _of_learning(trained: Trained, settings: Preset, samples: Callable[[int], Tensor]) -> str | None:
     """At most one text on whether the network has learnt: the first that applies explains the others."""
     end = trained.tally.learnt()
-    early = None if trained.early is None else trained.early.learnt()
     learnt = end.association >= _CHANCE
     late = learnt and (
         end.unanswered > _MOST_LEFT or (end.unanswered > _LEFT_AT_THE_END and end.accuracy - end.confidence > _DOUBT)
     )
-    slow = early is not None and not (early.association >= _CHANCE and early.unanswered <= _LEFT_EARLY)
-    if learnt and not late and not slow:
+    if learnt and not late:
         return None
     bounded = _of_bounds(trained.network, samples(_TRIED), end)
     if bounded is not None:
@@ -91,13 +88,7 @@ def _of_learning(trained: Trained, settings: Preset, samples: Callable[[int], Te
             f"in the same order and whether X tells the classes apart; raise learning_rate ({settings.learning_rate:g})"
             f" or max_epochs ({settings.max_epochs}), or take another backbone."
         )
-    if early is not None and slow and not late:
-        when = f"in epoch {trained.early_epoch} of {settings.max_epochs}, before the constants take over"
-        return _too_short(early, when, _LEFT_EARLY, settings) + (
-            " Labels that a network has not learnt by then are taken for wrong. Or lower alpha_lr, which is "
-            f"{settings.alpha_lr:g}."
-        )
-    return _too_short(end, f"after all {settings.max_epochs} epochs", _LEFT_AT_THE_END, settings)
+    return _too_short(end, settings)
 
 
 def _of_bounds(network: nn.Module, samples: Tensor, end: Learnt) -> str | None:
@@ -122,14 +113,14 @@ def _of_bounds(network: nn.Module, samples: Tensor, end: Learnt) -> str | None:
     )
 
 
-def _too_short(learnt: Learnt, when: str, limit: float, settings: Preset) -> str:
+def _too_short(learnt: Learnt, settings: Preset) -> str:
     left = "all" if not learnt.unanswered <= 1.0 else f"{learnt.unanswered:.0%}"
     return (
-        f"the training was too short, or too slow: {when}, {left} of the pull of the labels on the size of the logits "
-        f"was left, and {limit:.0%} or less is usual. {learnt.accuracy:.3g} of the labels were what the network "
-        f"predicted, at a mean probability of {learnt.confidence:.3g}. Raise learning_rate "
-        f"({settings.learning_rate:g}) or max_epochs ({settings.max_epochs}), or lower batch_size "
-        f"({settings.batch_size})."
+        f"the training was too short, or too slow: after all {settings.max_epochs} epochs, {left} of the pull of the "
+        f"labels on the size of the logits was left, and {_LEFT_AT_THE_END:.0%} or less is usual. "
+        f"{learnt.accuracy:.3g} of the labels were what the network predicted, at a mean probability of "
+        f"{learnt.confidence:.3g}. Raise learning_rate ({settings.learning_rate:g}) or max_epochs "
+        f"({settings.max_epochs}), or lower batch_size ({settings.batch_size})."
     )
 
 
@@ -151,3 +142,19 @@ def _of_classes(flagged: np.ndarray | None, labels: TrainingLabels, *, explained
         "give more samples of it, or train without constants, alpha_lr=0."
     )
     return f"most labels of {len(found)} of {n_classes} classes are taken for wrong: {', '.join(shown)}{more}. {cure}"
+
+
+def _of_rate(trained: Trained, labels: TrainingLabels) -> str | None:
+    """Text on labels that are taken for wrong where there may be none that is."""
+    if trained.flagged is None or trained.interval is None:
+        return None
+    low, high = trained.interval
+    flagged = float(np.average(trained.flagged, weights=labels.weight))
+    if flagged <= _FEW or low > _UNTOLD * flagged:
+        return None
+    return (
+        f"{flagged:.0%} of the labels are taken for wrong, but how many are cannot be told: from {low:.0%} to "
+        f"{high:.0%}. Classes that overlap look the same as wrong labels here, for there are no samples of which "
+        "networks that have not seen the label are sure. Look at some suspects (label_issues()) before you change or "
+        "drop any label; more features or more samples may tell."
+    )

@@ -17,12 +17,16 @@ from torch import Tensor
 
 from acestimator import detection, recipes
 from acestimator.alpha import check_penalty
+from acestimator.crossfit import judged, spared
 from acestimator.diagnosis import Tally
 from acestimator.estimators.advice import Trained
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.estimators.network import NetworkClassifier
 from acestimator.inputs.validation import Number, StrOptions
+from acestimator.mixture import ScoreMixture
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective
+from acestimator.objectives.judge import Judgement
+from acestimator.objectives.spared import Spared
 from acestimator.phases import Phase, Trainer
 from acestimator.presets import PRESETS, Preset
 
@@ -34,12 +38,9 @@ class AutoCleansingClassifier(NetworkClassifier):
     logits: :math:`c_n = m(x_n) + \alpha_n`. The constants absorb what is wrong with a sample's label; they are dropped
     to predict, and read to find the suspects. One fit, no clean labels, no threshold, no known noise rate.
 
-    By default, from 30 % of the epochs on, each sample's part in the network's loss is weighted by the probability that
-    its label is right. The probability is read off the constants at first; from half of the epochs on it is read off
-    the network's own predictions, and the network is trained without the constants
-    (:mod:`acestimator.objectives.posterior`). Throughout, and under the same weights, each prediction is pulled towards
-    the average of its sample's own past ones
-    (:mod:`acestimator.objectives.early_learning`).
+    By default the labels are judged first, by networks that have not seen them (:mod:`acestimator.crossfit`). The
+    network that predicts learns all labels at first, and from then on leaves out those that judges and it itself hold
+    to be wrong; the constants are learned beside it (:mod:`acestimator.objectives.spared`).
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ class AutoCleansingClassifier(NetworkClassifier):
         AC1: a constant for each category of each sample. AC2: one a sample, on its observed label.
     preset : {"default", "paper"}, default="default"
         What the parameters below stand for where they are None. "paper": SGD with Nesterov momentum, rate 0.1, decay
-        5e-4, 200 epochs, batches of 128, the constants under the same SGD, no posterior weights and no pull.
+        5e-4, 200 epochs, batches of 128, the constants under the same SGD, no judges and no pull.
     alpha_lr : float or "paper", default=None
         Rate of the constants in per-sample units: a row moves by ``alpha_lr * gradient`` a visit, whatever the
         batch size, times the cosine of the network's rate. 0 switches all of the method off: plain
@@ -110,13 +111,12 @@ class AutoCleansingClassifier(NetworkClassifier):
     alpha_ : ndarray of float32, shape (N, K)
         The constants, in the partition gauge: entry k is what they add to the log-probability of category k.
     mislabel_scores_ : ndarray of shape (N,)
-        Higher is more suspicious. From 0 to 1: :math:`1 / (1 + e^{-s})` of the log-odds s that the label is wrong, were
-        half of all labels; by the network's predictions at all visits, and by how categories are mistaken for each
-        other (:func:`acestimator.detection.mislabel_log_odds`). With ``alpha_lr="paper"``, and in a training of one
-        epoch, which never comes to the second stage, the constant of the observed label, in nats.
+        Higher is more suspicious: the log-odds that the label is wrong, by the judges and the network's own first
+        epochs. With ``alpha_lr="paper"``, and where there are too few samples to judge, the constant of the observed
+        label, in nats.
     mislabel_proba_ : ndarray of shape (N,)
-        Probability that each label is wrong: the same at the estimated noise rate, by Bayes' rule; where the scores are
-        constants, the posterior of a mixture of two normal distributions.
+        Probability that each label is wrong: the same as a probability; where the scores are constants, the posterior
+        of a mixture of two normal distributions.
     noise_rate_ : float
         Its (weighted) mean.
     suggested_labels_ : ndarray of shape (N,)
@@ -176,7 +176,7 @@ class AutoCleansingClassifier(NetworkClassifier):
         "alpha_weight_decay": [Number(Real, 0, None, closed="left"), None],
         "penalty": [tuple, None],
     }
-    _fitted = (*NetworkClassifier._fitted, "alpha_", "_used")
+    _fitted = (*NetworkClassifier._fitted, "noise_rate_interval_", "alpha_", "_used")
 
     def __init__(
         self,
@@ -273,33 +273,39 @@ class AutoCleansingClassifier(NetworkClassifier):
 
     def _resolved(self, settings: Preset) -> dict[str, Any]:
         resolved = super()._resolved(settings)
-        return resolved | {name: getattr(settings, name) for name in ("posterior_weights", "early_learning")}
+        return resolved | {name: getattr(settings, name) for name in ("judges", "early_learning")}
 
     def _train(self, trainer: Trainer, settings: Preset, labels: TrainingLabels) -> Trained:
         """Algorithm 1: train the network and the constants, drop the constants, and read them."""
         check_penalty(settings.penalty)
-        objective = self._make_objective(settings)
+        judgement = judged(trainer) if settings.judges and settings.alpha_lr != 0 else None
+        trainer = trainer if judgement is None else spared(trainer, judgement)
+        objective = self._make_objective(settings, judgement)
         network, self.history_ = trainer.run(Phase(objective))
         tally = Tally(trainer.labels, trainer.n_classes, trainer.loss_weight)
         logits = trainer.logits(network, tally)
         if isinstance(objective, AutoCleansing):
             alpha, observed, predicted = read_constants(objective.table.dense(), logits, trainer.labels)
-            scores, proba = (found.cpu().numpy() for found in objective.finish(observed))
+            scores, proba = (found.cpu().numpy() for found in _suspicion(objective, observed, trainer))
         else:
             predicted = np.concatenate([part.argmax(dim=1).cpu().numpy() for part in logits])
             alpha = np.zeros((len(predicted), len(labels.classes)), dtype=np.float32)
             scores, proba = np.zeros(len(predicted)), np.zeros(len(predicted))
         self._set_suspects(scores, proba, predicted, labels)
+        self.noise_rate_interval_ = None if judgement is None else judgement.interval
         self.alpha_ = labels.scatter(alpha, 0.0)  # samples of weight 0 have no constants
         self._used = labels.used
-        if not isinstance(objective, AutoCleansing):
+        if judgement is None:
             return Trained(network, tally)
-        return Trained(network, tally, objective.early, objective.early_epoch + 1, proba > 0.5)
+        return Trained(network, tally, proba > 0.5, judgement.interval)
 
-    def _make_objective(self, settings: Preset) -> Objective:
+    def _make_objective(self, settings: Preset, judgement: Judgement | None) -> Objective:
         if settings.alpha_lr == 0:
             return CrossEntropy()
-        return AutoCleansing(variant=self.variant, **settings.objective())  # type: ignore[arg-type]
+        table = {"variant": self.variant, **settings.objective()}
+        if judgement is None:
+            return AutoCleansing(**table)
+        return Spared(judgement, early_learning=settings.early_learning, **table)
 
     # ------------------------------------------------------------------ listing the suspects
 
@@ -325,6 +331,14 @@ class AutoCleansingClassifier(NetworkClassifier):
         if self._used is None:
             return detection.find_mislabeled(self.alpha_, percent)
         return self._used[detection.find_mislabeled(self.alpha_[self._used], percent)]
+
+
+def _suspicion(objective: AutoCleansing, constants: Tensor, trainer: Trainer) -> tuple[Tensor, Tensor]:
+    """Scores and probabilities (N,), of the observed labels' constants where nobody has judged the labels."""
+    if isinstance(objective, Spared):
+        return objective.log_odds, torch.sigmoid(objective.log_odds)
+    mixture = ScoreMixture.start(constants, trainer.sample_weight)
+    return constants, torch.zeros_like(constants) if mixture is None else mixture.posterior(constants)
 
 
 def read_constants(

@@ -108,7 +108,6 @@ class BaselineClassifier(NetworkClassifier):
 
     def _train(self, trainer: Trainer, settings: Preset, labels: TrainingLabels) -> Trained:
         method = make(self.method, self.params)
-        method.sample_weight = trainer.sample_weight
         phases = method.phases(trainer.labels, trainer.n_classes, torch.Generator().manual_seed(trainer.seed))
         self.history_ = []
         phase, number = next(phases), 0

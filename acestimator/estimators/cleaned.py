@@ -54,8 +54,8 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
         :class:`~acestimator.AutoCleansingClassifier`, :class:`~acestimator.BaselineClassifier`, or whatever else has
         ``mislabel_proba_`` and ``suggested_labels_`` once fitted; or a pipeline that ends in one of them, for data that
         it cannot take as they are (gaps, categories). Never fitted in place. None: ``AutoCleansingClassifier()``.
-    strategy : {"weight", "relabel", "drop"}, default="relabel"
-        "relabel" gives each sample its suggested label. "drop" leaves out the samples of ``mislabel_proba_ > 0.5``.
+    strategy : {"weight", "relabel", "drop"}, default="drop"
+        "drop" leaves out the samples of ``mislabel_proba_ > 0.5``. "relabel" gives each sample its suggested label.
         "weight" leaves them out, too, and gives every other sample the weight ``1 - mislabel_proba_``; the classifier
         must take weights.
     random_state : int, RandomState or None, default=None
@@ -112,7 +112,7 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
         estimator: Any,
         *,
         cleanser: Any = None,
-        strategy: str = "relabel",
+        strategy: str = "drop",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.estimator = estimator

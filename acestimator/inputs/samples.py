@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
+from acestimator.folds import row_keys
 from acestimator.inputs.preprocessing import Preprocessing
 
 _CHUNK_ELEMENTS = 1 << 22  # of images that are standardised at one go
@@ -43,6 +44,10 @@ class Samples(ABC):
     @abstractmethod
     def subset(self, keep: Tensor) -> Samples:
         """Those at the positions ``keep`` (N',)."""
+
+    def keys(self) -> Tensor | None:
+        """Number of each sample, int64 (N,), the same for equal ones; None where no two are looked for."""
+        return None
 
 
 class TensorSamples(Samples):
@@ -79,6 +84,10 @@ class TensorSamples(Samples):
     def subset(self, keep: Tensor) -> TensorSamples:
         """Those at the positions ``keep``, where all of them lie."""
         return TensorSamples(self.features[keep.to(self.features.device)], self.preprocessing)
+
+    def keys(self) -> Tensor:
+        """Those of the numbers of each sample."""
+        return row_keys(self.features).to(self.preprocessing.device)
 
 
 def _gather(features: Tensor, index: Tensor) -> Tensor:

@@ -139,7 +139,7 @@ class Objective(Stateful):
                     gradient(logits, step)                     -> gradient (B, C), record (B, ...)
                 end_block(block, outputs, records, grads)      -> losses (M,)
             end_epoch(epoch)                                   -> entries of the history
-            judge(epoch, logits), if there are samples to judge; may set ``stopped``
+            judge(epoch, logits), if there are samples to judge and it wants(epoch); may set ``stopped``
 
     No sample is in two steps of a block. So what a step does to the state of its own samples can wait until the end of
     the block, where one operation does it for all of them.
@@ -238,6 +238,10 @@ class Objective(Stateful):
     def end_epoch(self, epoch: int) -> dict[str, float]:
         """End epoch ``epoch`` (from 0); returns entries for the history."""
         return {}
+
+    def wants(self, epoch: int) -> bool:
+        """Whether :meth:`judge` is to be called at the end of this epoch (from 0)."""
+        return True
 
     def judge(self, epoch: int, logits: Tensor) -> None:
         """See what the network says, at the end of an epoch, of the samples that the phase has it judge.

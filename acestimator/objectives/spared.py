@@ -1,79 +1,129 @@
-"""A network that is spared the labels which judges, and it itself before it learns them, hold to be wrong.
+r"""AutoCleansing whose network is spared the labels that judges, and itself before it learns them, hold to be wrong.
 
-Legend: N samples, K classes, M samples of a block.
+Judges that have not seen a label are honest, but have seen fewer samples. The network itself has seen them all, its own
+label among them, which it does not learn by heart in its first epochs. The log-odds of the two are averaged, and moved
+so that their probabilities keep the rate that the judges found.
+
+From then on three things differ from plain training, and only where some label is left out:
+
+* The labels that are likelier wrong than right have no part in the network's loss.
+* Each prediction is pulled towards the average of its sample's own past ones
+  (:mod:`acestimator.objectives.early_learning`), so that the network does not learn the wrong labels by heart that were
+  kept. The strength is in proportion to the share of the training that is left after judges had learnt all that they
+  could: a network that learns to the end must not be held.
+* The constants are learned throughout, with the gradient of their own loss, :math:`\mathrm{softmax}(m + \alpha) -
+  \mathrm{onehot}(y)`. They are not in the network's: what they would keep away from it, it is spared already.
+
+Legend: N samples, K classes, B batch, M samples of a block.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from acestimator.channel import Channel
-from acestimator.objectives.base import Block, CrossEntropy, Training
+from acestimator.alpha import softmax, softmax_gradient
+from acestimator.channel import levelled
+from acestimator.objectives.autocleansing import AutoCleansing
+from acestimator.objectives.base import Block, CrossEntropy, Step, Training
+from acestimator.objectives.early_learning import EVERY, PredictionAverages, add_pull_
+from acestimator.objectives.judge import Judgement
 
-# Probability from which on a label is left out. A network that learns its samples by heart ignores how small a weight
-# is, as long as it is not zero, so that labels are kept or left out. A wrong label that is kept spoils what is around
-# it, a right one that is left out is mostly replaced by its neighbours: so less than one half.
-# See docs/what-we-tried.md.
-LEFT_OUT = 0.35
-_SUREST = 1e-6  # least probability of either, so that log-odds are finite
+# Log-odds above which a label is left out. A network that learns its samples by heart ignores how small a weight is, as
+# long as it is not zero, so that labels are kept or left out, and nothing between: see docs/what-we-tried.md.
+LEFT_OUT = 0.0
+_OWN_SAY = 1 / 3  # of the epochs, at most, in which the network learns all labels
 
 
-class Spared(CrossEntropy):
-    """Cross-entropy of all labels at first, and then of those that are likelier right than not.
-
-    Judges that have not seen a label are honest, but have seen fewer samples. The network itself has seen them all, its
-    own label among them, which it does not learn by heart in its first epochs. The log-odds of the two are averaged.
+class Spared(AutoCleansing):
+    """Cross-entropy of all labels at first, and then of those that are likelier right than not; constants beside it.
 
     Parameters
     ----------
-    judged : Tensor of float64, shape (N,)
-        Probability that each label is wrong, by judges.
-    channel : Channel
-        By which the network's own predictions are read.
-    start : int
-        Epochs in which all labels are learnt: at least one, and fewer than there are for the others to be left out.
+    judgement : Judgement
+    early_learning : float
+        Strength of the pull, were the judges' length no time at all.
+    **table
+        As of :class:`acestimator.objectives.AutoCleansing`.
 
     Attributes
     ----------
-    proba : Tensor of float64, shape (N,)
-        Probability that each label is wrong; that of the judges until the network has had its say.
+    log_odds : Tensor of float64, shape (N,)
+        That each label is wrong; those of the judges until the network has had its say.
+    kept : Tensor, shape (N,)
+        1 of the labels that the network learns, 0 of those that it is spared.
+    first : int
+        Epochs in which it learns all labels.
     """
 
-    state = ("total", "proba", "kept")
+    state = ("said", "averages", "log_odds", "kept", "pulls")
 
-    def __init__(self, judged: Tensor, channel: Channel, start: int) -> None:
-        self.judged, self.channel, self.first = judged, channel, start
+    def __init__(self, judgement: Judgement, *, early_learning: float = 0.0, **table: Any) -> None:
+        super().__init__(**table)
+        self.judgement, self.early_learning = judgement, early_learning
 
     def start(self, training: Training) -> None:
         """All labels are kept."""
         super().start(training)
-        shape = len(training.labels), training.n_classes
-        self.total = torch.zeros(shape, dtype=torch.float64, device=training.labels.device)
-        self.proba = self.judged
-        self.kept = torch.ones(shape[0], dtype=training.dtype, device=training.labels.device)
+        labels, n_classes, dtype = training.labels, training.n_classes, training.dtype
+        length, max_epochs = self.judgement.length, training.max_epochs
+        self.first = max(1, min(length, int(_OWN_SAY * max_epochs)))
+        self.strength = self.early_learning * max(0.0, 1.0 - length / max_epochs)
+        self.said = torch.zeros(len(labels), n_classes, dtype=dtype, device=labels.device)
+        self.log_odds = self.judgement.log_odds
+        self.kept = torch.ones(len(labels), dtype=dtype, device=labels.device)
+        self.averages: PredictionAverages | None = None
+        if self.strength > 0.0:
+            self.averages = PredictionAverages(len(labels), n_classes, dtype, labels.device)
+        self.pulls = False
 
     def begin_block(self, block: Block) -> Tensor | None:
-        """One for the labels that are kept, zero for the others."""
-        return self.kept.index_select(0, block.index) if block.epoch >= self.first else None
+        """Gather what the steps need of these samples; the weights are one for what is kept, zero for the rest."""
+        super().begin_block(block)
+        if self.pulls:
+            assert self.averages is not None
+            self.averages.gather(block.index, block.sizes)
+        return None if block.epoch < self.first else self.kept.index_select(0, block.index)
+
+    def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """Closed form at the logits; and the pull."""
+        grad, log_proba = softmax_gradient(logits, step.labels)
+        # One step in four, four times as strongly. The epoch is added so that no step is left out for good.
+        if self.pulls and (step.block.first_step + step.number + step.block.epoch) % EVERY == 0:
+            assert self.averages is not None
+            proba = softmax(logits)
+            add_pull_(grad, proba, self.averages.doubts(step.number, proba), self.strength * EVERY)
+        return grad, log_proba
 
     def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
-        """Remember what the network said of these samples."""
-        if block.epoch < self.first:
-            self.total.index_add_(0, block.index, torch.softmax(outputs.double(), dim=1))
-        return super().end_block(block, outputs, records, grads)
+        """Move the rows, and remember what the network said of these samples."""
+        assert self._announced is not None
+        own, _ = softmax_gradient(outputs + self._announced.constants, block.labels)
+        self.move_rows(block, own)
+        saying = block.epoch < self.first
+        if saying or self.pulls:
+            proba = softmax(outputs)
+            if saying:
+                self.said.index_add_(0, block.index, proba)
+            if self.averages is not None:
+                self.averages.visit(block.index, proba)
+        return CrossEntropy.end_block(self, block, outputs, records, grads)
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
         """Decide, once, which labels are kept."""
         if epoch + 1 == self.first:
-            own = self.channel.wrong_probability(self.total.log(), self.training.labels)
-            self.proba = mean_log_odds(self.judged, own)
-            self.kept = (self.proba <= LEFT_OUT).to(self.kept.dtype)
-        weight = self.training.sample_weight
-        return {"noise_rate": float(self.proba.mean() if weight is None else weight @ self.proba / weight.sum())}
+            self._decide()
+        return {**super().end_epoch(epoch), "noise_rate": self.judgement.rate}
 
-
-def mean_log_odds(*probabilities: Tensor) -> Tensor:
-    """Probability whose log-odds are the mean of those of several, (N,)."""
-    odds = [torch.logit(p.double(), eps=_SUREST) for p in probabilities]
-    return torch.sigmoid(torch.stack(odds).mean(dim=0))
+    def _decide(self) -> None:
+        training, judged = self.training, self.judgement
+        own = judged.channel.log_odds(self.said.double().log(), training.labels)
+        self.log_odds = levelled(0.5 * (judged.log_odds + own), judged.rate, training.sample_weight)
+        self.kept = (self.log_odds <= LEFT_OUT).to(self.kept.dtype)
+        self.pulls = self.averages is not None and not bool(self.kept.all())
+        # As large as the table, and not needed any more
+        self.said = self.said[:0]
+        if self.averages is not None and not self.pulls:
+            self.averages.values = self.averages.values[:0]

@@ -10,7 +10,6 @@ from typing import Any
 
 from acestimator.peers._method import Method, Outcome, Phases, Reading
 from acestimator.peers.abstention import Abstention
-from acestimator.peers.crossfit import CrossFit
 from acestimator.peers.dynamic import DynamicBootstrapping
 from acestimator.peers.joint import JointOptimization
 from acestimator.peers.losses import CappedCrossEntropy, GeneralizedCrossEntropy, HardBootstrapping, SoftBootstrapping
@@ -35,7 +34,6 @@ METHODS: dict[str, type[Method]] = {
     "hard_bootstrapping": HardBootstrapping,
     "gce": GeneralizedCrossEntropy,
     "capped": CappedCrossEntropy,
-    "cross_fit": CrossFit,
     "forward": Forward,
     "s_model": NoiseAdaptation,
     "abstention": Abstention,

@@ -56,15 +56,7 @@ class Method:
     """A peer: one phase of one objective, unless a subclass has other :meth:`phases`.
 
     A new instance is made for every fit, and may keep state between its phases.
-
-    Attributes
-    ----------
-    sample_weight : Tensor of float64, shape (N,), or None
-        Positive weights of the training set, of which only the ratios count. The estimator sets them before it asks for
-        the phases. The trainings have them in any case; here they are for what is estimated of all samples.
     """
-
-    sample_weight: Tensor | None = None
 
     def phases(self, labels: Tensor, n_classes: int, generator: torch.Generator) -> Phases:
         """Yield phase after phase, each answered by its :class:`Outcome`; return the :class:`Reading`.

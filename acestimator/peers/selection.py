@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from acestimator.detection import find_mislabeled
+from acestimator.detection import find_mislabeled, observed_score
+from acestimator.mixture import ScoreMixture
 from acestimator.objectives import (
     AutoCleansing,
     Block,
@@ -126,14 +127,15 @@ class Trimmed(Method):
     r"""Find wrong labels by AutoCleansing, drop them, and train plainly without: the AutoCleansing paper's Figure 3.
 
     Algorithm 2 (:func:`acestimator.detection.find_mislabeled`) lists :math:`\tau` percent of the samples by the
-    constants of a first training, which is that of :class:`acestimator.AutoCleansingClassifier`.
+    constants of a first training (:class:`acestimator.objectives.AutoCleansing`).
 
     Parameters
     ----------
     percent : float or None, default=0.2
         :math:`\tau`, from 0 to below 100. The default is the figure's best on CIFAR-10 and on CIFAR-100, whose labels
         are nearly all right. The paper sets it by training for several values. It should be near the share of wrong
-        labels; None takes the share that AutoCleansing's own mixture estimates, which is not in the paper.
+        labels; None takes the share that a mixture of the observed labels' constants estimates, which is not in the
+        paper (:class:`acestimator.mixture.ScoreMixture`).
 
     Notes
     -----
@@ -150,12 +152,12 @@ class Trimmed(Method):
         n_samples = len(labels)
         objective = DefaultAutoCleansing()
         outcome = yield Phase(objective)
-        percent = self.percent
+        constants, percent = objective.table.dense(), self.percent
         if percent is None:
-            constants = objective.score(torch.arange(n_samples, device=labels.device), outcome.logits)
-            _, proba = objective.finish(constants)
-            percent = 100.0 * float(proba.mean())
-        alpha = objective.table.dense().cpu().numpy()
+            scores = observed_score(constants, outcome.logits, labels)
+            mixture = ScoreMixture.start(scores, objective.training.sample_weight)
+            percent = 0.0 if mixture is None else 100.0 * float(mixture.posterior(scores).mean())
+        alpha = constants.cpu().numpy()
         listed = torch.from_numpy(find_mislabeled(alpha, 100.0)).to(labels.device)
         dropped = listed[: len(find_mislabeled(alpha, percent))]
         proba = torch.zeros(n_samples, dtype=torch.float64, device=labels.device).index_fill_(0, dropped, 1.0)
@@ -239,14 +241,15 @@ class Margins(CrossEntropy):
 
 
 class DefaultAutoCleansing(AutoCleansing):
-    """AutoCleansing with the settings of the default preset."""
+    """AutoCleansing with the rate of the default preset."""
 
     def __init__(self) -> None:
         super().__init__(variant="AC1", **PRESETS["default"].objective())
 
     def start(self, training: Training) -> None:
         """The rate is in proportion to the steps of an epoch where these are few, as the preset says."""
-        self.lr = PRESETS["default"].alpha_rate(training.steps_per_epoch)
+        preset = PRESETS["default"]
+        self.lr = float(preset.alpha_lr) * preset.share_of_rate(training.steps_per_epoch)
         super().start(training)
 
 

@@ -21,7 +21,7 @@ from acestimator.training.checkpoint import PhaseCheckpoint
 from acestimator.training.meter import Meter
 from acestimator.training.optimizers import FusedOptimizer
 from acestimator.training.plan import TrainingPlan
-from acestimator.training.predict import predict_logits
+from acestimator.training.predict import check_finite, predict_logits
 
 
 @torch.enable_grad()
@@ -65,7 +65,7 @@ def train(
     shuffle : bool, default=True
         Without it the batches are taken in the given order, and nothing is drawn.
     judged : Samples, optional
-        What the network says of them is shown to the objective at the end of every epoch.
+        What the network says of them is shown to the objective at the ends of the epochs that it wants.
     checkpoint : PhaseCheckpoint, optional
         Where the state is written at the ends of epochs, and found at the start.
     on_epoch : callable, optional
@@ -151,9 +151,11 @@ def _epochs_left(objective: Objective, epoch: int) -> Iterator[int]:
 
 def _judge(objective: Objective, epoch: int, judged: Samples | None) -> None:
     """Show the objective what its network says of these samples; the network is in training mode afterwards."""
-    if judged is not None:
+    if judged is not None and objective.wants(epoch):
         network, device = objective.training.network, objective.training.labels.device
-        objective.judge(epoch, torch.cat(list(predict_logits(network, judged.evaluation(), device))))
+        logits = torch.cat(list(predict_logits(network, judged.evaluation(), device)))
+        check_finite(logits)
+        objective.judge(epoch, logits)
         network.train()
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, Literal
 
@@ -79,6 +79,15 @@ class TrainingPlan:
             numbers["schedule"] = tuple(map(float, self.schedule))
         for name, number in numbers.items():
             object.__setattr__(self, name, number)
+
+    def shortened(self, max_epochs: int) -> TrainingPlan:
+        """The same in at most so many epochs, with the milestones of the schedule where they were as shares of all."""
+        if max_epochs >= self.max_epochs:
+            return self
+        schedule = self.schedule
+        if not isinstance(schedule, str):
+            schedule = tuple(milestone * max_epochs / self.max_epochs for milestone in schedule)
+        return replace(self, max_epochs=max_epochs, schedule=schedule)
 
     def steps_per_epoch(self, n_samples: int) -> int:
         """Batches in one epoch."""

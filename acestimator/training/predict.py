@@ -34,3 +34,12 @@ def predict_logits(network: nn.Module, chunks: Iterable[Tensor], device: torch.d
         for part in torch.split(chunk, rows):
             with torch.inference_mode():
                 yield network(part.to(device))
+
+
+def check_finite(logits: Tensor) -> None:
+    """Raise FloatingPointError if a logit of a trained network is NaN or infinite."""
+    if not torch.isfinite(logits).all():
+        raise FloatingPointError(
+            "the trained network gives NaN or infinite logits on its training samples: lower learning_rate, "
+            "standardise the inputs, or look for what overflows in the backbone."
+        )

@@ -103,8 +103,8 @@ for name, accuracy in clean_scores.items():
 # The suspects
 # ------------
 #
-# The fit has also scored each training sample. ``mislabel_scores_`` goes from 0 to 1 and weighs the network's
-# predictions, those of all epochs, against the observed label, given which categories are mistaken for which. The
+# The fit has also scored each training sample. ``mislabel_scores_`` are the log-odds that the label is wrong. Networks
+# that have not seen the label have said so, and the one that predicts, before it could learn the label by heart. The
 # pictures show the samples of the highest scores.
 #
 # The classifier is the last step of the pipeline. It scored the samples in their order, so the raw images may be
@@ -129,8 +129,8 @@ print(f"{n_found} of the {n_wrong} wrong labels are among the {n_wrong} most sus
 # Without a number
 # ----------------
 #
-# Nobody tells us. ``mislabel_proba_`` turns the scores into probabilities that a label is wrong, by Bayes' rule, at the
-# noise rate that is their mean: ``noise_rate_``.
+# Nobody tells us. ``mislabel_proba_`` turns the scores into probabilities that a label is wrong. Their mean is the
+# estimated noise rate, ``noise_rate_``, and ``noise_rate_interval_`` says from where to where it may be.
 
 from acestimator import ScoreHistogramDisplay
 
@@ -185,9 +185,8 @@ from acestimator import TrainingCurvesDisplay
 TrainingCurvesDisplay.from_estimator(clf)
 
 # %%
-# A plain network goes on until it knows most of the wrong labels by heart. Here the constants take them over at first,
-# and later they have next to no weight: the network's agreement with the observed labels settles near the share of them
-# that is right.
+# A plain network goes on until it knows most of the wrong labels by heart. Here the network is spared them: its
+# agreement with the observed labels settles near the share of them that is right.
 
 for name, model in (("plain", plain), ("cleansing", cleansing)):
     last = model[-1].history_[-1]

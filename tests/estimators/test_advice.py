@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.datasets import load_digits, load_iris, make_classification
+from sklearn.datasets import load_digits, load_iris
 from torch import nn
 
 from acestimator import AutoCleansingClassifier, AutoCleansingWarning, BaselineClassifier, CleanedClassifier
@@ -75,7 +75,7 @@ def test_a_network_that_starts_at_zero_and_hardly_moves_is_slow_and_not_bounded(
     "setting",
     [
         {"optimizer": "sgd", "learning_rate": 1e-3},
-        {"learning_rate": 1e-4},
+        {"learning_rate": 3e-5},
         {"batch_size": 512, "max_epochs": 20},
         {"max_epochs": 1},
     ],
@@ -83,7 +83,7 @@ def test_a_network_that_starts_at_zero_and_hardly_moves_is_slow_and_not_bounded(
 )
 def test_slow_settings(setting):
     text, *_ = texts(AutoCleansingClassifier(random_state=0, **setting), X, Y)
-    assert re.match(r"the training was too short, or too slow: (in epoch \d+ of|after all \d+ epochs)", text)
+    assert re.match(r"the training was too short, or too slow: after all \d+ epochs", text)
 
 
 @pytest.mark.parametrize("kind", BOTH)
@@ -94,14 +94,15 @@ def test_nothing_learnt(kind):
 
 
 def test_a_rare_class_that_is_taken_for_wrong_is_named_with_its_numbers():
-    features, labels = make_classification(
-        1600, 10, n_informative=6, weights=[0.99], class_sep=1.5, flip_y=0, n_clusters_per_class=1, random_state=0
-    )
-    names = np.array(["common", "rare"])[labels[:800]]
-    found = texts(AutoCleansingClassifier(random_state=0), features[:800], names)
-    assert re.match(r"most labels of 1 of 2 classes are taken for wrong: 'rare' \(5 of 5\)\.", found[-1])
+    """Samples like those of another class: five of 200 have a label of their own."""
+    true = np.arange(400) % 2
+    features = np.random.RandomState(0).normal(size=(400, 4)) + 4.0 * np.eye(2, 4)[true]
+    names = np.array(["one", "other", "rare"])[np.where(np.arange(400) < 10, 2 - true, true)]
+    names[1:10:2] = "other"
+    found = texts(AutoCleansingClassifier(random_state=0), features, names)
+    assert re.match(r"most labels of 1 of 3 classes are taken for wrong: 'rare' \(5 of 5\)\.", found[-1])
     plain = AutoCleansingClassifier(alpha_lr=0, random_state=0)
-    assert texts(plain, features[:800], names) == texts(BaselineClassifier(random_state=0), features[:800], names) == []
+    assert texts(plain, features, names) == texts(BaselineClassifier(random_state=0), features, names) == []
 
 
 def test_samples_of_weight_zero_say_nothing():
@@ -133,7 +134,6 @@ def test_one_filter_silences_all_of_them_and_no_others():
 
 
 def test_a_fit_that_goes_on_from_a_file_warns_alike(monkeypatch, tmp_path):
-    """The epoch that decides is in the first part."""
     slow = AutoCleansingClassifier(max_epochs=8, learning_rate=1e-4, random_state=0, device="cpu")
     expected = texts(slow, X, Y)
     stopped = clone(slow).set_params(checkpoint=tmp_path / "fit.pt")

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 from sklearn.datasets import load_iris, load_wine
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -51,11 +52,9 @@ def test_what_is_read_off_the_constants_is_consistent(noisy_digits):
     in_paper = quick(alpha_lr="paper", max_epochs=2).fit(X, y)
     constants = in_paper.alpha_[np.arange(len(y)), codes]
     np.testing.assert_allclose(in_paper.mislabel_scores_, constants, rtol=1e-6, atol=1e-7)
-    assert 0 <= clf.mislabel_scores_.min() < 0.1 < 0.9 < clf.mislabel_scores_.max() <= 1
+    assert -20 <= clf.mislabel_scores_.min() < -2 < 2 < clf.mislabel_scores_.max() <= 20
     np.testing.assert_allclose(clf.alpha_, detection.partition_gauge(clf.alpha_, logits), atol=2e-5)
-    # Probabilities are the scores at the estimated rate in place of one half.
-    odds = clf.mislabel_scores_ / (1 - clf.mislabel_scores_) * clf.noise_rate_ / (1 - clf.noise_rate_)
-    np.testing.assert_allclose(clf.mislabel_proba_, odds / (1 + odds), rtol=1e-12)
+    np.testing.assert_allclose(clf.mislabel_proba_, expit(clf.mislabel_scores_), rtol=1e-12)
     assert clf.noise_rate_ == pytest.approx(clf.mislabel_proba_.mean())
     np.testing.assert_array_equal(clf.suggested_labels_, np.where(clf.mislabel_proba_ > 0.5, clf.predict(X), y))
     np.testing.assert_array_equal(clf.find_mislabeled(3.0), detection.find_mislabeled(clf.alpha_, 3.0))
@@ -79,7 +78,7 @@ def test_history_and_shapes(small):
 
 
 def scores_in_this_order(X, y, orders, variant):
-    """Scores (N,) of a training whose batches are drawn in these orders, one an epoch."""
+    """Constants (N,) of the labels, of a training whose batches are drawn in these orders, one an epoch."""
     features, labels = torch.from_numpy(X).float(), torch.from_numpy(y)
     plan = TrainingPlan(
         len(orders), 32, 1e-3, "adamw", 0.9, 1e-2, batch_order=lambda epoch, generator: torch.from_numpy(orders[epoch])
@@ -100,7 +99,7 @@ def scores_in_this_order(X, y, orders, variant):
     objective = AutoCleansing(variant=variant, **resolve("default", {}, len(y)).objective())
     network, _ = trainer.run(Phase(objective))
     _, observed, _ = read_constants(objective.table.dense(), trainer.logits(network), labels)
-    return objective.finish(observed)[0].numpy()
+    return observed.numpy()
 
 
 @given(st.integers(0, 1000), st.sampled_from(["AC1", "AC2"]))
@@ -117,7 +116,7 @@ def test_permuting_the_rows_permutes_the_scores(seed, variant):
     scores = scores_in_this_order(X, y, orders, variant)
     permuted = scores_in_this_order(X[rows], y[rows], [position[order] for order in orders], variant)
     np.testing.assert_allclose(permuted, scores[rows], atol=1e-5)
-    assert scores.std() > 0.1
+    assert scores.std() > 0.02
 
 
 @pytest.mark.parametrize("parameters", [{}, {"variant": "AC2"}, {"preset": "paper", "max_epochs": 3}])
@@ -153,11 +152,12 @@ def test_weights_that_sum_to_one_still_make_batches(noisy_digits):
     np.testing.assert_allclose(weighted.decision_function(X), plain.decision_function(X), atol=1e-3)
 
 
-@pytest.mark.parametrize("scale", [1e-50, 1e-3, 1e39, 1e300])
-def test_only_the_ratios_of_weights_matter(small, scale):
+@pytest.mark.parametrize(("one", "other"), [(0.4, 1e-3), (0.4, 1e-50), (1e39, 1e300)])
+def test_only_the_ratios_of_weights_matter_but_for_how_many_copies_they_are(small, one, other):
+    """What judges say counts the more, the more samples there are: weights that are one at least are copies."""
     X, y = small
     weight = np.random.RandomState(0).randint(1, 4, size=len(y)).astype(float)
-    fits = [quick().fit(X, y, sample_weight=pd.Series(c * weight)) for c in (1.0, scale)]
+    fits = [quick().fit(X, y, sample_weight=pd.Series(c * weight)) for c in (one, other)]
     np.testing.assert_allclose(*(clf.decision_function(X) for clf in fits), atol=1e-5)
 
 

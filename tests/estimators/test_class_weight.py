@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from by_hand import started
+from by_hand import a_block, started, take
 from sklearn.base import clone
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
 from acestimator import AutoCleansingClassifier, BaselineClassifier
-from acestimator.detection import wrong_probability
+from acestimator.channel import Channel, levelled
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.mixture import ScoreMixture
-from acestimator.objectives import AutoCleansing
+from acestimator.objectives.judge import Judgement
+from acestimator.objectives.spared import Spared
 from acestimator.peers.dynamic import BetaMixture
 
 NAMES = np.array(["ape", "bee", "cow"])
@@ -97,8 +98,7 @@ def test_statistics_and_noise_rate_have_the_sample_weights_alone(uneven, weighte
     np.testing.assert_array_equal(balanced.scaler_.mean_, plain.scaler_.mean_)
     np.testing.assert_array_equal(balanced.scaler_.var_, plain.scaler_.var_)
     assert balanced.noise_rate_ == pytest.approx(np.average(balanced.mislabel_proba_, weights=weight))
-    scores, of_use = torch.from_numpy(balanced.mislabel_scores_[used]), torch.from_numpy(weight[used])
-    np.testing.assert_allclose(balanced.mislabel_proba_[used], wrong_probability(scores.logit(), of_use), rtol=1e-6)
+    of_use = torch.from_numpy(weight[used])
     for method, mixture in (("gce", ScoreMixture.start), ("dynamic_bootstrapping", BetaMixture.fit)):
         peer = BaselineClassifier(method, class_weight="balanced", **SETTINGS).fit(X, y, weight)
         logits, labels = peer.decision_function(X[used]), np.searchsorted(NAMES, y[used])
@@ -107,11 +107,16 @@ def test_statistics_and_noise_rate_have_the_sample_weights_alone(uneven, weighte
         np.testing.assert_allclose(peer.mislabel_proba_[used], expected, rtol=1e-3, atol=1e-6)
 
 
-def test_what_weighs_samples_in_training_is_fitted_with_the_sample_weights():
+def test_the_level_of_the_log_odds_has_the_sample_weights_alone():
     labels, weight = torch.arange(6) % 2, torch.rand(6, generator=torch.Generator().manual_seed(0)).double()
-    objective = AutoCleansing(variant="AC1", lr=0.3)
+    judgement = Judgement(
+        Channel(1.0, torch.full((2, 2), 0.5).double(), 0.0), torch.linspace(-3, 3, 6).double(), 0.2, (0.0, 1.0), 1
+    )
+    objective = Spared(judgement, variant="AC1", lr=0.3)
     started(objective, labels, 2, max_epochs=4, sample_weight=weight, loss_weight=weight * (1 + labels))
-    assert objective.posterior.sample_weight is weight
+    take(objective, torch.zeros(6, 2, dtype=torch.float64), a_block(labels))
+    objective.end_epoch(0)  # of a network that knows nothing, and a channel that says nothing: half of the judges'
+    torch.testing.assert_close(objective.log_odds, levelled(judgement.log_odds / 2, 0.2, weight))
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -44,12 +44,15 @@ def test_training_crops_are_of_the_seed_the_epoch_and_the_images_in_use(folder):
     clf = AutoCleansingClassifier(**SETTINGS, augment=Recording())
     seeds = set()
     for random_state in (0, 1):
+        seen.clear()
         clf.set_params(random_state=random_state).fit(folder, folder.labels, sample_weight=weight)
-    for epoch, seed, blocks in seen:
-        expected = folder.seeded(seed).read(np.flatnonzero(weight), epoch).flatten(1)
-        np.testing.assert_array_equal(np.unique(torch.cat(blocks), axis=0), np.unique(expected, axis=0))
-        seeds.add(seed)
-    assert [epoch for epoch, *_ in seen] == 2 * [0, 1, 2]
+        for number, (epoch, seed, blocks) in enumerate(seen):
+            crops = {row.numpy().tobytes() for row in torch.cat(blocks)}
+            expected = {row.tobytes() for row in folder.seeded(seed).read(np.flatnonzero(weight), epoch).numpy()}
+            assert crops < expected if number < len(seen) - 3 else crops == expected  # judges see but a part
+            seeds.add(seed)
+        assert [epoch for epoch, *_ in seen[-3:]] == [0, 1, 2]
+        assert len(seen) > 3
     assert len(seeds) == 2
 
 
@@ -68,7 +71,7 @@ def test_an_augmentation_sees_the_training_crops(folder):
 
     clf = fit(folder, max_epochs=1, augment=augment)
     assert {str(dtype) for dtype, _ in seen} == {"torch.uint8"}
-    assert sum(shape[0] for _, shape in seen) == len(folder)
+    assert sum(shape[0] for _, shape in seen) == 2 * len(folder)  # each by one judge, and by the network that predicts
     np.testing.assert_array_equal(clf.decision_function(folder), fit(folder, max_epochs=1).decision_function(folder))
 
 

@@ -1,4 +1,4 @@
-"""The pull towards averaged predictions: its gradient, its limits, its averages, and what it does in training."""
+"""The pull towards averaged predictions: its gradient, its limits, and its averages."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from acestimator.objectives import AutoCleansing
-from acestimator.objectives.early_learning import DECAY, EVERY, PredictionAverages, add_pull_
+from acestimator.objectives.early_learning import DECAY, PredictionAverages, add_pull_
 from acestimator.peers.memory import EarlyLearning
 
 N, K = 12, 4
@@ -66,15 +65,18 @@ def test_predictions_that_are_even_or_without_a_past_are_not_pulled():
 def test_where_nothing_is_clamped_it_is_the_term_of_elr(seed):
     """After a first visit; ELR normalises its target again, which is then one already."""
     logits, _ = problem(seed, spread=0.7)  # far from the clamps, 1e-4 and 1 - 1e-4
-    labels = torch.arange(N) % K
-    ours, theirs = AutoCleansing(variant="AC1", lr=0.3, early_learning=2.0), EarlyLearning(2.0, DECAY)
-    for objective in (ours, theirs):
-        started(objective, labels, K, max_epochs=10)
-    block = a_block(labels, lr_scales=[0.0])
-    for objective in (ours, theirs):
-        take(objective, logits, block)
-    assert_close(ours.averages.values, theirs.target)
-    assert_close(take(ours, logits.flip(1), block)[0], take(theirs, logits.flip(1), block)[0])
+    labels, index = torch.arange(N) % K, torch.arange(N)
+    theirs = started(EarlyLearning(2.0, DECAY), labels, K, max_epochs=10)
+    ours = PredictionAverages(N, K, torch.float64, torch.device("cpu"))
+    take(theirs, logits, a_block(labels))
+    ours.visit(index, torch.softmax(logits, dim=1))
+    assert_close(ours.values, theirs.target)
+    then = logits.flip(1)
+    probability = torch.softmax(then, dim=1)
+    ours.gather(index, [N])
+    grad = probability - torch.nn.functional.one_hot(labels, K)
+    add_pull_(grad, probability, ours.doubts(0, probability), 2.0)
+    assert_close(grad, take(theirs, then, a_block(labels))[0])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -108,42 +110,3 @@ def test_averages_are_of_the_samples_visited_and_forget_at_the_stated_rate():
     expected = torch.zeros(N, K, dtype=torch.float64)
     expected[index] = (1.0 - DECAY**3) * probability[index]
     assert_close(averages.values, expected)
-
-
-def test_in_the_second_stage_the_pull_is_rare_and_as_strong():
-    """One step in EVERY has EVERY times the pull; over as many epochs, each place in the epoch once."""
-    sizes = [2] * (N // 2)
-    labels, logits = torch.arange(N) % K, problem(0)[0]
-    tables = []
-    for strength in (0.0, 2.0):
-        objective = AutoCleansing(variant="AC1", lr=0.3, early_learning=strength)
-        started(objective, labels, K, steps_per_epoch=len(sizes), max_epochs=20)
-        objective.posterior.proba = torch.zeros(N, dtype=torch.float64)  # as if there had been a mixture
-        grads = []
-        for epoch in range(objective.posterior.switch, objective.posterior.switch + EVERY):
-            if objective.averages is not None:
-                objective.averages.values[:] = problem(1)[1]
-            block = a_block(labels, sizes=sizes, epoch=epoch, lr_scales=[0.0] * len(sizes))
-            grads.append(take(objective, logits, block)[0])
-        tables.append(torch.stack(grads))  # (EVERY, N, K)
-    added = tables[1] - tables[0]
-    acted = added.abs().amax(dim=2) > 1e-9  # (EVERY, N)
-    assert_close(acted.sum(dim=0), torch.ones(N, dtype=torch.int64))
-    probability = torch.softmax(problem(0)[0], dim=1)
-    average = DECAY * problem(1)[1] + (1.0 - DECAY) * probability
-    assert_close(added.sum(dim=0), pull(probability, average, 2.0 * EVERY))
-
-
-@pytest.mark.parametrize("mean_gradient", [False, True])
-def test_the_constants_move_by_their_own_gradient_alone(mean_gradient):
-    """A pulled network and one that is not, at the same logits, leave the same table."""
-    labels = torch.arange(N) % K
-    tables = []
-    for strength in (0.0, 5.0):
-        objective = AutoCleansing(variant="AC1", lr=0.3, mean_gradient=mean_gradient, early_learning=strength)
-        started(objective, labels, K, max_epochs=10)
-        for seed in range(3):
-            take(objective, problem(seed)[0], a_block(labels))
-        tables.append(objective.table.dense())
-    assert_close(*tables)
-    assert tables[0].abs().min() > 0

@@ -11,10 +11,11 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn import functional as F
 
-from acestimator import AutoCleansingClassifier
+from acestimator import peers
+from acestimator.detection import find_mislabeled, observed_score
 from acestimator.estimators.baseline import BaselineClassifier
-from acestimator.objectives import CrossEntropy
-from acestimator.peers import make
+from acestimator.objectives import AutoCleansing, CrossEntropy
+from acestimator.peers import Method, Outcome, Reading, make
 from acestimator.peers.selection import AreaUnderMargin, Margins, Pair, SmallLossExchange, Trimmed, margins
 from acestimator.training import TrainingPlan, batch_sizes, train
 
@@ -147,20 +148,40 @@ def test_mean_logit_margin_is_plain_training_and_minus_the_mean_over_all_epochs(
 # --- trimming ---
 
 
-@pytest.mark.parametrize("n_samples", [40, 150])  # with few steps an epoch the preset lowers the constants' rate
-def test_trimmed_drops_what_autocleansing_lists(small, n_samples):
+class Cleansed(Method):
+    """AutoCleansing at a rate of the constants; keeps what they end as."""
+
+    def __init__(self, lr=0.3):
+        self.lr = lr
+
+    def objective(self, generator):
+        return AutoCleansing(variant="AC1", lr=self.lr)
+
+    def reading(self, objective, outcome, labels):
+        self.constants.append(objective.table.dense())
+        return Reading(observed_score(objective.table.dense(), outcome.logits, labels))
+
+
+@pytest.mark.parametrize(("n_samples", "batch_size"), [(40, 16), (150, 4)])
+def test_trimmed_drops_what_autocleansing_lists(small, monkeypatch, n_samples, batch_size):
+    """With few steps an epoch the preset lowers the constants' rate."""
     X, y = small[0][:n_samples], small[1][:n_samples].copy()
     y[::7] = (y[::7] + 1) % 3
-    settings = {"max_epochs": 8, "batch_size": 4 if n_samples > 40 else 16, "random_state": 3}
-    listed = AutoCleansingClassifier("mlp", **settings).fit(X, y)
-    trimmed = BaselineClassifier("trimmed", params={"percent": 15}, backbone="mlp", **settings).fit(X, y)
-    dropped = listed.find_mislabeled(15)
+    settings = {"backbone": "mlp", "max_epochs": 8, "batch_size": batch_size, "random_state": 3}
+    monkeypatch.setitem(peers.METHODS, "cleansed", Cleansed)
+    monkeypatch.setattr(Cleansed, "constants", constants := [], raising=False)
+    lr = 0.3 * min(1.0, len(batch_sizes(n_samples, batch_size)) / 8)
+    cleansed = BaselineClassifier("cleansed", params={"lr": lr}, **settings).fit(X, y)
+    trimmed = BaselineClassifier("trimmed", params={"percent": 15}, **settings).fit(X, y)
+    dropped = find_mislabeled(constants[0], 15)
     assert len(dropped) == math.ceil(0.15 * n_samples)
     np.testing.assert_array_equal(np.sort(dropped), np.flatnonzero(trimmed.mislabel_proba_))
-    np.testing.assert_array_equal(np.argsort(-trimmed.mislabel_scores_), listed.find_mislabeled(100))
-    estimated = BaselineClassifier("trimmed", params={"percent": None}, backbone="mlp", **settings).fit(X, y)
-    rate = 100 * listed.noise_rate_
-    np.testing.assert_array_equal(np.sort(listed.find_mislabeled(rate)), np.flatnonzero(estimated.mislabel_proba_))
+    np.testing.assert_array_equal(np.argsort(-trimmed.mislabel_scores_), find_mislabeled(constants[0], 100))
+    estimated = BaselineClassifier("trimmed", params={"percent": None}, **settings).fit(X, y)
+    rate = 100 * cleansed.noise_rate_  # of the mixture that the estimator makes of the scores
+    np.testing.assert_array_equal(
+        np.sort(find_mislabeled(constants[0], rate)), np.flatnonzero(estimated.mislabel_proba_)
+    )
 
 
 def test_the_last_training_leaves_out_the_dropped():
@@ -169,7 +190,7 @@ def test_the_last_training_leaves_out_the_dropped():
     started(objective, torch.arange(10) % 2, 2, steps_per_epoch=20)
     alpha = np.random.RandomState(0).normal(size=(10, 2))
     objective.table.dense = lambda: torch.from_numpy(alpha)
-    last = phases.send(None)
+    last = phases.send(Outcome(nn.Identity(), torch.zeros(10, 2)))
     spread = np.abs(alpha[:, 0] - alpha[:, 1])  # with two categories the largest constants are the smallest, too
     np.testing.assert_array_equal(last.keep.numpy(), np.sort(np.argsort(spread)[:5]))
 

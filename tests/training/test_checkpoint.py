@@ -1,5 +1,7 @@
 """A fit that is stopped and goes on gives what a fit in one go gives; the file of another training is refused."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
@@ -20,7 +22,7 @@ SETTINGS = {"max_epochs": 7, "batch_size": 16, "random_state": 0, "device": "cpu
 
 def fit_in_two(monkeypatch, make, n_epochs, data=X):
     """Fit that is stopped once so many epochs are written, and made again; and how many epochs the latter trained."""
-    save, training, n_saved, trained = Checkpoint.save, TensorSamples.training, 0, []
+    save, n_saved = Checkpoint.save, 0
 
     def save_and_stop(self, phase, state):
         nonlocal n_saved
@@ -29,20 +31,30 @@ def fit_in_two(monkeypatch, make, n_epochs, data=X):
         if n_saved == n_epochs:
             raise KeyboardInterrupt
 
+    with monkeypatch.context() as patches:
+        patches.setattr(NetworkClassifier, "_checkpoint_seconds", 0.0)
+        with monkeypatch.context() as stopping:
+            stopping.setattr(Checkpoint, "save", save_and_stop)
+            with trained_epochs(monkeypatch) as trained, pytest.raises(KeyboardInterrupt):
+                make().fit(data, Y)
+        assert len(trained) == n_epochs
+        with trained_epochs(monkeypatch) as trained:
+            fitted = make().fit(data, Y)
+        return fitted, len(trained)
+
+
+@contextmanager
+def trained_epochs(monkeypatch):
+    """List of the epochs that are trained, of all phases."""
+    training, trained = TensorSamples.training, []
+
     def training_and_count(self, epoch, n_all, blocks):
         trained.append(epoch)
         return training(self, epoch, n_all, blocks)
 
     with monkeypatch.context() as patches:
-        patches.setattr(NetworkClassifier, "_checkpoint_seconds", 0.0)
         patches.setattr(TensorSamples, "training", training_and_count)
-        with monkeypatch.context() as stopping:
-            stopping.setattr(Checkpoint, "save", save_and_stop)
-            with pytest.raises(KeyboardInterrupt):
-                make().fit(data, Y)
-        assert len(trained) == n_epochs
-        trained.clear()
-        return make().fit(data, Y), len(trained)
+        yield trained
 
 
 class Noisy(nn.Sequential):
@@ -69,16 +81,19 @@ def assert_same_fit(ours, theirs):
     ids=["default", "paper", "AC2", "sgd"],
 )
 def test_a_fit_in_two_parts_equals_one_bit_for_bit(monkeypatch, tmp_path, parameters, share):
-    """The stages of the default begin after 30 and 50 % of the epochs: it is stopped before, in and after them."""
+    """The default has judges first: it is stopped in their phases, and in that of the network that predicts."""
     settings = SETTINGS | parameters
-    whole = AutoCleansingClassifier(Noisy(), **settings).fit(X, Y)
-    n_epochs = 1 + int(share * whole.n_iter_)
+    with trained_epochs(monkeypatch) as trained:
+        whole = AutoCleansingClassifier(Noisy(), **settings).fit(X, Y)
+    total = len(trained)
+    assert (total > whole.n_iter_) == (parameters.get("preset") != "paper")
+    n_epochs = min(1 + int(share * total), total - 1)
     resumed, n_trained = fit_in_two(
         monkeypatch,
         lambda: AutoCleansingClassifier(Noisy(), **settings, checkpoint=tmp_path / "fit.pt"),
         n_epochs,
     )
-    assert n_trained == whole.n_iter_ - n_epochs
+    assert n_trained == total - n_epochs
     np.testing.assert_array_equal(resumed.alpha_, whole.alpha_)
     assert_same_fit(resumed, whole)
 
@@ -186,7 +201,7 @@ def test_settings_are_compared_as_they_were_resolved(tmp_path):
         clone(clf).set_params(preset="paper").fit(X, Y)
     likened = {"alpha_lr": 0.3 * 6 / 8, "learning_rate": 1e-3, "weight_decay": 1e-2, "optimizer": "adamw"}
     with pytest.raises(
-        ValueError, match=r": early_learning is 0.0 here and 2.0 there; posterior_weights is False here"
+        ValueError, match=r": early_learning is 0.0 here and 0.75 there; judges is False here and True there"
     ):
         clone(clf).set_params(preset="paper", alpha_momentum=0.0, alpha_weight_decay=0.0, **likened).fit(X, Y)
 

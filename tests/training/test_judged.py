@@ -125,8 +125,9 @@ def test_a_judge_goes_on_from_every_epoch_and_not_beyond_its_end(tmp_path, monke
         assert sorted(set(trained)) == list(range(stop, len(history)))
         assert all(torch.equal(tensor, theirs.state_dict()[name]) for name, tensor in network.state_dict().items())
         assert [record["loss"] for record in records] == [record["loss"] for record in history]
-        assert torch.equal(resumed.word, whole.word)
-        assert (resumed.length, resumed.log_likelihood) == (whole.length, whole.log_likelihood)
+        assert resumed.words.keys() == whole.words.keys()
+        assert all(torch.equal(word, whole.words[length]) for length, word in resumed.words.items())
+        assert resumed.log_likelihoods == whole.log_likelihoods
         assert resumed.stopped
 
 
@@ -144,5 +145,5 @@ def test_a_network_has_an_output_for_a_class_that_is_not_among_its_samples():
     samples = TensorSamples(features[:5], Preprocessing(torch.device("cpu")))
     asked = Judge(torch.full((5,), 2), length=2)
     train(make(K), asked, features, labels, PLAN, n_classes=K, generator=torch.Generator(), judged=samples)
-    assert asked.word.shape == (5, K)
-    assert (asked.word[:, 2] < 1 / K).all()
+    assert asked.word(2).shape == (5, K)
+    assert (asked.word(2)[:, 2].exp() < 1 / K).all()

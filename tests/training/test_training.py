@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
+from acestimator.channel import Channel
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective, Training, softmax_gradient
+from acestimator.objectives.judge import Judgement
+from acestimator.objectives.spared import Spared
 from acestimator.training import TrainingPlan, batch_sizes, train
 from acestimator.training.blocks import Batches
 
@@ -103,7 +106,6 @@ def test_the_papers_regime_equals_dense_sgd_on_the_mean_loss(n_samples, seed, va
         nesterov=True,
         weight_decay=5e-3,
         mean_gradient=True,
-        posterior_weights=False,
     )
     run(objective, network, features, labels)
     alpha = nn.Parameter(torch.zeros(n_samples, K, dtype=torch.float64))
@@ -149,7 +151,7 @@ def test_in_the_papers_regime_a_row_moves_by_the_mean_loss_whatever_the_weights(
     for sample_weight in (None, torch.linspace(1e-50, 1e3, 29, dtype=torch.float64)):
         features, labels, network = problem()
         network.requires_grad_(False)
-        objective = AutoCleansing(variant="AC1", lr=0.1, momentum=0.9, mean_gradient=True, posterior_weights=False)
+        objective = AutoCleansing(variant="AC1", lr=0.1, momentum=0.9, mean_gradient=True)
         run(objective, network, features, labels, sample_weight=sample_weight)
         tables.append(objective.table.dense())
     assert torch.equal(*tables)
@@ -173,8 +175,7 @@ def test_ac2_equals_ac1_with_its_gradient_masked_to_the_observed_label():
             return super().end_block(block, outputs, records, grads * F.one_hot(block.labels, K))
 
     tables, networks = [], []
-    settings = {"lr": 0.3, "posterior_weights": False}
-    for objective in (AutoCleansing(variant="AC2", **settings), Masked(variant="AC1", **settings)):
+    for objective in (AutoCleansing(variant="AC2", lr=0.3), Masked(variant="AC1", lr=0.3)):
         features, labels, network = problem()
         run(objective, network, features, labels)
         tables.append(objective.table.dense())
@@ -204,7 +205,7 @@ def test_a_row_moves_by_its_own_gradient_whatever_the_batch_size():
         nn.init.eye_(network[-1].weight)
         plan = TrainingPlan(1, batch_size, 1e-30, "sgd", 0.0, 0.0)
         plan = type("Constant", (TrainingPlan,), {"lr_scale": lambda self, step, n_steps: 1.0})(**vars(plan))
-        objective = AutoCleansing(variant="AC1", lr=0.3, posterior_weights=False)
+        objective = AutoCleansing(variant="AC1", lr=0.3)
         run(objective, network, features, labels, plan)
         tables.append(objective.table.dense())
     torch.testing.assert_close(*tables)
@@ -237,18 +238,24 @@ def test_batches_cover_the_samples_and_none_is_alone(n_samples, batch_size):
     assert n_samples == 1 or batch_size == 1 or min(sizes) > 1
 
 
-@pytest.mark.parametrize("early_learning", [0.0, 2.0])
+@pytest.mark.parametrize("early_learning", [None, 0.0, 2.0])
 def test_blocks_do_not_change_the_result(monkeypatch, early_learning):
     results = []
     for steps in (1, 64):
         monkeypatch.setattr("acestimator.training.loop.Batches", functools.partial(Batches, block_steps=steps))
         features, labels, network = problem()
-        objective = AutoCleansing(variant="AC1", lr=0.3, early_learning=early_learning)
+        objective = AutoCleansing(variant="AC1", lr=0.3)
+        if early_learning is not None:
+            channel = Channel(1.0, torch.full((K, K), 0.1, dtype=torch.float64).fill_diagonal_(1 - 0.1 * (K - 1)), 0.0)
+            log_odds = torch.linspace(-4, 4, len(labels), dtype=torch.float64)
+            objective = Spared(
+                Judgement(channel, log_odds, 0.3, (0.0, 1.0), 1), early_learning=early_learning, variant="AC1", lr=0.3
+            )
         history = run(objective, network, features, labels)
         results.append((parameters_of(network), objective.table.dense(), [record["loss"] for record in history]))
     # The steps are the same. The table's move, and the weights that come of it, are one operation for all of a block,
     # and a softmax over more samples at a time rounds otherwise.
-    if not early_learning:
+    if early_learning == 0.0:  # the network does without both
         assert torch.equal(results[0][0], results[1][0])
     for one, other in zip(results[0][:2], results[1][:2], strict=True):
         torch.testing.assert_close(one, other)

@@ -1,0 +1,164 @@
+r"""Labels judged by networks that have not seen them.
+
+1. Two networks are trained, each on one half of the samples, and judge the other half. They stop when the likelihood of
+   the observed labels that they judge does not gain any more: before they know the wrong labels of their own half by
+   heart (:class:`acestimator.objectives.judge.Judge`). The two cost at most as much as one training.
+2. What they say gives the noise channel and with it the log-odds that each label is wrong
+   (:func:`acestimator.channel.judge`).
+3. The sooner they have stopped, the more judges can be had in what is left of that time. As many folds as fit are
+   judged by networks of the same length, trained on all the others without the labels found in 2: they have seen more
+   samples, and fewer wrong labels. The log-odds of the two rounds are averaged. Where no label was found, there is
+   nothing to ask them.
+
+Where labels were found, the network that predicts is trained for twice the judges' length (:func:`spared`): it needs
+no more, and has less time to learn by heart those that were not found. Where none was, it is trained as ever.
+
+Legend: N samples, K classes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from acestimator.channel import SUREST, Channel
+from acestimator.channel import judge as read
+from acestimator.diagnosis import Tally
+from acestimator.folds import folds
+from acestimator.objectives.judge import Judge, Judgement
+from acestimator.objectives.spared import LEFT_OUT
+from acestimator.phases import Phase, Trainer
+
+_Asked = list[tuple[Tensor, Judge]]  # positions of samples, and who judges them
+_MOST_FOLDS = 10
+_TRAININGS = 1.9  # of all samples, that judges and the network that is spared labels take together, at most
+_LEAST_LOG = -50.0
+# Standard errors. Of 400 samples with 40 % of two classes' labels wrong, judges that are right in 19 of 20 may have
+# little more than one.
+_LEAST_ASSOCIATION = 1.0
+_LENGTHS = 2  # of the judges, for which a network is trained that is spared labels
+_LEAST_EPOCHS, _LEAST_STEPS = 3, 100  # of it: one epoch to learn all labels, and some without those left out
+
+
+def judged(trainer: Trainer) -> Judgement:
+    """Train judges of all labels of a training set, and say what they say.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Its phases are numbered from 1 here: 0 is for the network that predicts.
+
+    Returns
+    -------
+    Judgement
+        That no label is wrong, and the interval from 0 to 1, where there are too few samples for two halves, or where
+        judges have learnt no more than how frequent the classes are.
+    """
+    labels, max_epochs, weight = trainer.labels, trainer.plan.max_epochs, copies(trainer.sample_weight)
+    judges = _Judges(trainer, weight)
+    halves, length = judges.halves()
+    if len(halves) < 2:
+        return _nothing_told(trainer)
+    words = _asked(trainer, halves, length)
+    if not _learnt(words, trainer):
+        return _nothing_told(trainer)
+    verdict = read(words, labels, weight)
+    log_odds, low = verdict.log_odds, verdict.interval[0]
+    left = _TRAININGS * max_epochs - _final_epochs(trainer, length) - judges.epochs
+    n_folds, kept = min(_MOST_FOLDS, int(1 + left / length)), log_odds <= LEFT_OUT
+    if n_folds >= 2 and not bool(kept.all()):
+        verdict = read(_asked(trainer, judges.folds(n_folds, length, kept.to(trainer.dtype)), length), labels, weight)
+        log_odds = 0.5 * (log_odds + verdict.log_odds)
+    proba = torch.sigmoid(log_odds)
+    rate = float(proba.mean() if weight is None else weight @ proba / weight.sum())
+    # Judges that were spared labels are surer than they may be that the others are right.
+    interval = min(low, verdict.interval[0], rate), max(verdict.interval[1], rate)
+    return Judgement(verdict.channel, log_odds, rate, interval, length)
+
+
+class _Judges:
+    """Judges in the order in which they are trained.
+
+    Attributes
+    ----------
+    epochs : float
+        Of a training of all samples, which they have cost so far.
+    """
+
+    def __init__(self, trainer: Trainer, weight: Tensor | None) -> None:
+        self._trainer, self._weight, self._keys = trainer, weight, trainer.samples.keys()
+        self._generator = torch.Generator().manual_seed(trainer.seed)
+        self._number, self.epochs = 0, 0.0
+
+    def halves(self) -> tuple[_Asked, int]:
+        """Two judges and whom they judge, and their length; none where there are too few samples."""
+        judges: _Asked = []
+        for seen, unseen in self._parts(2):
+            weight = None if self._weight is None else self._weight[unseen]
+            judge = Judge(self._trainer.labels[unseen], weight, beside=judges[-1][1] if judges else None)
+            self._train(judge, seen, unseen, 2)
+            judges.append((unseen, judge))
+        return judges, judges[-1][1].best_length() if judges else 0
+
+    def folds(self, n_folds: int, length: int, kept: Tensor) -> _Asked:
+        """Judges of so many folds, of a known length, trained on what is kept of the others."""
+        judges: _Asked = []
+        for seen, unseen in self._parts(n_folds):
+            judge = Judge(self._trainer.labels[unseen], kept=kept[seen], length=length)
+            self._train(judge, seen, unseen, n_folds)
+            judges.append((unseen, judge))
+        return judges
+
+    def _parts(self, n_folds: int) -> list[tuple[Tensor, Tensor]]:
+        parts = folds(self._trainer.labels, n_folds, self._generator, self._keys, self._weight)
+        # A network that normalises by batches cannot be trained on one sample.
+        return [(seen, unseen) for seen, unseen in parts if len(seen) > 1]
+
+    def _train(self, judge: Judge, seen: Tensor, unseen: Tensor, n_folds: int) -> None:
+        self._number += 1
+        self._trainer.run(Phase(judge, keep=seen, judged=unseen), self._number)
+        self.epochs += max(judge.words) * (1.0 - 1.0 / n_folds)
+
+
+def _asked(trainer: Trainer, judges: _Asked, length: int) -> Tensor:
+    """Log-probabilities (N, K) of all samples by their judges; all alike of those that nobody judges."""
+    shape, device = (len(trainer.labels), trainer.n_classes), trainer.labels.device
+    words = torch.full(shape, -math.log(trainer.n_classes), dtype=torch.float64, device=device)
+    for unseen, judge in judges:
+        words[unseen] = judge.word(length)
+    return words
+
+
+def _learnt(words: Tensor, trainer: Trainer) -> bool:
+    """Whether judges have learnt more than the class frequencies: their word goes with labels they have not seen."""
+    tally = Tally(trainer.labels, trainer.n_classes, trainer.sample_weight)
+    tally.add(words.clamp(min=_LEAST_LOG), slice(None))
+    return tally.learnt().association >= _LEAST_ASSOCIATION
+
+
+def _nothing_told(trainer: Trainer) -> Judgement:
+    n_classes, labels = trainer.n_classes, trainer.labels
+    log_odds = torch.full(labels.shape, -SUREST, dtype=torch.float64, device=labels.device)
+    right = torch.eye(n_classes, dtype=torch.float64, device=labels.device)
+    return Judgement(Channel(1.0, right, 0.0), log_odds, 0.0, (0.0, 1.0), trainer.plan.max_epochs)
+
+
+def _final_epochs(trainer: Trainer, length: int) -> int:
+    """Epochs of a network that is spared labels."""
+    enough = max(_LEAST_EPOCHS, math.ceil(_LEAST_STEPS / trainer.plan.steps_per_epoch(len(trainer.labels))))
+    return min(max(_LENGTHS * length, enough), trainer.plan.max_epochs)
+
+
+def spared(trainer: Trainer, judgement: Judgement) -> Trainer:
+    """Trainer of the network that predicts."""
+    if bool((judgement.log_odds <= LEFT_OUT).all()):
+        return trainer
+    return replace(trainer, plan=trainer.plan.shortened(_final_epochs(trainer, judgement.length)))
+
+
+def copies(weight: Tensor | None) -> Tensor | None:
+    """Weights (N,) as numbers of copies: as they are, or one on average where they are less."""
+    return None if weight is None else weight / min(1.0, float(weight.mean()))
