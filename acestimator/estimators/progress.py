@@ -20,6 +20,8 @@ def progress(verbose: int, max_epochs: int) -> Iterator[OnEpoch | None]:
     with tqdm(total=max_epochs, unit="epoch") as bar:
 
         def on_epoch(record: dict[str, Any]) -> None:
+            if record.get("epoch") == 1:  # of the next phase: judges, and the network that predicts
+                bar.reset(total=max_epochs)
             shown = {name: f"{record[name]:.3f}" for name in ("loss", "noise_rate") if name in record}
             bar.set_postfix(shown, refresh=False)
             bar.update()
