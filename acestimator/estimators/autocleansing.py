@@ -130,8 +130,8 @@ class AutoCleansingClassifier(NetworkClassifier):
     suggested_labels_ : ndarray of shape (N,)
         The network's label where ``mislabel_proba_`` is above one half, the given one elsewhere.
     history_ : list of dict
-        One an epoch of the network that predicts, not of the judges: epoch, loss, accuracy on the observed labels, lr, alpha_norm (root mean square norm of a row,
-        as its last visit left it), noise_rate, seconds.
+        One an epoch of the network that predicts, not of the judges: epoch, loss, accuracy on the observed labels, lr,
+        alpha_norm (root mean square norm of a row, as its last visit left it), noise_rate, seconds.
     n_iter_ : int
         Epochs of the network that predicts.
     module_ : torch.nn.Module
@@ -148,11 +148,11 @@ class AutoCleansingClassifier(NetworkClassifier):
     Notes
     -----
     Sample weights scale a sample's part in the network's loss, in the input statistics and in the noise rate, class
-    weights in the loss alone; its own constants always move at full rate. Weight 2 is the sample twice and weight 0
-    its absence: to rounding, for "mlp" and where both the samples and their weights sum up to no more than one batch;
-    in expectation over the batches beyond that. Where labels are judged, weights count as copies of a sample if they
-    are one or more on average, and smaller ones are scaled to one on average. With ``alpha_lr="paper"`` weight 2 is not the sample twice: a row's
-    gradient is divided by the number of samples in its batch, whatever their weights.
+    weights in the loss alone; its own constants always move at full rate. Weight 2 is the sample twice and weight 0 its
+    absence: to rounding, for "mlp" and where both the samples and their weights sum up to no more than one batch; in
+    expectation over the batches beyond that. Where labels are judged, weights count as copies of a sample if they are
+    one or more on average, and smaller ones are scaled to one on average. With ``alpha_lr="paper"`` weight 2 is not the
+    sample twice: a row's gradient is divided by the number of samples in its batch, whatever their weights.
 
     Labels may be in any form that scikit-learn takes. Predictions never see the constants.
 
