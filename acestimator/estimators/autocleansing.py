@@ -39,8 +39,10 @@ class AutoCleansingClassifier(NetworkClassifier):
     to predict, and read to find the suspects. One fit, no clean labels, no threshold, no known noise rate.
 
     By default the labels are judged first, by networks that have not seen them (:mod:`acestimator.crossfit`). The
-    network that predicts learns all labels at first, and from then on leaves out those that judges and it itself hold
-    to be wrong; the constants are learned beside it (:mod:`acestimator.objectives.spared`).
+    network that predicts learns all labels at first. Then it leaves out those that judges and it itself hold to be
+    likelier wrong than right, and a weak pull holds it to its early predictions. The constants are learned beside it
+    and have no part in its gradient (:mod:`acestimator.objectives.spared`). Where no label is found it is plain
+    training's network, to the same bits.
 
     Parameters
     ----------
@@ -52,21 +54,24 @@ class AutoCleansingClassifier(NetworkClassifier):
         AC1: a constant for each category of each sample. AC2: one a sample, on its observed label.
     preset : {"default", "paper"}, default="default"
         What the parameters below stand for where they are None. "paper": SGD with Nesterov momentum, rate 0.1, decay
-        5e-4, 200 epochs, batches of 128, the constants under the same SGD, no judges and no pull.
+        5e-4, 200 epochs, batches of 128, the constants under the same SGD and in the network's gradient, no judges and
+        no pull.
     alpha_lr : float or "paper", default=None
         Rate of the constants in per-sample units: a row moves by ``alpha_lr * gradient`` a visit, whatever the
         batch size, times the cosine of the network's rate. 0 switches all of the method off: plain
         cross-entropy, with scores and probabilities of zero. "paper": the constants are trained on the batch's
-        mean loss with the network's rate and momentum and a decay of 5e-5, as is meant for rates such as
-        preset="paper" has; with AdamW's they hardly move. (preset: 0.3, and in proportion to the steps of an epoch
-        where these are fewer than 8)
+        mean loss with the network's rate and momentum and a decay of 5e-5, in the network's gradient and without
+        judges, as is meant for rates such as preset="paper" has; with AdamW's they hardly move. (preset: 0.3, and in
+        proportion to the steps of an epoch where these are fewer than 8)
     alpha_momentum, alpha_weight_decay : float, default=None
         Of the constants' SGD. In per-sample units the decay acts once between two visits. (preset: 0, 0)
     penalty : tuple (name, strength), default=None
         "l2", "l1" or "group" penalty on each sample's row of constants, taken as a proximal step between two visits;
         needs momentum and decay of 0. (preset: none)
     max_epochs, batch_size : int, default=None
-        (preset: 60, or as many as make 300 steps; 64)
+        ``max_epochs`` holds for each training: judges stop when they have learnt what they can, and a network that is
+        spared labels is trained for twice as long as they were. (preset: 60, but as many as make 300 steps at least,
+        and 21,000 at most as long as that leaves 6 epochs; 64)
     learning_rate, weight_decay : float, default=None
         Of the network; the rate follows half a cosine to zero. (preset: 1e-3, 1e-2)
     optimizer : {"adamw", "sgd"}, default=None
@@ -111,21 +116,24 @@ class AutoCleansingClassifier(NetworkClassifier):
     alpha_ : ndarray of float32, shape (N, K)
         The constants, in the partition gauge: entry k is what they add to the log-probability of category k.
     mislabel_scores_ : ndarray of shape (N,)
-        Higher is more suspicious: the log-odds that the label is wrong, by the judges and the network's own first
-        epochs. With ``alpha_lr="paper"``, and where there are too few samples to judge, the constant of the observed
-        label, in nats.
+        Higher is more suspicious: the log-odds in nats that the label is wrong, by the judges and the network's own
+        first epochs, from -20 to 20. All are -20 where there are too few samples for two judges, or where these have
+        learnt nothing. With ``alpha_lr="paper"`` or ``preset="paper"``, the constant of the observed label, in nats.
     mislabel_proba_ : ndarray of shape (N,)
         Probability that each label is wrong: the same as a probability; where the scores are constants, the posterior
         of a mixture of two normal distributions.
     noise_rate_ : float
-        Its (weighted) mean.
+        Estimated share of wrong labels: the (weighted) mean of ``mislabel_proba_``.
+    noise_rate_interval_ : tuple of float or None
+        90 % interval of that share: (0, 1) where judges could say nothing, None where there are none. It does not cover
+        what judges cannot see, such as samples of no category: see the user guide.
     suggested_labels_ : ndarray of shape (N,)
         The network's label where ``mislabel_proba_`` is above one half, the given one elsewhere.
     history_ : list of dict
-        One an epoch: epoch, loss, accuracy on the observed labels, lr, alpha_norm (root mean square norm of a row,
-        as its last visit left it), noise_rate, seconds.
+        One an epoch of the network that predicts, not of the judges: epoch, loss, accuracy on the observed labels, lr,
+        alpha_norm (root mean square norm of a row, as its last visit left it), noise_rate, seconds.
     n_iter_ : int
-        Epochs run.
+        Epochs of the network that predicts.
     module_ : torch.nn.Module
         The trained network, without constants.
     scaler_ : sklearn.preprocessing.StandardScaler or None
@@ -140,10 +148,11 @@ class AutoCleansingClassifier(NetworkClassifier):
     Notes
     -----
     Sample weights scale a sample's part in the network's loss, in the input statistics and in the noise rate, class
-    weights in the loss alone; its own constants always move at full rate. Weight 2 is the sample twice and weight 0
-    its absence: to rounding, for "mlp" and where both the samples and their weights sum up to no more than one batch;
-    in expectation over the batches beyond that. With ``alpha_lr="paper"`` weight 2 is not the sample twice: a row's
-    gradient is divided by the number of samples in its batch, whatever their weights.
+    weights in the loss alone; its own constants always move at full rate. Weight 2 is the sample twice and weight 0 its
+    absence: to rounding, for "mlp" and where both the samples and their weights sum up to no more than one batch; in
+    expectation over the batches beyond that. Where labels are judged, weights count as copies of a sample if they are
+    one or more on average, and smaller ones are scaled to one on average. With ``alpha_lr="paper"`` weight 2 is not the
+    sample twice: a row's gradient is divided by the number of samples in its batch, whatever their weights.
 
     Labels may be in any form that scikit-learn takes. Predictions never see the constants.
 

@@ -82,8 +82,8 @@ ax.set_ylabel("share of pixels changed")
 #
 # ``augment`` is a parameter of the estimators. It needs uint8 images, and any function of such a batch will do. Here
 # are scikit-learn's digits, where a shift by a pixel is harmless and a flip is not; a fifth of the labels are wrong.
-# Plain training (``alpha_lr=0``) learns them by heart, unless every visit shows another view. AutoCleansing does not,
-# and gains nothing from views of so small images.
+# Plain training (``alpha_lr=0``) learns them by heart, unless every visit shows another view. AutoCleansing is spared
+# most of them, and gains little from views.
 
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split

@@ -40,8 +40,8 @@ print(f"{is_wrong.sum()} of {len(observed)} labels are wrong: {is_wrong.mean():.
 # any other. The step before it drops the pixels that are blank in every image. No scaler is needed: the classifier
 # standardises its inputs itself.
 #
-# With ``alpha_lr=0`` the constants of the method never move. What is left is plain training of the same network,
-# with the same batches and the same number of epochs: the model to compare with.
+# With ``alpha_lr=0`` nothing of the method is left, neither judges nor constants: plain training of the same network,
+# with batches of the same size. It is the model to compare with.
 
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.pipeline import make_pipeline
@@ -137,8 +137,8 @@ from acestimator import ScoreHistogramDisplay
 ScoreHistogramDisplay.from_estimator(clf)
 
 # %%
-# On the left, close to zero, stand the samples whose labels the network agrees with. The counts are on a logarithmic
-# scale: that one column holds most of the samples. Wrong labels stand near one, and few samples between the two.
+# At zero a label is as likely wrong as right. Most samples stand on the left, below zero: their labels are likelier
+# right. Those on the right are likelier wrong. The counts are on a logarithmic scale.
 
 flagged = clf.mislabel_proba_ > 0.5
 print(f"estimated noise rate {clf.noise_rate_:.1%}, true {rate:.1%}")
