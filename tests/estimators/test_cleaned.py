@@ -77,6 +77,16 @@ def test_it_is_better_than_the_classifier_alone(noisy_digits, strategy):
     assert cleaned.score(X_test, y_test) > tree().fit(X, observed).score(X_test, y_test) + 0.1
 
 
+def test_suspects_are_left_out_by_default(noisy):
+    X, y = noisy
+    default, drop = (CleanedClassifier(tree(), cleanser=quick(), **given) for given in ({}, {"strategy": "drop"}))
+    ours, theirs = default.fit(X, y), drop.fit(X, y)
+    np.testing.assert_array_equal(ours.predict_proba(X), theirs.predict_proba(X))
+    kept = ours.mislabel_proba_ <= 0.5
+    assert not kept.all()
+    np.testing.assert_array_equal(ours.predict_proba(X), tree().fit(X[kept], y[kept]).predict_proba(X))
+
+
 @pytest.mark.parametrize("weight", [None, np.arange(150) % 4 * 0.5])
 def test_it_is_the_classifier_on_cleansed_labels(noisy, weight):
     X, y = noisy
