@@ -119,8 +119,12 @@ def sure_counts(logits: Tensor, labels: Tensor, weight: Tensor | None = None) ->
     Tensor of float64, shape (K, K)
         Row k: the weights of the labels, of those that are predicted k.
     """
+    return _counted(logits, labels, *_surest(logits, labels, weight))
+
+
+def _counted(logits: Tensor, labels: Tensor, order: Tensor, taken: Tensor) -> Tensor:
+    """Weights (K, K) of predicted category and label, of what :func:`_surest` takes."""
     n_classes, predicted = logits.shape[1], logits.argmax(dim=1)
-    order, taken = _surest(logits, labels, weight)
     counts = torch.zeros(n_classes, n_classes, dtype=torch.float64, device=labels.device)
     return counts.index_put_((predicted[order], labels[order]), taken, accumulate=True)
 
@@ -181,19 +185,20 @@ def judge(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Verdi
     weight : Tensor of float64, shape (N,), optional
         Weight 2 is a sample twice.
     """
-    counts, share = sure_counts(logits, labels, weight), _shares(labels, weight)
+    order, taken = _surest(logits, labels, weight)
+    counts, share = _counted(logits, labels, order, taken), _shares(labels, weight)
     channel = fit_channel(logits, labels, weight, prior=shrunk(counts))
     log_odds = channel.log_odds(logits, labels)
     mean = float(share @ torch.sigmoid(log_odds))
     rates = torch.tensor([mean, mistake_rate(counts)], dtype=torch.float64)
     rate = float(torch.sigmoid(torch.logit(rates, eps=_LEAST_RATE).mean()))
-    error = 1.0 - sureness(logits / channel.temperature, labels, weight)
-    return Verdict(channel, levelled(log_odds, rate, share), rate_interval(counts, mean, weight, labels, error))
+    top = torch.softmax(_centred(logits / channel.temperature), dim=1).amax(dim=1)
+    error = 1.0 - float(taken @ top[order] / taken.sum())
+    total = float(_weights(labels, weight).sum())
+    return Verdict(channel, levelled(log_odds, rate, share), rate_interval(counts, mean, total, error))
 
 
-def rate_interval(
-    counts: Tensor, mean: float, weight: Tensor | None, labels: Tensor, error: float
-) -> tuple[float, float]:
+def rate_interval(counts: Tensor, mean: float, total: float, error: float) -> tuple[float, float]:
     """90 % interval of the rate of wrong labels, from the two things that are known of it.
 
     It goes from the lower to the higher of two intervals: of the mistakes that were counted among the surest samples,
@@ -206,14 +211,14 @@ def rate_interval(
         Of the surest samples.
     mean : float
         Probability that a label is wrong.
-    weight : Tensor of float64, shape (N,), optional
-    labels : Tensor of int64, shape (N,)
+    total : float
+        Weight of all samples.
     error : float
         Probability that a prediction of the surest samples is wrong.
     """
-    n_sure, n_all = float(counts.sum()), float(_weights(labels, weight).sum())
+    n_sure = float(counts.sum())
     n_mistakes = max(n_sure - float(counts.trace()), 0.0)
-    of_counts, of_mean = _proportion(n_mistakes, n_sure), _proportion(mean * n_all, n_all)
+    of_counts, of_mean = _proportion(n_mistakes, n_sure), _proportion(mean * total, total)
     return max(0.0, min(of_counts[0], of_mean[0]) - error), max(of_counts[1], of_mean[1])
 
 
@@ -221,13 +226,6 @@ def _proportion(count: float, total: float) -> tuple[float, float]:
     """Jeffreys' 90 % interval of a proportion; from zero, and up to one, where nothing and everything was counted."""
     ends = special.betaincinv(count + 0.5, max(total - count, 0.0) + 0.5, (0.05, 0.95))
     return float(ends[0]) if count >= 0.5 else 0.0, float(ends[1]) if total - count >= 0.5 else 1.0
-
-
-def sureness(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> float:
-    """Mean probability of the predicted category, of the samples that :func:`sure_counts` counts."""
-    top = torch.softmax(_centred(logits), dim=1).amax(dim=1)
-    order, taken = _surest(logits, labels, weight)
-    return float(taken @ top[order] / taken.sum())
 
 
 def levelled(log_odds: Tensor, rate: float, weight: Tensor | None = None) -> Tensor:

@@ -35,7 +35,7 @@ from acestimator.phases import Phase, Trainer
 _Asked = list[tuple[Tensor, Judge]]  # positions of samples, and who judges them
 _MOST_FOLDS = 10
 _TRAININGS = 1.9  # of all samples, that judges and the network that is spared labels take together, at most
-_LEAST_LOG = -50.0
+_LEAST_LOG = -50.0  # in place of minus infinity, of probabilities in float32, where an association is looked for
 # Standard errors. Of 400 samples with 40 % of two classes' labels wrong, judges that are right in 19 of 20 may have
 # little more than one.
 _LEAST_ASSOCIATION = 1.0
@@ -59,9 +59,10 @@ def judged(trainer: Trainer) -> Judgement:
     """
     labels, max_epochs, weight = trainer.labels, trainer.plan.max_epochs, copies(trainer.sample_weight)
     judges = _Judges(trainer, weight)
-    halves, length = judges.halves()
+    halves = judges.ask(2)
     if len(halves) < 2:
         return _nothing_told(trainer)
+    length = halves[-1][1].best_length()
     words = _asked(trainer, halves, length)
     if not _learnt(words, trainer):
         return _nothing_told(trainer)
@@ -70,7 +71,7 @@ def judged(trainer: Trainer) -> Judgement:
     left = _TRAININGS * max_epochs - _final_epochs(trainer, length) - judges.epochs
     n_folds, kept = min(_MOST_FOLDS, int(1 + left / length)), log_odds <= LEFT_OUT
     if n_folds >= 2 and not bool(kept.all()):
-        verdict = read(_asked(trainer, judges.folds(n_folds, length, kept.to(trainer.dtype)), length), labels, weight)
+        verdict = read(_asked(trainer, judges.ask(n_folds, length, kept.to(trainer.dtype)), length), labels, weight)
         log_odds = 0.5 * (log_odds + verdict.log_odds)
     proba = torch.sigmoid(log_odds)
     rate = float(proba.mean() if weight is None else weight @ proba / weight.sum())
@@ -93,34 +94,28 @@ class _Judges:
         self._generator = torch.Generator().manual_seed(trainer.seed)
         self._number, self.epochs = 0, 0.0
 
-    def halves(self) -> tuple[_Asked, int]:
-        """Two judges and whom they judge, and their length; none where there are too few samples."""
-        judges: _Asked = []
-        for seen, unseen in self._parts(2):
-            weight = None if self._weight is None else self._weight[unseen]
-            judge = Judge(self._trainer.labels[unseen], weight, beside=judges[-1][1] if judges else None)
-            self._train(judge, seen, unseen, 2)
-            judges.append((unseen, judge))
-        return judges, judges[-1][1].best_length() if judges else 0
+    def ask(self, n_folds: int, length: int | None = None, kept: Tensor | None = None) -> _Asked:
+        """Judges of so many folds, each trained on the others, and on what is kept of them.
 
-    def folds(self, n_folds: int, length: int, kept: Tensor) -> _Asked:
-        """Judges of so many folds, of a known length, trained on what is kept of the others."""
+        Without a length each looks for the one that is best for itself and the one before.
+        """
+        labels = self._trainer.labels
         judges: _Asked = []
-        for seen, unseen in self._parts(n_folds):
-            judge = Judge(self._trainer.labels[unseen], kept=kept[seen], length=length)
-            self._train(judge, seen, unseen, n_folds)
+        for seen, unseen in folds(labels, n_folds, self._generator, self._keys, self._weight):
+            if len(seen) < 2:  # a network that normalises by batches cannot be trained on one sample
+                continue
+            judge = Judge(
+                labels[unseen],
+                None if self._weight is None else self._weight[unseen],
+                kept=None if kept is None else kept[seen],
+                length=length,
+                beside=judges[-1][1] if judges and length is None else None,
+            )
+            self._number += 1
+            self._trainer.run(Phase(judge, keep=seen, judged=unseen), self._number)
+            self.epochs += max(judge.words) * (1.0 - 1.0 / n_folds)
             judges.append((unseen, judge))
         return judges
-
-    def _parts(self, n_folds: int) -> list[tuple[Tensor, Tensor]]:
-        parts = folds(self._trainer.labels, n_folds, self._generator, self._keys, self._weight)
-        # A network that normalises by batches cannot be trained on one sample.
-        return [(seen, unseen) for seen, unseen in parts if len(seen) > 1]
-
-    def _train(self, judge: Judge, seen: Tensor, unseen: Tensor, n_folds: int) -> None:
-        self._number += 1
-        self._trainer.run(Phase(judge, keep=seen, judged=unseen), self._number)
-        self.epochs += max(judge.words) * (1.0 - 1.0 / n_folds)
 
 
 def _asked(trainer: Trainer, judges: _Asked, length: int) -> Tensor:

@@ -114,6 +114,24 @@ class ScoreMixture:
         return fit
 
 
+def upper_probability(scores: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Probability that each sample belongs to the upper component of a mixture that is fitted to the scores.
+
+    Parameters
+    ----------
+    scores : Tensor, shape (N,)
+    weight : Tensor, shape (N,), optional
+        Weight 2 is a sample twice.
+
+    Returns
+    -------
+    Tensor of float64, shape (N,)
+        Zero where the scores are all equal.
+    """
+    mixture = ScoreMixture.start(scores, weight)
+    return torch.zeros_like(scores, dtype=torch.float64) if mixture is None else mixture.posterior(scores)
+
+
 def _moments(scores: Tensor, weight: Tensor | None) -> Tensor:
     """Rows w, w s, w s^2, shape (3, N) float64. Weights are positive."""
     s = scores.double()

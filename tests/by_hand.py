@@ -3,7 +3,18 @@
 import torch
 from torch import nn
 
+from acestimator.inputs.preprocessing import Preprocessing
+from acestimator.inputs.samples import TensorSamples
 from acestimator.objectives import Block, Training
+from acestimator.phases import Trainer
+
+
+def a_trainer(make, features, labels, n_classes, plan, **others):
+    """Of unweighted samples in float32, from seed 0."""
+    weights = {"sample_weight": None, "loss_weight": None}
+    others = {**weights, "dtype": torch.float32, "seed": 0, "shuffle": True, "draws": False} | others
+    samples = TensorSamples(features, Preprocessing(labels.device))
+    return Trainer(make=make, samples=samples, labels=labels, n_classes=n_classes, plan=plan, **others)
 
 
 def started(objective, labels, n_classes, *, steps_per_epoch=1, max_epochs=1, sample_weight=None, **others):

@@ -266,20 +266,19 @@ def test_a_judge_s_rate_is_midway_between_its_own_and_that_of_the_surest(seed, n
 
 
 def test_the_interval_starts_at_zero_where_no_sample_is_sure_and_narrows_with_their_number():
-    labels = torch.zeros(1000, dtype=torch.int64)
     widths = []
     for total in (40.0, 400.0, 4000.0):
         counts = total * torch.tensor([[0.4, 0.1], [0.1, 0.4]], dtype=torch.float64)
-        low, high = rate_interval(counts, 0.2, None, labels, 0.0)
+        low, high = rate_interval(counts, 0.2, 1000.0, 0.0)
         assert low < 0.2 < high
         widths.append(high - low)
-        shifted, same = rate_interval(counts, 0.2, None, labels, 0.05)
+        shifted, same = rate_interval(counts, 0.2, 1000.0, 0.05)
         assert shifted == pytest.approx(max(low - 0.05, 0.0))
         assert same == high
-        assert rate_interval(counts, 0.2, None, labels, 0.3)[0] == 0.0
+        assert rate_interval(counts, 0.2, 1000.0, 0.3)[0] == 0.0
     assert widths[0] > widths[1] > widths[2]
     none = torch.tensor([[20.0, 0.0], [0.0, 20.0]], dtype=torch.float64)
-    assert rate_interval(none, 1e-9, None, labels, 0.0)[0] == 0.0
+    assert rate_interval(none, 1e-9, 1000.0, 0.0)[0] == 0.0
 
 
 # --- limits ---

@@ -5,15 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from by_hand import started
+from by_hand import a_trainer, started
 from torch import nn
 
 from acestimator import AutoCleansingClassifier, BaselineClassifier
 from acestimator.channel import judge as read
 from acestimator.crossfit import _LEAST_STEPS, _LENGTHS, _MOST_FOLDS, _TRAININGS, copies, judged
 from acestimator.estimators.network import NetworkClassifier
-from acestimator.inputs.preprocessing import Preprocessing
-from acestimator.inputs.samples import TensorSamples
 from acestimator.objectives.judge import Judge
 from acestimator.objectives.spared import LEFT_OUT, Spared
 from acestimator.phases import Trainer
@@ -185,19 +183,7 @@ def test_a_judge_that_overflows_is_an_error_with_the_cure():
 
     labels = torch.arange(20) % 2
     plan = NetworkClassifier._plan(SimpleNamespace(compile=False), NETWORK_SETTINGS, False)
-    trainer = Trainer(
-        make=lambda n_outputs: Overflowing(3, n_outputs),
-        samples=TensorSamples(torch.randn(20, 3), Preprocessing(labels.device)),
-        labels=labels,
-        n_classes=2,
-        sample_weight=None,
-        loss_weight=None,
-        plan=plan,
-        dtype=torch.float32,
-        seed=0,
-        shuffle=True,
-        draws=False,
-    )
+    trainer = a_trainer(lambda n_outputs: Overflowing(3, n_outputs), torch.randn(20, 3), labels, 2, plan)
     with pytest.raises(FloatingPointError, match=r"NaN or infinite logits.*lower learning_rate"):
         judged(trainer)
 

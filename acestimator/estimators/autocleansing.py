@@ -23,7 +23,7 @@ from acestimator.estimators.advice import Trained
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.estimators.network import NetworkClassifier
 from acestimator.inputs.validation import Number, StrOptions
-from acestimator.mixture import ScoreMixture
+from acestimator.mixture import upper_probability
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective
 from acestimator.objectives.judge import Judgement
 from acestimator.objectives.spared import Spared
@@ -346,8 +346,7 @@ def _suspicion(objective: AutoCleansing, constants: Tensor, trainer: Trainer) ->
     """Scores and probabilities (N,), of the observed labels' constants where nobody has judged the labels."""
     if isinstance(objective, Spared):
         return objective.log_odds, torch.sigmoid(objective.log_odds)
-    mixture = ScoreMixture.start(constants, trainer.sample_weight)
-    return constants, torch.zeros_like(constants) if mixture is None else mixture.posterior(constants)
+    return constants, upper_probability(constants, trainer.sample_weight)
 
 
 def read_constants(

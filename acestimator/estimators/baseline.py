@@ -13,7 +13,7 @@ from acestimator.estimators.advice import Trained
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.estimators.network import NetworkClassifier
 from acestimator.inputs.validation import StrOptions
-from acestimator.mixture import ScoreMixture
+from acestimator.mixture import upper_probability
 from acestimator.peers import Outcome, Reading, make
 from acestimator.phases import Trainer
 from acestimator.presets import PRESETS, Preset
@@ -129,7 +129,6 @@ class BaselineClassifier(NetworkClassifier):
     def _read(self, reading: Reading, logits: torch.Tensor, trainer: Trainer, labels: TrainingLabels) -> None:
         scores, proba = reading.scores.double(), reading.proba
         if proba is None:
-            mixture = ScoreMixture.start(scores, trainer.sample_weight)
-            proba = torch.zeros_like(scores) if mixture is None else mixture.posterior(scores)
+            proba = upper_probability(scores, trainer.sample_weight)
         predicted = logits.argmax(dim=1).cpu().numpy()
         self._set_suspects(scores.cpu().numpy(), proba.double().cpu().numpy(), predicted, labels)

@@ -174,10 +174,10 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         channels_last = len(self.input_shape_) == 3 and backbones.takes_channels_last(self.backbone)
         wanted = Wanted(device, dtype, self.scaler_, self.augment, seed, channels_last)
-        trial, samples = source.trial(self.scaler_), source.samples(wanted)
+        trial = source.trial(self.scaler_)
         return Trainer(
             make=lambda n_outputs: backbones.make(self.backbone, trial, n_outputs),
-            samples=samples,
+            samples=source.samples(wanted),
             labels=torch.from_numpy(labels.codes).to(device),
             n_classes=len(labels.classes),
             sample_weight=None if weight is None else torch.tensor(weight, device=device),

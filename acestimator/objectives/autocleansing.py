@@ -88,17 +88,13 @@ class AutoCleansing(CrossEntropy):
 
     def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
         """Move the rows."""
-        self.move_rows(block, grads)
-        return super().end_block(block, outputs, records, grads)
-
-    def move_rows(self, block: Block, grads: Tensor) -> None:
-        """Move the rows of a block's samples by the gradients (M, K) of their own losses."""
         assert self._announced is not None
         if self.mean_gradient:
             for part, size in zip(torch.split(grads, block.sizes), block.sizes, strict=True):
                 part /= size
         self._announced.finish(grads)
         self._announced = None
+        return super().end_block(block, outputs, records, grads)
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
         """Report how large the constants are."""

@@ -122,9 +122,9 @@ class Judge(CrossEntropy):
             self.words = {length: word.float()}
             self.stopped = length == self.last
             return
-        self.words = {**self.words, length: word.float()}
+        self.words[length] = word.float()
         _, log_likelihood = temperature(word.log(), self.labels, self.weight)
-        self.log_likelihoods = {**self.log_likelihoods, length: log_likelihood}
+        self.log_likelihoods[length] = log_likelihood
         best = self.best_length()
         outlasted = self.beside is not None and length >= max(self.beside.words)
         self.stopped = outlasted or length - best > max(_LEAST_PATIENCE, _PATIENCE * length)

@@ -27,7 +27,7 @@ from torch import Tensor
 from acestimator.alpha import softmax, softmax_gradient
 from acestimator.channel import levelled
 from acestimator.objectives.autocleansing import AutoCleansing
-from acestimator.objectives.base import Block, CrossEntropy, Step, Training
+from acestimator.objectives.base import Block, Step, Training
 from acestimator.objectives.early_learning import EVERY, PredictionAverages, add_pull_
 from acestimator.objectives.judge import Judgement
 
@@ -101,7 +101,6 @@ class Spared(AutoCleansing):
         """Move the rows, and remember what the network said of these samples."""
         assert self._announced is not None
         own, _ = softmax_gradient(outputs + self._announced.constants, block.labels)
-        self.move_rows(block, own)
         saying = block.epoch < self.first
         if saying or self.pulls:
             proba = softmax(outputs)
@@ -109,7 +108,7 @@ class Spared(AutoCleansing):
                 self.said.index_add_(0, block.index, proba)
             if self.averages is not None:
                 self.averages.visit(block.index, proba)
-        return CrossEntropy.end_block(self, block, outputs, records, grads)
+        return super().end_block(block, outputs, records, own)
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
         """Decide, once, which labels are kept."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from acestimator.detection import find_mislabeled, observed_score
-from acestimator.mixture import ScoreMixture
+from acestimator.mixture import upper_probability
 from acestimator.objectives import (
     AutoCleansing,
     Block,
@@ -155,8 +155,7 @@ class Trimmed(Method):
         constants, percent = objective.table.dense(), self.percent
         if percent is None:
             scores = observed_score(constants, outcome.logits, labels)
-            mixture = ScoreMixture.start(scores, objective.training.sample_weight)
-            percent = 0.0 if mixture is None else 100.0 * float(mixture.posterior(scores).mean())
+            percent = 100.0 * float(upper_probability(scores, objective.training.sample_weight).mean())
         alpha = constants.cpu().numpy()
         listed = torch.from_numpy(find_mislabeled(alpha, 100.0)).to(labels.device)
         dropped = listed[: len(find_mislabeled(alpha, percent))]

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from by_hand import a_trainer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
@@ -16,10 +17,8 @@ from torch.nn import functional as F
 
 from acestimator import AutoCleansingClassifier, backbones, detection
 from acestimator.estimators.autocleansing import read_constants
-from acestimator.inputs.preprocessing import Preprocessing
-from acestimator.inputs.samples import TensorSamples
 from acestimator.objectives import AutoCleansing
-from acestimator.phases import Phase, Trainer
+from acestimator.phases import Phase
 from acestimator.presets import resolve
 from acestimator.training import TrainingPlan
 
@@ -83,19 +82,7 @@ def scores_in_this_order(X, y, orders, variant):
     plan = TrainingPlan(
         len(orders), 32, 1e-3, "adamw", 0.9, 1e-2, batch_order=lambda epoch, generator: torch.from_numpy(orders[epoch])
     )
-    trainer = Trainer(
-        make=lambda n_outputs: backbones.make("mlp", features[:2], n_outputs),
-        samples=TensorSamples(features, Preprocessing(labels.device)),
-        labels=labels,
-        n_classes=3,
-        sample_weight=None,
-        loss_weight=None,
-        plan=plan,
-        dtype=torch.float32,
-        seed=0,
-        shuffle=True,
-        draws=False,
-    )
+    trainer = a_trainer(lambda n_outputs: backbones.make("mlp", features[:2], n_outputs), features, labels, 3, plan)
     objective = AutoCleansing(variant=variant, **resolve("default", {}, len(y)).objective())
     network, _ = trainer.run(Phase(objective))
     _, observed, _ = read_constants(objective.table.dense(), trainer.logits(network), labels)

@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+from by_hand import a_trainer
 from torch import nn
 
 from acestimator.inputs.preprocessing import Preprocessing
 from acestimator.inputs.samples import TensorSamples
 from acestimator.objectives import CrossEntropy
 from acestimator.objectives.judge import Judge
-from acestimator.phases import Phase, Trainer
+from acestimator.phases import Phase
 from acestimator.training import TrainingPlan, train
 from acestimator.training.checkpoint import Checkpoint
 
@@ -30,20 +31,7 @@ def make(n_outputs):
 def run(objective, checkpoint=None, **options):
     """The phase of an objective: its network and its history."""
     features, labels = data()
-    trainer = Trainer(
-        make=make,
-        samples=TensorSamples(features, Preprocessing(torch.device("cpu"))),
-        labels=labels,
-        n_classes=K,
-        sample_weight=None,
-        loss_weight=None,
-        plan=PLAN,
-        dtype=torch.float32,
-        seed=0,
-        shuffle=True,
-        draws=True,
-        checkpoint=checkpoint,
-    )
+    trainer = a_trainer(make, features, labels, K, PLAN, draws=True, checkpoint=checkpoint)
     return trainer.run(Phase(objective, keep=KEPT, **options))
 
 

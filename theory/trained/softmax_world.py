@@ -115,7 +115,7 @@ def through_the_classifier(
     methods : mapping of str to dict
         Parameters of the estimator, "cross-entropy" among them. They come on top of ``SETTINGS``, which are not the
         estimator's defaults but those of a linear model's optimum: SGD in the place of AdamW (preset, rate, epochs), no
-        decay of theta, no posterior weights, inputs as they are. The constants' rate is the default one, 0.3.
+        decay of theta, no judges, inputs as they are. The constants' rate is the default one, 0.3.
     better : str, default="group 0.4"
         The method that is claimed to be nearer to theta* than cross-entropy.
 
