@@ -262,14 +262,20 @@ def kill_many(folder, n_kills):
 
     memory = private_table(n_samples, n_classes, **settings)
     for _ in range(n_kills):
+        steps, stepped = os.pipe()
         child = os.fork()
         if not child:
             table = AlphaTable.resume(path)
             while True:
                 go_on(table)
-        time.sleep(rng.uniform(0.05, 0.1))
+                os.write(stepped, b".")
+        os.close(stepped)
+        for _ in range(2):  # however slow the machine is, there is something to lose
+            assert os.read(steps, 1)
+        time.sleep(rng.uniform(0.0, 0.05))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+        os.close(steps)
         before = memory.clock
         with AlphaTable.resume(path) as table:
             while memory.clock < table.clock:
