@@ -13,10 +13,12 @@ T and :math:`\pi` can stand for each other: flat predictions fit as well as shar
 is the samples that the network is surest of. Little but mistakes is left to make their labels disagree with it, so
 that :math:`\pi` can be counted there (:func:`sure_counts`), and it has these counts as its prior.
 
-The rate of mistakes is known twice, then: as the mean of the probabilities, and as counted among the surest. The first
-is too low where mistakes follow a rule, which networks learn in part and then predict; the second is too high where
-even the surest predictions err, and rests on few samples. :func:`judge` takes the middle of their log-odds, and moves
-those of the labels by one number so that the probabilities have that rate as their mean.
+The rate of mistakes is known twice, then: as the fitted channel's, :math:`\sum_k \bar\eta_k (1 - \pi_{kk})`, and as
+counted among the surest. The first is too low where mistakes follow a rule, which networks learn in part and then
+predict; the second is too high where even the surest predictions err, and rests on few samples. :func:`judge` takes the
+middle of their log-odds, and moves those of the labels by one number so that the probabilities have that rate as their
+mean. (Unmoved, their mean is lower than the channel's rate where the channel does not fit: a label that a network has
+learned to predict seems right, whatever pi is.)
 
 Logits may be logarithms of probabilities, those of zero among them. Products of probabilities are sums of logarithms
 here, so that no sample, however unlikely, is zero divided by zero.
@@ -189,28 +191,28 @@ def judge(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Verdi
     counts, share = _counted(logits, labels, order, taken), _shares(labels, weight)
     channel = fit_channel(logits, labels, weight, prior=shrunk(counts))
     log_odds = channel.log_odds(logits, labels)
-    mean = float(share @ torch.sigmoid(log_odds))
-    rates = torch.tensor([mean, mistake_rate(counts)], dtype=torch.float64)
+    eta = torch.softmax(_centred(logits / channel.temperature), dim=1)
+    expected = float(share @ eta @ (1.0 - channel.pi.diagonal()))
+    rates = torch.tensor([expected, mistake_rate(counts)], dtype=torch.float64)
     rate = float(torch.sigmoid(torch.logit(rates, eps=_LEAST_RATE).mean()))
-    top = torch.softmax(_centred(logits / channel.temperature), dim=1).amax(dim=1)
-    error = 1.0 - float(taken @ top[order] / taken.sum())
+    error = 1.0 - float(taken @ eta.amax(dim=1)[order] / taken.sum())
     total = float(_weights(labels, weight).sum())
-    return Verdict(channel, levelled(log_odds, rate, share), rate_interval(counts, mean, total, error))
+    return Verdict(channel, levelled(log_odds, rate, share), rate_interval(counts, expected, total, error))
 
 
-def rate_interval(counts: Tensor, mean: float, total: float, error: float) -> tuple[float, float]:
+def rate_interval(counts: Tensor, expected: float, total: float, error: float) -> tuple[float, float]:
     """90 % interval of the rate of wrong labels, from the two things that are known of it.
 
     It goes from the lower to the higher of two intervals: of the mistakes that were counted among the surest samples,
-    and of the mean probability as if it had been counted among all. The mistakes that the surest predictions make
+    and of the channel's rate as if it had been counted among all. The mistakes that the surest predictions make
     themselves may be all that was counted: the lower end is less by them, and zero where no sample is sure.
 
     Parameters
     ----------
     counts : Tensor, shape (K, K)
         Of the surest samples.
-    mean : float
-        Probability that a label is wrong.
+    expected : float
+        The channel's rate.
     total : float
         Weight of all samples.
     error : float
@@ -218,14 +220,19 @@ def rate_interval(counts: Tensor, mean: float, total: float, error: float) -> tu
     """
     n_sure = float(counts.sum())
     n_mistakes = max(n_sure - float(counts.trace()), 0.0)
-    of_counts, of_mean = _proportion(n_mistakes, n_sure), _proportion(mean * total, total)
-    return max(0.0, min(of_counts[0], of_mean[0]) - error), max(of_counts[1], of_mean[1])
+    of_counts, of_all = _proportion(n_mistakes, n_sure), _proportion(expected * total, total)
+    return max(0.0, min(of_counts[0], of_all[0]) - error), max(of_counts[1], of_all[1])
 
 
 def _proportion(count: float, total: float) -> tuple[float, float]:
     """Jeffreys' 90 % interval of a proportion; from zero, and up to one, where nothing and everything was counted."""
     ends = special.betaincinv(count + 0.5, max(total - count, 0.0) + 0.5, (0.05, 0.95))
     return float(ends[0]) if count >= 0.5 else 0.0, float(ends[1]) if total - count >= 0.5 else 1.0
+
+
+def mean_probability(log_odds: Tensor, weight: Tensor | None = None) -> float:
+    """Mean of the probabilities of log-odds (N,): the share of labels that is to be expected wrong."""
+    return float(_shares(log_odds, weight) @ torch.sigmoid(log_odds))
 
 
 def levelled(log_odds: Tensor, rate: float, weight: Tensor | None = None) -> Tensor:
@@ -239,8 +246,7 @@ def levelled(log_odds: Tensor, rate: float, weight: Tensor | None = None) -> Ten
     weight : Tensor of float64, shape (N,), optional
         Of the mean.
     """
-    log_odds = log_odds.double()
-    share = torch.full_like(log_odds, 1.0 / len(log_odds)) if weight is None else weight / weight.sum()
+    log_odds, share = log_odds.double(), _shares(log_odds, weight)
     low, high = -2.0 * SUREST, 2.0 * SUREST
     for _ in range(_LEVELLING):
         middle = 0.5 * (low + high)
@@ -375,12 +381,12 @@ def _centred(logits: Tensor) -> Tensor:
     return torch.nan_to_num(logits - logits.amax(dim=1, keepdim=True), nan=torch.nan, neginf=_LEAST_LOG)
 
 
-def _weights(labels: Tensor, weight: Tensor | None) -> Tensor:
+def _weights(samples: Tensor, weight: Tensor | None) -> Tensor:
     """Weights (N,) in float64, all one by default."""
-    return torch.ones(len(labels), dtype=torch.float64, device=labels.device) if weight is None else weight.double()
+    return torch.ones(len(samples), dtype=torch.float64, device=samples.device) if weight is None else weight.double()
 
 
-def _shares(labels: Tensor, weight: Tensor | None) -> Tensor:
+def _shares(samples: Tensor, weight: Tensor | None) -> Tensor:
     """The same as shares of their sum."""
-    weight = _weights(labels, weight)
+    weight = _weights(samples, weight)
     return weight / weight.sum()

@@ -10,8 +10,10 @@ r"""Labels judged by networks that have not seen them.
    samples, and fewer wrong labels. The log-odds of the two rounds are averaged. Where no label was found, there is
    nothing to ask them.
 
-Where labels were found, the network that predicts is trained for twice the judges' length (:func:`spared`): it needs
-no more, and has less time to learn by heart those that were not found. Where none was, it is trained as ever.
+Where labels were found, the network that predicts is trained for longer than the judges, in proportion to how much
+rarer wrong labels are among those that it learns (:func:`spared`). Judges stop where wrong labels, as frequent as they
+were, begin to be learned by heart; half as frequent, twice as many epochs do as much harm. Where none was found, it is
+trained as ever.
 
 Legend: N samples, K classes.
 """
@@ -24,7 +26,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from acestimator.channel import SUREST, Channel
+from acestimator.channel import SUREST, Channel, mean_probability
 from acestimator.channel import judge as read
 from acestimator.diagnosis import Tally
 from acestimator.folds import folds
@@ -39,7 +41,6 @@ _LEAST_LOG = -50.0  # in place of minus infinity, of probabilities in float32, w
 # Standard errors. Of 400 samples with 40 % of two classes' labels wrong, judges that are right in 19 of 20 may have
 # little more than one.
 _LEAST_ASSOCIATION = 1.0
-_LENGTHS = 2  # of the judges, for which a network is trained that is spared labels
 _LEAST_EPOCHS, _LEAST_STEPS = 3, 100  # of it: one epoch to learn all labels, and some without those left out
 
 
@@ -68,13 +69,12 @@ def judged(trainer: Trainer) -> Judgement:
         return _nothing_told(trainer)
     verdict = read(words, labels, weight)
     log_odds, low = verdict.log_odds, verdict.interval[0]
-    left = _TRAININGS * max_epochs - _final_epochs(trainer, length) - judges.epochs
+    left = _TRAININGS * max_epochs - _final_epochs(trainer, log_odds, length) - judges.epochs
     n_folds, kept = min(_MOST_FOLDS, int(1 + left / length)), log_odds <= LEFT_OUT
     if n_folds >= 2 and not bool(kept.all()):
         verdict = read(_asked(trainer, judges.ask(n_folds, length, kept.to(trainer.dtype)), length), labels, weight)
         log_odds = 0.5 * (log_odds + verdict.log_odds)
-    proba = torch.sigmoid(log_odds)
-    rate = float(proba.mean() if weight is None else weight @ proba / weight.sum())
+    rate = mean_probability(log_odds, weight)
     # Judges that were spared labels are surer than they may be that the others are right.
     interval = min(low, verdict.interval[0], rate), max(verdict.interval[1], rate)
     return Judgement(verdict.channel, log_odds, rate, interval, length)
@@ -141,17 +141,35 @@ def _nothing_told(trainer: Trainer) -> Judgement:
     return Judgement(Channel(1.0, right, 0.0), log_odds, 0.0, (0.0, 1.0), trainer.plan.max_epochs)
 
 
-def _final_epochs(trainer: Trainer, length: int) -> int:
+def _final_epochs(trainer: Trainer, log_odds: Tensor, length: int) -> int:
     """Epochs of a network that is spared labels."""
     enough = max(_LEAST_EPOCHS, math.ceil(_LEAST_STEPS / trainer.plan.steps_per_epoch(len(trainer.labels))))
-    return min(max(_LENGTHS * length, enough), trainer.plan.max_epochs)
+    epochs = math.ceil(length * times_rarer(log_odds, trainer.sample_weight))
+    return min(max(epochs, enough), trainer.plan.max_epochs)
+
+
+def times_rarer(log_odds: Tensor, weight: Tensor | None = None) -> float:
+    """How many times rarer wrong labels are among those that are kept than among all: at least 1.
+
+    Parameters
+    ----------
+    log_odds : Tensor, shape (N,)
+        That each label is wrong.
+    weight : Tensor of float64, shape (N,), optional
+    """
+    kept = log_odds <= LEFT_OUT
+    if not bool(kept.any()):
+        return 1.0
+    among_kept = mean_probability(log_odds[kept], None if weight is None else weight[kept])
+    return mean_probability(log_odds, weight) / among_kept
 
 
 def spared(trainer: Trainer, judgement: Judgement) -> Trainer:
     """Trainer of the network that predicts."""
     if bool((judgement.log_odds <= LEFT_OUT).all()):
         return trainer
-    return replace(trainer, plan=trainer.plan.shortened(_final_epochs(trainer, judgement.length)))
+    epochs = _final_epochs(trainer, judgement.log_odds, judgement.length)
+    return replace(trainer, plan=trainer.plan.shortened(epochs))
 
 
 def copies(weight: Tensor | None) -> Tensor | None:

@@ -188,8 +188,8 @@ def max_min_ranks(alpha: Array) -> tuple[np.ndarray, np.ndarray]:
     return scale * rankdata(-highest, method="min"), scale * rankdata(lowest, method="min")
 
 
-def suggested_labels(labels: Array, predicted: Array, mislabel_proba: Array) -> Array:
-    """Return the network's label where the given one is more likely wrong than right, the given one elsewhere.
+def suggested_labels(labels: Array, predicted: Array, mislabel_proba: Array, share: Array | float = 1.0) -> Array:
+    """Return the network's label where it is likelier right than the given one, the given one elsewhere.
 
     Parameters
     ----------
@@ -198,15 +198,19 @@ def suggested_labels(labels: Array, predicted: Array, mislabel_proba: Array) -> 
     predicted : array of shape (N,)
         The network's labels, without constants.
     mislabel_proba : array of shape (N,)
+    share : array of shape (N,) or float, default=1.0
+        Probability that the network's label is right where the given one is wrong: 1 where there are no other labels
+        that may be.
 
     Returns
     -------
     array of shape (N,)
-        A tensor where all three are.
+        A tensor where the first three are.
     """
     if all(isinstance(array, Tensor) for array in (labels, predicted, mislabel_proba)):
-        return torch.where(mislabel_proba > 0.5, predicted, labels)
-    return np.where(_as_array(mislabel_proba) > 0.5, _as_array(predicted), _as_array(labels))
+        return torch.where(mislabel_proba * share > 1.0 - mislabel_proba, predicted, labels)
+    proba = _as_array(mislabel_proba)
+    return np.where(proba * _as_array(share) > 1.0 - proba, _as_array(predicted), _as_array(labels))
 
 
 def _extremes(alpha: Array) -> tuple[np.ndarray, np.ndarray]:

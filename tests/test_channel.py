@@ -251,12 +251,13 @@ def test_a_judge_s_rate_is_midway_between_its_own_and_that_of_the_surest(seed, n
     counts = sure_counts(logits, labels, weight)
     fitted = fit_channel(logits, labels, weight, prior=shrunk(counts))
     own = expit(fitted.log_odds(logits, labels).numpy())
+    eta = torch.softmax(logits.double() / fitted.temperature, dim=1).numpy()
     verdict = judge(logits, labels, weight)
     channel, log_odds = verdict.channel, verdict.log_odds
     assert torch.equal(channel.pi, fitted.pi)
     assert channel.temperature == fitted.temperature
-    mean = np.clip(np.average(own, weights=weight), 1e-6, 1 - 1e-6)
-    wanted = expit((logit(mean) + logit(mistake_rate(counts))) / 2)
+    of_channel = np.clip(np.average(eta, axis=0, weights=weight) @ (1 - fitted.pi.diagonal().numpy()), 1e-6, 1 - 1e-6)
+    wanted = expit((logit(of_channel) + logit(mistake_rate(counts))) / 2)
     low, high = verdict.interval
     assert 0 <= low <= high <= 1
     assert np.average(expit(log_odds.numpy()), weights=weight) == pytest.approx(wanted, abs=1e-6)

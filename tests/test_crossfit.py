@@ -1,5 +1,6 @@
 """Labels judged by networks that have not seen them: what is asked of whom, and fits."""
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import nn
 
 from acestimator import AutoCleansingClassifier, BaselineClassifier
 from acestimator.channel import judge as read
-from acestimator.crossfit import _LEAST_STEPS, _LENGTHS, _MOST_FOLDS, _TRAININGS, copies, judged
+from acestimator.crossfit import _LEAST_STEPS, _MOST_FOLDS, _TRAININGS, copies, judged, times_rarer
 from acestimator.estimators.network import NetworkClassifier
 from acestimator.objectives.judge import Judge
 from acestimator.objectives.spared import LEFT_OUT, Spared
@@ -98,13 +99,25 @@ def test_the_second_round_has_as_many_folds_as_fit_into_what_the_first_has_left(
     trainer = Scripted(labels, first, second, length=length, end=end)
     judgement = judged(trainer)
     n_folds = len(trainer.phases) - 2
-    final = min(max(_LENGTHS * length, _LEAST_STEPS // 4), 100)
+    rarer = times_rarer(read(first.double().log(), labels).log_odds)
+    assert rarer > 2
+    final = min(max(math.ceil(rarer * length), _LEAST_STEPS // 4), 100)
     fits = [n for n in range(2, _MOST_FOLDS + 1) if (n - 1) * length <= _TRAININGS * 100 - final - end]
     assert n_folds == max(fits, default=0)
     if not fits:
         verdict = read(first.double().log(), labels)
         torch.testing.assert_close(judgement.log_odds, verdict.log_odds)
         torch.testing.assert_close(judgement.channel.pi, verdict.channel.pi)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_wrong_labels_are_as_much_rarer_as_those_that_are_left_out_were_more_frequent(weighted):
+    odds = torch.tensor([0.25, 1.0, 3.0, 1 / 9], dtype=torch.float64)  # probabilities .2, .5, .75, .1
+    weight = torch.tensor([1.0, 2.0, 5.0, 1.0]).double() if weighted else None
+    expected = (5.05 / 9) / (1.3 / 4) if weighted else (1.55 / 4) / (0.8 / 3)
+    assert times_rarer(odds.log(), weight) == pytest.approx(expected)
+    assert times_rarer(odds[odds <= 1].log()) == 1.0
+    assert times_rarer(odds[odds > 1].log()) == 1.0
 
 
 def test_where_no_label_is_found_the_second_judges_are_not_asked():

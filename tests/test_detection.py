@@ -136,6 +136,7 @@ def arguments(draw):
         "labels": draw(labels),
         "predicted": draw(labels),
         "mislabel_proba": draw(arrays(np.float64, n, elements=st.floats(0.01, 0.99))),
+        "share": draw(arrays(np.float64, n, elements=st.floats(0.0, 1.0))),
         "percent": draw(st.floats(0, 100)),
     }
 
@@ -205,6 +206,12 @@ def test_ranks_are_percentiles_and_ties_share_the_better_one():
 def test_suggested_labels_follow_the_network_above_one_half_only():
     suggested = detection.suggested_labels(np.array([0, 0, 0]), np.array([1, 1, 1]), np.array([0.51, 0.5, 0.49]))
     assert suggested.tolist() == [1, 0, 0]
+
+
+def test_a_label_is_changed_only_to_one_that_is_likelier_right():
+    """Wrong with probability .6; then the network's label is right with .7, which is .42 against .4, or with .6."""
+    suggested = detection.suggested_labels(np.zeros(2), np.ones(2), np.full(2, 0.6), np.array([0.7, 0.6]))
+    assert suggested.tolist() == [1, 0]
 
 
 def test_integer_tables_are_read_as_numbers():

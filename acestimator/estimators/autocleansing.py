@@ -17,6 +17,7 @@ from torch import Tensor
 
 from acestimator import detection, recipes
 from acestimator.alpha import check_penalty
+from acestimator.channel import levelled
 from acestimator.crossfit import judged, spared
 from acestimator.diagnosis import Tally
 from acestimator.estimators.advice import Trained
@@ -128,7 +129,8 @@ class AutoCleansingClassifier(NetworkClassifier):
         90 % interval of that share: (0, 1) where judges could say nothing, None where there are none. It does not cover
         what judges cannot see, such as samples of no category: see the user guide.
     suggested_labels_ : ndarray of shape (N,)
-        The network's label where ``mislabel_proba_`` is above one half, the given one elsewhere.
+        The network's label where it is likelier right than the given one, even if as few labels are wrong as
+        ``noise_rate_interval_`` allows; the given one elsewhere.
     history_ : list of dict
         One an epoch of the network that predicts, not of the judges: epoch, loss, accuracy on the observed labels, lr,
         alpha_norm (root mean square norm of a row, as its last visit left it), noise_rate, seconds.
@@ -294,13 +296,14 @@ class AutoCleansingClassifier(NetworkClassifier):
         tally = Tally(trainer.labels, trainer.n_classes, trainer.loss_weight)
         logits = trainer.logits(network, tally)
         if isinstance(objective, AutoCleansing):
-            alpha, observed, predicted = read_constants(objective.table.dense(), logits, trainer.labels)
-            scores, proba = (found.cpu().numpy() for found in _suspicion(objective, observed, trainer))
+            alpha, observed, predicted, share = read_constants(objective.table.dense(), logits, trainer.labels)
+            scores, proba, sure = (found.cpu().numpy() for found in _suspicion(objective, observed, trainer))
         else:
             predicted = np.concatenate([part.argmax(dim=1).cpu().numpy() for part in logits])
             alpha = np.zeros((len(predicted), len(labels.classes)), dtype=np.float32)
-            scores, proba = np.zeros(len(predicted)), np.zeros(len(predicted))
-        self._set_suspects(scores, proba, predicted, labels)
+            scores = proba = sure = share = np.zeros(len(predicted))
+        suggested = detection.suggested_labels(labels.codes, predicted, sure, share)
+        self._set_suspects(scores, proba, predicted, labels, suggested)
         self.noise_rate_interval_ = None if judgement is None else judgement.interval
         self.alpha_ = labels.scatter(alpha, 0.0)  # samples of weight 0 have no constants
         self._used = labels.used
@@ -342,16 +345,26 @@ class AutoCleansingClassifier(NetworkClassifier):
         return self._used[detection.find_mislabeled(self.alpha_[self._used], percent)]
 
 
-def _suspicion(objective: AutoCleansing, constants: Tensor, trainer: Trainer) -> tuple[Tensor, Tensor]:
-    """Scores and probabilities (N,), of the observed labels' constants where nobody has judged the labels."""
-    if isinstance(objective, Spared):
-        return objective.log_odds, torch.sigmoid(objective.log_odds)
-    return constants, upper_probability(constants, trainer.sample_weight)
+def _suspicion(objective: AutoCleansing, constants: Tensor, trainer: Trainer) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores and probabilities (N,), and those that labels are changed by.
+
+    Where nobody has judged the labels, they are of the observed labels' constants. Where judges have, a label is
+    changed only if it is likelier wrong than right at the lowest rate that they hold to be possible, too: what is
+    changed is as a rule not looked at again.
+    """
+    if not isinstance(objective, Spared):
+        proba = upper_probability(constants, trainer.sample_weight)
+        return constants, proba, proba
+    log_odds, low = objective.log_odds, objective.judgement.interval[0]
+    proba = torch.sigmoid(log_odds)
+    if low == 0.0:
+        return log_odds, proba, torch.zeros_like(proba)
+    return log_odds, proba, torch.sigmoid(levelled(log_odds, low, trainer.sample_weight))
 
 
 def read_constants(
     constants: Tensor, logits: Iterable[Tensor], labels: Tensor
-) -> tuple[np.ndarray, Tensor, np.ndarray]:
+) -> tuple[np.ndarray, Tensor, np.ndarray, np.ndarray]:
     """Put the constants into the partition gauge of the network's logits.
 
     Parameters
@@ -369,6 +382,8 @@ def read_constants(
         Of the observed labels.
     predicted : ndarray of int64, shape (N,)
         The network's categories.
+    share : ndarray of float64, shape (N,)
+        Of their probability in that of all categories but the observed one; zero where it is the observed one.
 
     Raises
     ------
@@ -376,13 +391,17 @@ def read_constants(
         If a constant is NaN, or infinite in float32: of how many samples.
     """
     observed = torch.empty(len(labels), dtype=torch.float64, device=labels.device)
-    predicted = np.empty(len(labels), dtype=np.int64)
+    predicted, share = np.empty(len(labels), dtype=np.int64), np.empty(len(labels))
     start = n_overflown = 0
     for part in logits:
         here = slice(start, start + len(part))
         constants[here] = detection.partition_gauge(constants[here], part)
-        observed[here] = constants[here].gather(1, labels[here][:, None]).squeeze(1)
+        given = labels[here][:, None]
+        observed[here] = constants[here].gather(1, given).squeeze(1)
         predicted[here] = part.argmax(dim=1).cpu().numpy()
+        others = part.double().scatter(1, given, -torch.inf)
+        highest = torch.where(part.argmax(dim=1) == labels[here], -torch.inf, others.amax(dim=1))
+        share[here] = torch.exp(highest - torch.logsumexp(others, dim=1)).cpu().numpy()
         n_overflown += int((~torch.isfinite(constants[here].float()).all(dim=1)).sum())
         start = here.stop
     if n_overflown:
@@ -390,4 +409,4 @@ def read_constants(
             f"the constants of {n_overflown} of {len(labels)} samples became NaN or infinite: lower alpha_lr, or "
             "alpha_momentum; with alpha_lr='paper', learning_rate."
         )
-    return constants.float().cpu().numpy(), observed, predicted
+    return constants.float().cpu().numpy(), observed, predicted, share

@@ -238,14 +238,24 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         )
 
     def _set_suspects(
-        self, scores: np.ndarray, proba: np.ndarray, predicted: np.ndarray, labels: TrainingLabels
+        self,
+        scores: np.ndarray,
+        proba: np.ndarray,
+        predicted: np.ndarray,
+        labels: TrainingLabels,
+        suggested: np.ndarray | None = None,
     ) -> None:
-        """Set what is read off the scores, probabilities and predicted codes (N') of the samples in use."""
+        """Set what is read off the scores, probabilities and predicted codes (N') of the samples in use.
+
+        The codes that are suggested are by default the predicted ones where a label is likelier wrong than right.
+        """
+        if suggested is None:
+            suggested = detection.suggested_labels(labels.codes, predicted, proba)
         self.noise_rate_ = float(np.average(proba, weights=labels.weight))
         # Samples of weight 0 took no part, and are no more suspicious than any sample.
         self.mislabel_scores_ = labels.scatter(scores, 0.0)
         self.mislabel_proba_ = labels.scatter(proba, self.noise_rate_)
-        self.suggested_labels_ = labels.decode(detection.suggested_labels(labels.codes, predicted, proba))
+        self.suggested_labels_ = labels.decode(suggested)
         self._given, self._predicted = labels.given.copy(), labels.decode(predicted)
 
     def label_issues(self) -> Any:
