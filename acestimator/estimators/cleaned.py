@@ -55,9 +55,9 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
         ``mislabel_proba_`` and ``suggested_labels_`` once fitted; or a pipeline that ends in one of them, for data that
         it cannot take as they are (gaps, categories). Never fitted in place. None: ``AutoCleansingClassifier()``.
     strategy : {"weight", "relabel", "drop"}, default="drop"
-        "drop" leaves out the samples of ``mislabel_proba_ > 0.5``. "relabel" gives each sample its suggested label.
-        "weight" leaves them out, too, and gives every other sample the weight ``1 - mislabel_proba_``; the classifier
-        must take weights.
+        "drop" leaves out the suspects, the samples of ``mislabel_proba_ > 0.5``. "relabel" gives those of them that
+        have another label suggested that label, and leaves out the rest. "weight" leaves out all of them, and gives
+        every other sample the weight ``1 - mislabel_proba_``; the classifier must take weights.
     random_state : int, RandomState or None, default=None
         Where given, seeds every ``random_state`` of cleanser and classifier, in place of what these have.
 
@@ -278,14 +278,13 @@ def clean_labels(
     """
     used = np.arange(len(y)) if sample_weight is None else np.flatnonzero(sample_weight > 0)
     classes, given = np.unique(y[used], return_inverse=True)
-    labels, share = given, np.ones(len(used))
+    labels, share = given, (proba[used] <= 0.5).astype(np.float64)
     if strategy == "relabel":
         labels = np.searchsorted(classes, suggested[used])
-    elif strategy == "drop":
-        share = (proba[used] <= 0.5).astype(np.float64)
-    else:
+        share[labels != given] = 1.0
+    elif strategy == "weight":
         # A full-grown tree fits every sample that has a weight, and would learn a wrong label of the smallest.
-        share = np.where(proba[used] <= 0.5, 1.0 - proba[used], 0.0)
+        share *= 1.0 - proba[used]
     restored = np.zeros(len(classes), dtype=bool)
     # More than once, because a sample that one class gets back may be the last of another.
     while (lost := np.bincount(labels, weights=share, minlength=len(classes)) < _LEAST_LEFT).any():

@@ -95,7 +95,7 @@ def test_it_is_the_classifier_on_cleansed_labels(noisy, weight):
     w = np.ones(150) if weight is None else weight
     for strategy, labels, weights in (
         ("weight", y, w * (1 - proba) * (proba <= 0.5)),
-        ("relabel", suggested, w),
+        ("relabel", suggested, w * ((proba <= 0.5) | (suggested != y))),
         ("drop", y, w * (proba <= 0.5)),
     ):
         used = weights > 0
@@ -122,7 +122,8 @@ def test_no_class_is_lost_and_nothing_else_is_touched(table, strategy, weighted)
     assert present[kept].all()
     back = np.isin(y, restored)
     np.testing.assert_array_equal(final, np.where(back | (strategy != "relabel"), y, suggested)[kept])
-    share = {"weight": (1 - proba) * (proba <= 0.5), "relabel": np.ones(len(y)), "drop": proba <= 0.5}[strategy]
+    kept_or_changed = (proba <= 0.5) | (suggested != y)
+    share = {"weight": (1 - proba) * (proba <= 0.5), "relabel": kept_or_changed * 1.0, "drop": proba <= 0.5}[strategy]
     expected = np.where(back, 1.0, share) * (weight if weighted else 1.0)
     np.testing.assert_array_equal(kept, np.flatnonzero(present & (expected > 0)))
     assert (weights is None) == (strategy != "weight" and not weighted)
