@@ -119,6 +119,40 @@ def observed_score(alpha: Array, logits: Array, labels: Array) -> Array:
     return partition_gauge(alpha, logits).gather(1, labels.long()[:, None]).squeeze(1)
 
 
+@_on_arrays
+def in_order_of(values: Array, order: Array, weight: Array | None = None) -> Array:
+    """Hand out values in the order of other ones: the largest goes to where the other one is largest.
+
+    So two scores can be averaged that have nothing in common but what is high and what is low.
+
+    Parameters
+    ----------
+    values, order : array of shape (N,)
+    weight : array of shape (N,), optional
+        Positive. Weight 2 is a sample twice.
+
+    Returns
+    -------
+    array of float64, shape (N,)
+        Equal where ``order`` is. Values between two of them where weights or ties ask for it.
+    """
+    weight = torch.ones_like(values, dtype=torch.float64) if weight is None else weight.double()
+    levels, _, shares = _distribution(values.double(), weight)
+    _, inverse, wanted = _distribution(order, weight)
+    if len(levels) == 1:
+        return levels.expand(len(values)).clone()
+    above = torch.searchsorted(shares, wanted).clamp(1, len(levels) - 1)
+    part = ((wanted - shares[above - 1]) / (shares[above] - shares[above - 1])).clamp(0.0, 1.0)
+    return torch.lerp(levels[above - 1], levels[above], part)[inverse]
+
+
+def _distribution(values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Distinct values, rising; where each sample's stands; the share of weight below each, half of its own included."""
+    levels, inverse = torch.unique(values, return_inverse=True)
+    mass = torch.zeros(len(levels), dtype=torch.float64, device=values.device).index_add_(0, inverse, weight)
+    return levels, inverse, (torch.cumsum(mass, 0) - 0.5 * mass) / mass.sum()
+
+
 def find_mislabeled(alpha: Array, percent: float = 1.0) -> np.ndarray:
     r"""Algorithm 2: the samples with the largest and the smallest standardised constants, in turn.
 

@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from suite_parts import page
 from suite_parts.measure import run_cell
 from suite_parts.plan import GROUPS, choose, more_cells, plan
 from suite_parts.report import report
@@ -43,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.report:
             if not options.report.exists():
                 raise FileNotFoundError(f"{options.report} is not there: run the suite, or name its file.")
-            print(report(ledger(options.report).records(), before))
+            records = ledger(options.report).records()
+            print(report(records, before))
+            write(records, options)
             return 0
         sources = Sources(options.data, options.cache)
         records, left_out = run(options, sources)
@@ -55,6 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"suite: interrupted; the same call goes on from {options.out}.", file=sys.stderr)
         return 130
     return 0
+
+
+def write(records: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    """Write what the documentation shows, where a place for it is given."""
+    if options.pages:
+        options.pages.mkdir(parents=True, exist_ok=True)
+        (options.pages / "suite.md").write_text(page.answers(records), encoding="utf-8")
+        (options.pages / "suite_tables.md").write_text(page.tables(records), encoding="utf-8")
+        page.draw(records).savefig(options.pages / "suite.png", dpi=150)
 
 
 def run(options: argparse.Namespace, sources: Sources) -> tuple[list[dict[str, Any]], list[str]]:
@@ -112,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, help="in place of the sets' own numbers")
     parser.add_argument("--settle", action="store_true", help="add seeds where the difference to plain is uncertain")
     parser.add_argument("--report", type=Path, metavar="FILE", help="report what a file has, and run nothing")
+    parser.add_argument("--pages", type=Path, metavar="FOLDER", help="with --report: picture and tables to write there")
     parser.add_argument("--before", type=Path, metavar="FILE", help="results of an earlier version, to compare with")
     return parser
 

@@ -12,7 +12,11 @@ from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
 import acestimator
-from acestimator.experiments import TABLES, as_markdown, finished
+from acestimator.comparison import Comparison
+from acestimator.comparison import finished as finished_cells
+from acestimator.comparison.tables import METRICS, as_markdown, sections
+from acestimator.experiments import TABLES, finished
+from acestimator.experiments import as_markdown as experiment
 
 mpl.use("agg")
 sys.path.insert(0, str(Path(__file__).parents[1]))  # theory/ is used from the checkout, and is not installed
@@ -89,6 +93,7 @@ _PAGES = (
     "table",
     "peers",
     "comparison",
+    "comparison-tables",
     "experiments",
     "theory",
     "design",
@@ -104,20 +109,22 @@ html_show_sourcelink = False
 
 
 def report_comparison(app):
-    """Make the tables and the figure of the comparison from the records in docs/results."""
+    """Make the tables and the picture of the comparison from the records in docs/results."""
     results = Path(app.srcdir) / "results"
-    made = results / "generated" / "core_grid"
-    made.parent.mkdir(exist_ok=True)
-    report = [Path(app.srcdir).parent / "benchmarks/compare.py", "--report", "--out", results / "core_grid.jsonl"]
-    files = ["--markdown", made.with_suffix(".md"), "--figure", made.with_suffix(".png")]
-    subprocess.run([sys.executable, *report, *files], check=True, stdout=subprocess.DEVNULL)
+    made = results / "generated"
+    made.mkdir(exist_ok=True)
+    suite = [Path(app.srcdir).parent / "benchmarks/suite.py", "--report", results / "suite.jsonl", "--pages", made]
+    subprocess.run([sys.executable, *suite], check=True, stdout=subprocess.DEVNULL)
+    grid = Comparison(finished_cells(results / "core_grid.jsonl"))
+    _, *tables = sections(grid, [metric for metric in METRICS if metric.name in ("accuracy", "auroc")])
+    (made / "core_grid.md").write_text(as_markdown(tables), encoding="utf-8")
 
 
 def report_experiments(app):
     """Make the paper's tables, beside what was measured, from the records in docs/results."""
     results = Path(app.srcdir) / "results"
     records = finished(results / "experiments.jsonl")
-    tables = [as_markdown(table, records) for table in TABLES.values()]
+    tables = [experiment(table, records) for table in TABLES.values()]
     (results / "generated" / "experiments.md").write_text("\n\n".join(tables) + "\n", encoding="utf-8")
 
 

@@ -136,6 +136,9 @@ def arguments(draw):
         "labels": draw(labels),
         "predicted": draw(labels),
         "mislabel_proba": draw(arrays(np.float64, n, elements=st.floats(0.01, 0.99))),
+        "values": draw(arrays(np.float64, n, elements=reals)),
+        "order": draw(arrays(np.float64, n, elements=reals)),
+        "weight": draw(arrays(np.float64, n, elements=st.floats(0.1, 10.0))),
         "share": draw(arrays(np.float64, n, elements=st.floats(0.0, 1.0))),
         "percent": draw(st.floats(0, 100)),
     }
@@ -201,6 +204,32 @@ def test_ranks_are_percentiles_and_ties_share_the_better_one():
     max_rank, min_rank = detection.max_min_ranks(alpha)
     np.testing.assert_allclose(max_rank, [50, 25, 50, 100])
     np.testing.assert_allclose(min_rank, [50, 25, 50, 100])
+
+
+@given(st.integers(0, 1000), st.integers(1, 30))
+def test_values_in_the_order_of_others_are_these_values_where_there_are_no_ties(seed, n_samples):
+    rng = np.random.RandomState(seed)
+    values, order = rng.normal(size=(2, n_samples))
+    found = detection.in_order_of(values, order)
+    np.testing.assert_allclose(np.sort(found), np.sort(values), rtol=1e-12)
+    np.testing.assert_array_equal(np.argsort(found), np.argsort(order))
+    np.testing.assert_allclose(detection.in_order_of(values, values), values, rtol=1e-12)
+    np.testing.assert_allclose(detection.in_order_of(values, np.exp(order)), found, rtol=1e-12)
+
+
+@given(st.integers(0, 1000), st.integers(1, 30))
+def test_values_in_the_order_of_others_are_equal_where_those_are_and_weights_are_copies(seed, n_samples):
+    rng = np.random.RandomState(seed)
+    values, order = rng.randint(0, 5, size=(2, n_samples)).astype(float)
+    copies = rng.randint(1, 4, size=n_samples)
+    rows = np.repeat(np.arange(n_samples), copies)
+    found = detection.in_order_of(values, order, copies)
+    np.testing.assert_allclose(detection.in_order_of(values[rows], order[rows]), found[rows], rtol=1e-12, atol=1e-12)
+    for n in range(n_samples):
+        assert len(set(found[order == order[n]])) == 1
+        assert found[n] >= found[order < order[n]].max(initial=-np.inf)
+    assert values.min() <= found.min() <= found.max() <= values.max()
+    assert (detection.in_order_of(np.full(n_samples, 3.0), order, copies) == 3.0).all()
 
 
 def test_suggested_labels_follow_the_network_above_one_half_only():

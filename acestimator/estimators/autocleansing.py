@@ -348,18 +348,22 @@ class AutoCleansingClassifier(NetworkClassifier):
 def _suspicion(objective: AutoCleansing, constants: Tensor, trainer: Trainer) -> tuple[Tensor, Tensor, Tensor]:
     """Scores and probabilities (N,), and those that labels are changed by.
 
-    Where nobody has judged the labels, they are of the observed labels' constants. Where judges have, a label is
-    changed only if it is likelier wrong than right at the lowest rate that they hold to be possible, too: what is
+    Where nobody has judged the labels, they are of the observed labels' constants. Where judges have, it is the mean of
+    their log-odds and of the same in the order of the constants, which have seen the whole training. A label is then
+    changed only if it is likelier wrong than right at the lowest rate that judges hold to be possible, too: what is
     changed is as a rule not looked at again.
     """
+    weight = trainer.sample_weight
     if not isinstance(objective, Spared):
-        proba = upper_probability(constants, trainer.sample_weight)
+        proba = upper_probability(constants, weight)
         return constants, proba, proba
-    log_odds, low = objective.log_odds, objective.judgement.interval[0]
-    proba = torch.sigmoid(log_odds)
-    if low == 0.0:
-        return log_odds, proba, torch.zeros_like(proba)
-    return log_odds, proba, torch.sigmoid(levelled(log_odds, low, trainer.sample_weight))
+    rate, low = objective.judgement.rate, objective.judgement.interval[0]
+    if rate == 0.0:  # nothing could be told
+        return objective.log_odds, torch.sigmoid(objective.log_odds), torch.zeros_like(constants)
+    log_odds = 0.5 * (objective.log_odds + detection.in_order_of(objective.log_odds, constants, weight))
+    scores = levelled(log_odds, rate, weight)
+    sure = torch.sigmoid(levelled(log_odds, low, weight)) if low > 0.0 else torch.zeros_like(scores)
+    return scores, torch.sigmoid(scores), sure
 
 
 def read_constants(

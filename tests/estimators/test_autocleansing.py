@@ -1,5 +1,7 @@
 """AutoCleansingClassifier: what it finds, what weights mean, the paper's regime, and what is read off the constants."""
 
+from unittest import mock
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -66,6 +68,20 @@ def test_what_is_read_off_the_constants_is_consistent(noisy_digits):
     assert 0 < better.sum() < (clf.mislabel_proba_ > 0.5).sum()
     assert (clf.mislabel_proba_[better] > 0.5).all()
     np.testing.assert_array_equal(clf.find_mislabeled(3.0), detection.find_mislabeled(clf.alpha_, 3.0))
+
+
+def test_constants_have_half_a_say_in_the_order_of_the_suspects(noisy_digits):
+    X, y = noisy_digits[:2]
+    with mock.patch.object(detection, "in_order_of", wraps=detection.in_order_of) as asked:
+        clf = quick(max_epochs=15).fit(X, y)
+    (log_odds, constants, weight), _ = asked.call_args
+    np.testing.assert_allclose(constants, clf.alpha_[np.arange(len(y)), np.searchsorted(clf.classes_, y)], rtol=1e-5)
+    together = 0.5 * (log_odds + detection.in_order_of(log_odds, constants, weight))
+    rate = float(torch.sigmoid(log_odds).mean())
+    np.testing.assert_allclose(clf.mislabel_scores_, levelled(together, rate), atol=1e-6)
+    low, high = clf.noise_rate_interval_
+    assert low <= clf.noise_rate_ <= high
+    assert clf.noise_rate_ == pytest.approx(rate)
 
 
 def test_history_and_shapes(small):
