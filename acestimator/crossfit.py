@@ -26,8 +26,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from acestimator.channel import SUREST, Channel, mean_probability
+from acestimator.channel import SUREST, Channel, levelled, mean_probability
 from acestimator.channel import judge as read
+from acestimator.detection import in_order_of
 from acestimator.diagnosis import Tally
 from acestimator.folds import folds
 from acestimator.objectives.judge import Judge, Judgement
@@ -170,6 +171,35 @@ def spared(trainer: Trainer, judgement: Judgement) -> Trainer:
         return trainer
     epochs = _final_epochs(trainer, judgement.log_odds, judgement.length)
     return replace(trainer, plan=trainer.plan.shortened(epochs))
+
+
+def concluded(
+    judgement: Judgement, log_odds: Tensor, constants: Tensor, weight: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """What is said of the labels in the end: at the judges' rate, and at the least that they hold to be possible.
+
+    The constants have half a say in the order: the log-odds are averaged with the same in their order. They were
+    learned beside a network that has seen more samples than any judge, for longer, and without most wrong labels.
+
+    Parameters
+    ----------
+    judgement : Judgement
+    log_odds : Tensor of float64, shape (N,)
+        Of judges and the network's first epochs.
+    constants : Tensor, shape (N,)
+        Of the observed labels, in the partition gauge.
+    weight : Tensor of float64, shape (N,), optional
+
+    Returns
+    -------
+    log_odds, at_least : Tensor of float64, shape (N,)
+    """
+    none = torch.full_like(log_odds, -torch.inf)
+    if judgement.rate == 0.0:  # nothing could be told
+        return log_odds, none
+    log_odds = 0.5 * (log_odds + in_order_of(log_odds, constants, weight))
+    low = judgement.interval[0]
+    return levelled(log_odds, judgement.rate, weight), levelled(log_odds, low, weight) if low > 0.0 else none
 
 
 def copies(weight: Tensor | None) -> Tensor | None:

@@ -40,7 +40,7 @@ PROCESSES = ("symmetric_20", "symmetric_40", "pair_30", "class_40", "instance_40
 
 def areas(task: Task, seed: int) -> dict[str, float]:
     """Area under the ROC curve of each reading."""
-    with mock.patch.object(detection, "in_order_of", wraps=detection.in_order_of) as asked:
+    with mock.patch("acestimator.crossfit.in_order_of", wraps=detection.in_order_of) as asked:
         clf = AutoCleansingClassifier(random_state=seed).fit(task.X_train, task.observed)
     log_odds = asked.call_args.args[0].numpy() if asked.call_args else clf.mislabel_scores_
     rows = np.arange(len(task.observed))

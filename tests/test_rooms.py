@@ -20,7 +20,7 @@ TABLE = {
         *("detection", "mixture", "backbones", "diagnosis", "pickling"),
     },
     "peers": {"phases", "presets", "objectives", "detection", "mixture"},
-    "crossfit": {"phases", "objectives", "diagnosis", "channel", "folds"},
+    "crossfit": {"phases", "objectives", "detection", "diagnosis", "channel", "folds"},
     "recipes": {"presets", "training", "augment", "backbones"},
     "phases": {"training", "objectives", "inputs", "diagnosis"},
     "presets": {"training", "alpha"},

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from acestimator import detection, recipes
 from acestimator.alpha import check_penalty
-from acestimator.channel import levelled
-from acestimator.crossfit import judged, spared
+from acestimator.crossfit import concluded, judged, spared
 from acestimator.diagnosis import Tally
 from acestimator.estimators.advice import Trained
 from acestimator.estimators.labels import TrainingLabels
@@ -117,9 +116,10 @@ class AutoCleansingClassifier(NetworkClassifier):
     alpha_ : ndarray of float32, shape (N, K)
         The constants, in the partition gauge: entry k is what they add to the log-probability of category k.
     mislabel_scores_ : ndarray of shape (N,)
-        Higher is more suspicious: the log-odds in nats that the label is wrong, by the judges and the network's own
-        first epochs, from -20 to 20. All are -20 where there are too few samples for two judges, or where these have
-        learnt nothing. With ``alpha_lr="paper"`` or ``preset="paper"``, the constant of the observed label, in nats.
+        Higher is more suspicious: the log-odds in nats that the label is wrong, from -20 to 20, by the judges, the
+        network's own first epochs, and the order of the constants. All are -20 where there are too few samples for two
+        judges, or where these have learnt nothing. With ``alpha_lr="paper"`` or ``preset="paper"``, the constant of
+        the observed label, in nats.
     mislabel_proba_ : ndarray of shape (N,)
         Probability that each label is wrong: the same as a probability; where the scores are constants, the posterior
         of a mixture of two normal distributions.
@@ -157,6 +157,11 @@ class AutoCleansingClassifier(NetworkClassifier):
     sample twice: a row's gradient is divided by the number of samples in its batch, whatever their weights.
 
     Labels may be in any form that scikit-learn takes. Predictions never see the constants.
+
+    What cannot be identified from noisy labels alone: how many are wrong, where even the surest predictions err, since
+    overlapping classes and wrong labels then give the same data; mistakes that follow a rule of the features, which
+    networks learn like any other; and samples of no category, of which no judge is sure.
+    ``noise_rate_interval_`` covers the first alone. See "What cannot be told" in the user guide.
 
     References
     ----------
@@ -348,22 +353,16 @@ class AutoCleansingClassifier(NetworkClassifier):
 def _suspicion(objective: AutoCleansing, constants: Tensor, trainer: Trainer) -> tuple[Tensor, Tensor, Tensor]:
     """Scores and probabilities (N,), and those that labels are changed by.
 
-    Where nobody has judged the labels, they are of the observed labels' constants. Where judges have, it is the mean of
-    their log-odds and of the same in the order of the constants, which have seen the whole training. A label is then
-    changed only if it is likelier wrong than right at the lowest rate that judges hold to be possible, too: what is
+    Where nobody has judged the labels, they are of the observed labels' constants. Where judges have, a label is
+    changed only if it is likelier wrong than right at the lowest rate that they hold to be possible, too: what is
     changed is as a rule not looked at again.
     """
     weight = trainer.sample_weight
     if not isinstance(objective, Spared):
         proba = upper_probability(constants, weight)
         return constants, proba, proba
-    rate, low = objective.judgement.rate, objective.judgement.interval[0]
-    if rate == 0.0:  # nothing could be told
-        return objective.log_odds, torch.sigmoid(objective.log_odds), torch.zeros_like(constants)
-    log_odds = 0.5 * (objective.log_odds + detection.in_order_of(objective.log_odds, constants, weight))
-    scores = levelled(log_odds, rate, weight)
-    sure = torch.sigmoid(levelled(log_odds, low, weight)) if low > 0.0 else torch.zeros_like(scores)
-    return scores, torch.sigmoid(scores), sure
+    log_odds, at_least = concluded(objective.judgement, objective.log_odds, constants, weight)
+    return log_odds, torch.sigmoid(log_odds), torch.sigmoid(at_least)
 
 
 def read_constants(

@@ -13,6 +13,7 @@ From then on three things differ from plain training, and only where some label 
   could: a network that learns to the end must not be held.
 * The constants are learned throughout, with the gradient of their own loss, :math:`\mathrm{softmax}(m + \alpha) -
   \mathrm{onehot}(y)`. They are not in the network's: what they would keep away from it, it is spared already.
+  What they have gathered orders the suspects in the end, together with the log-odds.
 
 Legend: N samples, K classes, B batch, M samples of a block.
 """

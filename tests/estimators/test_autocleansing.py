@@ -72,7 +72,7 @@ def test_what_is_read_off_the_constants_is_consistent(noisy_digits):
 
 def test_constants_have_half_a_say_in_the_order_of_the_suspects(noisy_digits):
     X, y = noisy_digits[:2]
-    with mock.patch.object(detection, "in_order_of", wraps=detection.in_order_of) as asked:
+    with mock.patch("acestimator.crossfit.in_order_of", wraps=detection.in_order_of) as asked:
         clf = quick(max_epochs=15).fit(X, y)
     (log_odds, constants, weight), _ = asked.call_args
     np.testing.assert_allclose(constants, clf.alpha_[np.arange(len(y)), np.searchsorted(clf.classes_, y)], rtol=1e-5)
