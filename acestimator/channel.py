@@ -42,7 +42,7 @@ _LEVELLING = 50  # halvings of where the number lies that log-odds are moved by
 _STARTS = (0.3, 0.8, 1.6)  # temperatures that EM starts from: the likelihood can have several maxima
 _EM_STEPS, _NEWTON_STEPS = 15, 12
 _CLOSE = 1e-6  # change of 1 / T, as a share of it, after which it is not looked for any more
-_COLDEST, _HOTTEST = 0.05, 8.0
+COLDEST, HOTTEST = 0.05, 8.0
 _HALVINGS = 10  # of a Newton step that lowers what it should raise
 _CHUNK_ELEMENTS = 1 << 15  # numbers of rows that are worked on at one go
 _LEAST_LOG = -750.0  # in place of minus infinity: the least logarithm of a float64 is -745
@@ -71,7 +71,7 @@ class Channel:
 
         The logits may be others than the channel was fitted to, if they are as sure as these.
         """
-        joint = _log_joint(_centred(logits), labels, 1.0 / self.temperature, self.pi)
+        joint = _log_joint(centred(logits), labels, 1.0 / self.temperature, self.pi)
         right = joint.gather(1, labels[:, None]).squeeze(1)
         others = torch.logsumexp(joint.scatter(1, labels[:, None], -torch.inf), dim=1)
         return torch.nan_to_num(others - right, nan=0.0).clamp(-SUREST, SUREST)  # NaN where both are impossible
@@ -93,7 +93,7 @@ def temperature(logits: Tensor, labels: Tensor, weight: Tensor | None = None) ->
     log_likelihood : float
         Mean log-probability of the labels.
     """
-    logits, share = _centred(logits), _shares(labels, weight)
+    logits, share = centred(logits), _shares(labels, weight)
     observed = logits.gather(1, labels[:, None]).squeeze(1)
     inverse, last = 1.0, 0.0
     for _ in range(_NEWTON_STEPS):
@@ -121,20 +121,34 @@ def sure_counts(logits: Tensor, labels: Tensor, weight: Tensor | None = None) ->
     Tensor of float64, shape (K, K)
         Row k: the weights of the labels, of those that are predicted k.
     """
-    return _counted(logits, labels, *_surest(logits, labels, weight))
+    return _counted(logits, labels, *surest(logits, labels, weight))
 
 
 def _counted(logits: Tensor, labels: Tensor, order: Tensor, taken: Tensor) -> Tensor:
-    """Weights (K, K) of predicted category and label, of what :func:`_surest` takes."""
+    """Weights (K, K) of predicted category and label, of what :func:`surest` takes."""
     n_classes, predicted = logits.shape[1], logits.argmax(dim=1)
     counts = torch.zeros(n_classes, n_classes, dtype=torch.float64, device=labels.device)
     return counts.index_put_((predicted[order], labels[order]), taken, accumulate=True)
 
 
-def _surest(logits: Tensor, labels: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Positions of the samples, the surest first, and the weight (N,) of each that is taken."""
-    weight = _weights(labels, weight)
-    top = _centred(logits).topk(2, dim=1).values  # (N, 2)
+def surest(logits: Tensor, labels: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Order samples by how sure predictions are, and take the first, a tenth of the weight or a weight of 30.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (N, K)
+    labels : Tensor of int64, shape (N,)
+    weight : Tensor of float64, shape (N,), optional
+
+    Returns
+    -------
+    order : Tensor of int64, shape (N,)
+        Positions of the samples, the surest first.
+    taken : Tensor of float64, shape (N,)
+        What is taken of the weight of each, in that order.
+    """
+    weight = weights(labels, weight)
+    top = centred(logits).topk(2, dim=1).values  # (N, 2)
     order = torch.argsort(top[:, 0] - top[:, 1], descending=True, stable=True)
     weight = weight[order]
     before = torch.cumsum(weight, 0) - weight  # weight of the surer ones
@@ -187,16 +201,16 @@ def judge(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Verdi
     weight : Tensor of float64, shape (N,), optional
         Weight 2 is a sample twice.
     """
-    order, taken = _surest(logits, labels, weight)
+    order, taken = surest(logits, labels, weight)
     counts, share = _counted(logits, labels, order, taken), _shares(labels, weight)
     channel = fit_channel(logits, labels, weight, prior=shrunk(counts))
     log_odds = channel.log_odds(logits, labels)
-    eta = torch.softmax(_centred(logits / channel.temperature), dim=1)
+    eta = torch.softmax(centred(logits / channel.temperature), dim=1)
     expected = float(share @ eta @ (1.0 - channel.pi.diagonal()))
     rates = torch.tensor([expected, mistake_rate(counts)], dtype=torch.float64)
     rate = float(torch.sigmoid(torch.logit(rates, eps=_LEAST_RATE).mean()))
     error = 1.0 - float(taken @ eta.amax(dim=1)[order] / taken.sum())
-    total = float(_weights(labels, weight).sum())
+    total = float(weights(labels, weight).sum())
     return Verdict(channel, levelled(log_odds, rate, share), rate_interval(counts, expected, total, error))
 
 
@@ -282,9 +296,9 @@ def fit_channel(
     """
     if prior is None:
         prior = shrunk(sure_counts(logits, labels, weight))
-    share, centred = _shares(labels, weight), _centred(logits)
+    share, logits = _shares(labels, weight), centred(logits)
     pseudo = strength / len(prior) * prior  # (K, K) labels, as shares of the samples' weight
-    fits = [_maximise(centred, labels, share, prior, pseudo, 1.0 / start) for start in _STARTS]
+    fits = [_maximise(logits, labels, share, prior, pseudo, 1.0 / start) for start in _STARTS]
     return max(fits, key=lambda fit: fit.log_likelihood)
 
 
@@ -302,7 +316,7 @@ def _em_step(
     """Transition matrix and one over the temperature, whose posterior density is no less."""
     counts, log_pi = torch.zeros_like(pi), pi.log().T.contiguous()  # (K, K), rows by label
     wanted, moments = torch.empty_like(share), _no_moments(share)
-    for rows in _chunks(logits):
+    for rows in chunks(logits):
         part, observed = logits[rows], labels[rows]  # (n, K), (n,)
         log_eta = torch.log_softmax(inverse * part, dim=1)
         posterior = torch.softmax(log_eta + log_pi[observed], dim=1)  # (n, K), of the true category
@@ -341,7 +355,7 @@ def _newton_step(
     """
     if moments is None:
         moments = _no_moments(share)
-        for rows in _chunks(logits):
+        for rows in chunks(logits):
             _set_moments(moments, rows, logits[rows], torch.log_softmax(inverse * logits[rows], dim=1))
     mean, variance, highest = moments
     slope = float(share @ (wanted - mean))
@@ -351,7 +365,7 @@ def _newton_step(
     before = float(share @ (inverse * wanted + highest))  # _expected: the largest logit is zero
     least = before - 1e-12 * (1.0 + abs(before))  # less is more than rounding
     for _ in range(_HALVINGS):
-        moved = min(max(inverse + step, 1.0 / _HOTTEST), 1.0 / _COLDEST)
+        moved = min(max(inverse + step, 1.0 / HOTTEST), 1.0 / COLDEST)
         if _expected(logits, wanted, share, moved) >= least:
             return moved
         step *= 0.5
@@ -360,11 +374,11 @@ def _newton_step(
 
 def _expected(logits: Tensor, wanted: Tensor, share: Tensor, inverse: float) -> float:
     """Mean log-probability of categories whose mean logit is ``wanted`` (N,): concave in 1 / T."""
-    log_sums = torch.cat([torch.logsumexp(inverse * logits[rows], dim=1) for rows in _chunks(logits)])
+    log_sums = torch.cat([torch.logsumexp(inverse * logits[rows], dim=1) for rows in chunks(logits)])
     return float(share @ (inverse * wanted - log_sums))
 
 
-def _chunks(logits: Tensor) -> list[slice]:
+def chunks(logits: Tensor) -> list[slice]:
     """Rows (N, K) a number at a time that a processor's cache has room for; on a GPU all at once.
 
     What is done row by row is the same numbers; arrays of all rows would be fetched from memory at every operation,
@@ -375,18 +389,18 @@ def _chunks(logits: Tensor) -> list[slice]:
     return [slice(start, start + n_rows) for start in range(0, n_samples, max(n_rows, 1))]
 
 
-def _centred(logits: Tensor) -> Tensor:
+def centred(logits: Tensor) -> Tensor:
     """Logits in float64, the largest of each row zero, and none minus infinity."""
     logits = logits.double()
     return torch.nan_to_num(logits - logits.amax(dim=1, keepdim=True), nan=torch.nan, neginf=_LEAST_LOG)
 
 
-def _weights(samples: Tensor, weight: Tensor | None) -> Tensor:
+def weights(samples: Tensor, weight: Tensor | None) -> Tensor:
     """Weights (N,) in float64, all one by default."""
     return torch.ones(len(samples), dtype=torch.float64, device=samples.device) if weight is None else weight.double()
 
 
 def _shares(samples: Tensor, weight: Tensor | None) -> Tensor:
     """The same as shares of their sum."""
-    weight = _weights(samples, weight)
+    weight = weights(samples, weight)
     return weight / weight.sum()

@@ -30,6 +30,7 @@ from acestimator.channel import SUREST, Channel, levelled, mean_probability
 from acestimator.channel import judge as read
 from acestimator.detection import in_order_of
 from acestimator.diagnosis import Tally
+from acestimator.evidence import supported
 from acestimator.folds import folds
 from acestimator.objectives.judge import Judge, Judgement
 from acestimator.objectives.spared import LEFT_OUT
@@ -69,7 +70,7 @@ def judged(trainer: Trainer) -> Judgement:
     if not _learnt(words, trainer):
         return _nothing_told(trainer)
     verdict = read(words, labels, weight)
-    log_odds, low = verdict.log_odds, verdict.interval[0]
+    log_odds, low = verdict.log_odds, supported(words, labels, verdict.interval[0], weight)
     left = _TRAININGS * max_epochs - _final_epochs(trainer, log_odds, length) - judges.epochs
     n_folds, kept = min(_MOST_FOLDS, int(1 + left / length)), log_odds <= LEFT_OUT
     if n_folds >= 2 and not bool(kept.all()):

@@ -11,12 +11,12 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, logit, softmax, xlogy
 
 from acestimator.channel import (
-    _COLDEST,
-    _HOTTEST,
+    COLDEST,
+    HOTTEST,
     SUREST,
     Channel,
-    _centred,
     _em_step,
+    centred,
     fit_channel,
     judge,
     levelled,
@@ -56,7 +56,7 @@ def test_the_temperature_is_that_of_the_largest_likelihood(seed, n_classes, log_
     def loss(inverse):
         return -log_softmax(inverse * logits.numpy(), axis=1)[np.arange(len(labels)), labels.numpy()].mean()
 
-    found = minimize_scalar(loss, bounds=(1 / _HOTTEST, 1 / _COLDEST), method="bounded", options={"xatol": 1e-9})
+    found = minimize_scalar(loss, bounds=(1 / HOTTEST, 1 / COLDEST), method="bounded", options={"xatol": 1e-9})
     temperature, log_likelihood = best_temperature(logits, labels)
     assert log_likelihood == pytest.approx(-loss(1 / temperature))
     assert log_likelihood == pytest.approx(-found.fun, abs=1e-6)
@@ -65,8 +65,8 @@ def test_the_temperature_is_that_of_the_largest_likelihood(seed, n_classes, log_
 def test_a_likelihood_without_a_maximum_gives_the_bounds():
     labels = torch.arange(30) % 3
     logits = torch.nn.functional.one_hot(labels).double()
-    assert best_temperature(0.01 * logits, labels)[0] == pytest.approx(_COLDEST)  # always right: the surer the better
-    assert best_temperature(logits, (labels + 1) % 3)[0] == pytest.approx(_HOTTEST)  # always wrong
+    assert best_temperature(0.01 * logits, labels)[0] == pytest.approx(COLDEST)  # always right: the surer the better
+    assert best_temperature(logits, (labels + 1) % 3)[0] == pytest.approx(HOTTEST)  # always wrong
 
 
 # --- EM ---
@@ -80,14 +80,14 @@ def log_posterior(logits, labels, weight, pi, pseudo, inverse):
 
 
 def em_never_lowers(logits, labels, weight, pi, inverse, strength):
-    share, total, logits = weight / weight.sum(), float(weight.sum()), _centred(logits)
+    share, total, logits = weight / weight.sum(), float(weight.sum()), centred(logits)
     pseudo = strength * total / len(pi) * pi
     density = log_posterior(logits, labels, weight, pi, pseudo, inverse)
     for _ in range(15):
         pi, inverse = _em_step(logits, labels, share, pi, pseudo / total, inverse)
         after = log_posterior(logits, labels, weight, pi, pseudo, inverse)
         assert after >= density - 1e-9 * (total + abs(density))
-        assert 1 / _HOTTEST <= inverse <= 1 / _COLDEST
+        assert 1 / HOTTEST <= inverse <= 1 / COLDEST
         torch.testing.assert_close(pi.sum(dim=1), torch.ones(len(pi), dtype=torch.float64))
         density = after
 
@@ -358,7 +358,7 @@ def test_extremes_give_numbers(kind, dtype):
     logits, labels = of_extremes(kind)
     logits = logits.to(dtype)
     temperature, log_likelihood = best_temperature(logits, labels)
-    assert _COLDEST <= temperature <= _HOTTEST * (1 + 1e-9)
+    assert COLDEST <= temperature <= HOTTEST * (1 + 1e-9)
     assert math.isfinite(log_likelihood)
     fitted = fit_channel(logits, labels)
     assert math.isfinite(fitted.log_likelihood)

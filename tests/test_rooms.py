@@ -20,7 +20,8 @@ TABLE = {
         *("detection", "mixture", "backbones", "diagnosis", "pickling"),
     },
     "peers": {"phases", "presets", "objectives", "detection", "mixture"},
-    "crossfit": {"phases", "objectives", "detection", "diagnosis", "channel", "folds"},
+    "crossfit": {"phases", "objectives", "detection", "diagnosis", "evidence", "channel", "folds"},
+    "evidence": {"channel"},
     "recipes": {"presets", "training", "augment", "backbones"},
     "phases": {"training", "objectives", "inputs", "diagnosis"},
     "presets": {"training", "alpha"},
@@ -82,7 +83,8 @@ def test_who_imports_whom(imports):
     assert by["cli"] == {"__main__"}
     assert by["crossfit"] == {"estimators"}
     assert by["folds"] == {"crossfit", "inputs"}
-    assert by["channel"] == {"crossfit", "objectives"}
+    assert by["channel"] == {"crossfit", "evidence", "objectives"}
+    assert by["evidence"] == {"crossfit"}
     assert by["__main__"] == by["theory"] == set()
     assert by["__init__"] <= {"theory"}
     assert {b for a, b in rooms.arrows(imports) if a == "alpha"} <= {"checks"}
