@@ -70,16 +70,22 @@ def judged(trainer: Trainer) -> Judgement:
     if not _learnt(words, trainer):
         return _nothing_told(trainer)
     verdict = read(words, labels, weight)
-    log_odds, low = verdict.log_odds, supported(words, labels, verdict.interval[0], weight)
+    least = supported(words, labels, verdict.interval[0], weight)
+    log_odds, _ = _raised(verdict.log_odds, least, weight)
     left = _TRAININGS * max_epochs - _final_epochs(trainer, log_odds, length) - judges.epochs
     n_folds, kept = min(_MOST_FOLDS, int(1 + left / length)), log_odds <= LEFT_OUT
     if n_folds >= 2 and not bool(kept.all()):
         verdict = read(_asked(trainer, judges.ask(n_folds, length, kept.to(trainer.dtype)), length), labels, weight)
         log_odds = 0.5 * (log_odds + verdict.log_odds)
+    log_odds, rate = _raised(log_odds, least, weight)
+    # The second judges' word is no evidence: they were spared the labels that they may now disagree with.
+    return Judgement(verdict.channel, log_odds, rate, (least, max(verdict.interval[1], rate)), length)
+
+
+def _raised(log_odds: Tensor, least: float, weight: Tensor | None) -> tuple[Tensor, float]:
+    """Log-odds whose rate is no less than there is evidence for, and that rate."""
     rate = mean_probability(log_odds, weight)
-    # Judges that were spared labels are surer than they may be that the others are right.
-    interval = min(low, verdict.interval[0], rate), max(verdict.interval[1], rate)
-    return Judgement(verdict.channel, log_odds, rate, interval, length)
+    return (log_odds, rate) if rate >= least else (levelled(log_odds, least, weight), least)
 
 
 class _Judges:

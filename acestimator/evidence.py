@@ -29,8 +29,7 @@ from torch import Tensor
 
 from acestimator.channel import COLDEST, HOTTEST, centred, chunks, surest, temperature, weights
 
-_SIGNIFICANT = 1.645  # standard errors: 5 % on one side
-_SIGNIFICANT_NATS = 0.5 * _SIGNIFICANT**2  # the same of a ratio of likelihoods
+_SIGNIFICANT, _BEYOND_DOUBT = 1.645, 3.0  # standard errors: 5 % and one in a thousand, on one side
 _LEAST_RATE, _HIGHEST_RATE = 1e-6, 0.9
 _STARTS = ((0.02, 1.0), (0.3, 1.0), (0.02, 4.0), (0.3, 4.0))  # rates, and one over temperatures
 _STEP = 1e-3  # of differences of the slopes
@@ -38,7 +37,10 @@ _LEAST_PROBABILITY = 1e-300
 
 
 def supported(logits: Tensor, labels: Tensor, low: float, weight: Tensor | None = None) -> float:
-    """Low end of an interval of the noise rate, or what of it there is evidence for; zero if there is none.
+    """Least noise rate that there is evidence for.
+
+    Of the mistakes and of the floor the higher one, if both tests say so, or the floor's is beyond doubt. If only the
+    floor's does, and hardly, the lower one: one number for the temperature is no perfect model. If neither does, zero.
 
     Parameters
     ----------
@@ -47,16 +49,23 @@ def supported(logits: Tensor, labels: Tensor, low: float, weight: Tensor | None 
     labels : Tensor of int64, shape (N,)
         Observed labels.
     low : float
-        Where all mistakes among the surest samples are held to be the labels'.
+        Least rate if the mistakes among the surest samples are the labels'.
     weight : Tensor of float64, shape (N,), optional
         Weight 2 is a sample twice.
     """
     found, without = temperature(logits, labels, weight)
-    if excess(logits / found, labels, weight) > _SIGNIFICANT:
-        return low
+    are_mistakes = excess(logits / found, labels, weight) > _SIGNIFICANT
     floor = even_floor(logits, labels, weight)
     gain = float(weights(labels, weight).sum()) * (floor.log_likelihood - without)
-    return min(low, floor.low) if gain > _SIGNIFICANT_NATS else 0.0
+    of_mistakes = low if are_mistakes else 0.0
+    if gain > _nats(_BEYOND_DOUBT) or (are_mistakes and gain > _nats(_SIGNIFICANT)):
+        return max(of_mistakes, floor.low)
+    return of_mistakes if are_mistakes or gain <= _nats(_SIGNIFICANT) else min(low, floor.low)
+
+
+def _nats(standard_errors: float) -> float:
+    """Gain of log-likelihood of one number that is as unlikely."""
+    return 0.5 * standard_errors**2
 
 
 def excess(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> float:

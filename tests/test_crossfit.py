@@ -11,8 +11,10 @@ from torch import nn
 
 from acestimator import AutoCleansingClassifier, BaselineClassifier
 from acestimator.channel import judge as read
+from acestimator.channel import levelled
 from acestimator.crossfit import _LEAST_STEPS, _MOST_FOLDS, _TRAININGS, copies, judged, times_rarer
 from acestimator.estimators.network import NetworkClassifier
+from acestimator.evidence import supported
 from acestimator.objectives.judge import Judge
 from acestimator.objectives.spared import LEFT_OUT, Spared
 from acestimator.phases import Trainer
@@ -31,6 +33,14 @@ def words(seed=0, noise=0.2, n_samples=N, scale=6.0):
     labels = np.where(wrong, (true + rng.randint(1, K, size=n_samples)) % K, true)
     logits = torch.from_numpy(scale * np.eye(K)[true] + rng.normal(size=(2, n_samples, K)))
     return torch.from_numpy(labels), wrong, torch.softmax(logits, dim=2).float()
+
+
+def told(said, labels):
+    """Log-odds by a word (N, K), and the least rate that there is evidence for."""
+    verdict = read(said.double().log(), labels)
+    least = supported(said.double().log(), labels, verdict.interval[0])
+    rate = float(torch.sigmoid(verdict.log_odds).mean())
+    return verdict.log_odds if rate >= least else levelled(verdict.log_odds, least), least
 
 
 class Scripted:
@@ -74,8 +84,7 @@ def test_the_second_judges_are_spared_what_the_first_have_found_and_the_two_roun
     labels, wrong, (first, second) = words()
     trainer = Scripted(labels, first, second)
     judgement = judged(trainer)
-    verdicts = [read(said.double().log(), labels) for said in (first, second)]
-    (once, again), channel = (verdict.log_odds for verdict in verdicts), verdicts[1].channel
+    (once, least), last = told(first, labels), read(second.double().log(), labels)
     found = once > LEFT_OUT
     assert (found.numpy() == wrong).mean() > 0.9
     for number in range(3, len(trainer.phases) + 1):
@@ -83,13 +92,16 @@ def test_the_second_judges_are_spared_what_the_first_have_found_and_the_two_roun
         assert torch.equal(judge.kept == 0, found[trainer.phases[number].keep])
         assert ((judge.kept == 0) | (judge.kept == 1)).all()
         assert judge.length == 10
-    torch.testing.assert_close(judgement.log_odds, 0.5 * (once + again))
-    torch.testing.assert_close(judgement.channel.pi, channel.pi)
+    expected = 0.5 * (once + last.log_odds)
+    assert float(torch.sigmoid(expected).mean()) >= least > 0
+    torch.testing.assert_close(judgement.log_odds, expected)
+    torch.testing.assert_close(judgement.channel.pi, last.channel.pi)
     assert judgement.length == 10
     assert judgement.rate == pytest.approx(float(torch.sigmoid(judgement.log_odds).mean()))
     low, high = judgement.interval
-    assert low <= min(verdict.interval[0] for verdict in verdicts)
+    assert low == least
     assert low <= judgement.rate <= high
+    assert high >= last.interval[1]
 
 
 @pytest.mark.parametrize(("length", "end"), [(1, 3), (4, 6), (10, 13), (45, 50), (49, 60), (50, 60), (100, 100)])
@@ -99,14 +111,14 @@ def test_the_second_round_has_as_many_folds_as_fit_into_what_the_first_has_left(
     trainer = Scripted(labels, first, second, length=length, end=end)
     judgement = judged(trainer)
     n_folds = len(trainer.phases) - 2
-    rarer = times_rarer(read(first.double().log(), labels).log_odds)
+    rarer = times_rarer(told(first, labels)[0])
     assert rarer > 2
     final = min(max(math.ceil(rarer * length), _LEAST_STEPS // 4), 100)
     fits = [n for n in range(2, _MOST_FOLDS + 1) if (n - 1) * length <= _TRAININGS * 100 - final - end]
     assert n_folds == max(fits, default=0)
     if not fits:
         verdict = read(first.double().log(), labels)
-        torch.testing.assert_close(judgement.log_odds, verdict.log_odds)
+        torch.testing.assert_close(judgement.log_odds, told(first, labels)[0])
         torch.testing.assert_close(judgement.channel.pi, verdict.channel.pi)
 
 

@@ -37,9 +37,24 @@ def test_even_noise_is_found_where_some_predictions_are_sure(noise, n_classes):
     assert floor.rate == pytest.approx(noise, abs=0.03)
     assert floor.low < noise
     assert floor.rate - floor.low < 0.06
-    low = supported(logits / 2.0, labels, noise)
-    assert 0 < low <= noise
-    assert supported(logits, labels, 0.01) == 0.01
+    found, _ = temperature(logits / 2.0, labels)
+    are_mistakes = excess(logits / 2.0 / found, labels) > 1.645
+    lows = [supported(logits / 2.0, labels, low) for low in (0.01, 0.8)]
+    assert lows == pytest.approx([floor.low, 0.8 if are_mistakes else floor.low])
+
+
+def test_a_floor_that_is_hardly_significant_is_not_relied_on_for_more_than_the_mistakes():
+    found = []
+    for seed in range(40):
+        logits, labels = draw(seed, n_samples=150, noise=0.15)
+        t, without = temperature(logits, labels)
+        floor, z = even_floor(logits, labels), excess(logits / t, labels)
+        gain = 150 * (floor.log_likelihood - without)
+        if z < 1.645 and 1.36 < gain < 4.5:
+            found.append(supported(logits, labels, 0.001))
+            assert supported(logits, labels, 0.9) == pytest.approx(floor.low)
+    assert len(found) > 2
+    assert set(found) == {0.001}
 
 
 def test_predictions_that_are_too_sure_of_the_surest_are_evidence():
@@ -51,7 +66,7 @@ def test_predictions_that_are_too_sure_of_the_surest_are_evidence():
     said = torch.where(top > 0.9, logits, half_learnt)
     found, _ = temperature(said, labels)
     assert excess(said / found, labels) > 3
-    assert supported(said, labels, 0.2) == 0.2
+    assert supported(said, labels, 0.2) == max(0.2, even_floor(said, labels).low)
 
 
 @given(st.integers(0, 1000), st.integers(2, 5))
@@ -97,4 +112,4 @@ def test_impossible_labels_are_no_error():
     labels = torch.arange(40) % 2
     floor = even_floor(logits, labels)
     assert floor.rate == pytest.approx(0.5, abs=0.01)
-    assert 0 < supported(logits, labels, 0.3) <= 0.3
+    assert 0.3 <= supported(logits, labels, 0.3) < 0.5
