@@ -64,6 +64,8 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/digits_accuracy.py", env=ENV)
     session.run("python", "benchmarks/small_tables.py", env=ENV)
     session.run("python", "benchmarks/cleaned_classifiers.py", env=ENV)
+    session.run("python", "benchmarks/large_fit.py", "--epochs", "default", env=ENV)
+    session.run("python", "benchmarks/what_constants_add.py", env=ENV)
     session.run("python", "benchmarks/import_time.py", env=ENV)
     session.run("python", "benchmarks/alpha_table.py", env=ENV)
     session.run("python", "benchmarks/augmentation.py", env=ENV)
