@@ -28,7 +28,7 @@ class Judgement:
     Parameters
     ----------
     channel : Channel
-        By which what networks say of the samples is read.
+        By which the word of networks that have learned all labels is read.
     log_odds : Tensor of float64, shape (N,)
         That each label is wrong.
     rate : float
