@@ -70,7 +70,10 @@ def judged(trainer: Trainer) -> Judgement:
     if not _learnt(words, trainer):
         return _nothing_told(trainer)
     verdict = read(words, labels, weight)
-    channel = verdict.channel  # of networks that have learned all labels, as the one that predicts does at first
+    high, channel = (
+        verdict.interval[1],
+        verdict.channel,
+    )  # of networks that have learned all labels, as the one that predicts does at first
     least = supported(words, labels, verdict.interval[0], weight)
     log_odds, _ = _raised(verdict.log_odds, least, weight)
     left = _TRAININGS * max_epochs - _final_epochs(trainer, log_odds, length) - judges.epochs
@@ -80,7 +83,7 @@ def judged(trainer: Trainer) -> Judgement:
         log_odds = 0.5 * (log_odds + verdict.log_odds)
     log_odds, rate = _raised(log_odds, least, weight)
     # The second judges' word is no evidence: they were spared the labels that they may now disagree with.
-    return Judgement(channel, log_odds, rate, (least, max(verdict.interval[1], rate)), length)
+    return Judgement(channel, log_odds, rate, (least, max(high, verdict.interval[1], rate)), length)
 
 
 def _raised(log_odds: Tensor, least: float, weight: Tensor | None) -> tuple[Tensor, float]:
