@@ -70,10 +70,8 @@ def judged(trainer: Trainer) -> Judgement:
     if not _learnt(words, trainer):
         return _nothing_told(trainer)
     verdict = read(words, labels, weight)
-    high, channel = (
-        verdict.interval[1],
-        verdict.channel,
-    )  # of networks that have learned all labels, as the one that predicts does at first
+    # Of networks that have learned all labels, as the one that predicts does at first
+    channel, high = verdict.channel, verdict.interval[1]
     least = supported(words, labels, verdict.interval[0], weight)
     log_odds, _ = _raised(verdict.log_odds, least, weight)
     left = _TRAININGS * max_epochs - _final_epochs(trainer, log_odds, length) - judges.epochs

@@ -57,10 +57,11 @@ def supported(logits: Tensor, labels: Tensor, low: float, weight: Tensor | None 
     are_mistakes = excess(logits / found, labels, weight) > _SIGNIFICANT
     floor = even_floor(logits, labels, weight)
     gain = float(weights(labels, weight).sum()) * (floor.log_likelihood - without)
-    of_mistakes = low if are_mistakes else 0.0
-    if gain > _nats(_BEYOND_DOUBT) or (are_mistakes and gain > _nats(_SIGNIFICANT)):
-        return max(of_mistakes, floor.low)
-    return of_mistakes if are_mistakes or gain <= _nats(_SIGNIFICANT) else min(low, floor.low)
+    if gain <= _nats(_SIGNIFICANT):
+        return low if are_mistakes else 0.0
+    if are_mistakes:
+        return max(low, floor.low)
+    return floor.low if gain > _nats(_BEYOND_DOUBT) else min(low, floor.low)
 
 
 def _nats(standard_errors: float) -> float:

@@ -401,10 +401,10 @@ def read_constants(
         constants[here] = detection.partition_gauge(constants[here], part)
         given = labels[here][:, None]
         observed[here] = constants[here].gather(1, given).squeeze(1)
-        predicted[here] = part.argmax(dim=1).cpu().numpy()
-        others = part.double().scatter(1, given, -torch.inf)
-        highest = torch.where(part.argmax(dim=1) == labels[here], -torch.inf, others.amax(dim=1))
-        share[here] = torch.exp(highest - torch.logsumexp(others, dim=1)).cpu().numpy()
+        category = part.argmax(dim=1, keepdim=True)
+        predicted[here] = category.squeeze(1).cpu().numpy()
+        others = torch.softmax(part.double().scatter(1, given, -torch.inf), dim=1)
+        share[here] = others.gather(1, category).squeeze(1).cpu().numpy()
         n_overflown += int((~torch.isfinite(constants[here].float()).all(dim=1)).sum())
         start = here.stop
     if n_overflown:
