@@ -81,7 +81,8 @@ def judged(trainer: Trainer) -> Judgement:
         log_odds = 0.5 * (log_odds + verdict.log_odds)
     log_odds, rate = _raised(log_odds, least, weight)
     # The second judges' word is no evidence: they were spared the labels that they may now disagree with.
-    return Judgement(channel, log_odds, rate, (least, max(high, verdict.interval[1], rate)), length)
+    high = max(high, verdict.interval[1], rate)
+    return Judgement(channel, log_odds, rate, (least, high), length, length < max_epochs)
 
 
 def _raised(log_odds: Tensor, least: float, weight: Tensor | None) -> tuple[Tensor, float]:
@@ -148,7 +149,7 @@ def _nothing_told(trainer: Trainer) -> Judgement:
     n_classes, labels = trainer.n_classes, trainer.labels
     log_odds = torch.full(labels.shape, -SUREST, dtype=torch.float64, device=labels.device)
     right = torch.eye(n_classes, dtype=torch.float64, device=labels.device)
-    return Judgement(Channel(1.0, right, 0.0), log_odds, 0.0, (0.0, 1.0), trainer.plan.max_epochs)
+    return Judgement(Channel(1.0, right, 0.0), log_odds, 0.0, (0.0, 1.0), trainer.plan.max_epochs, False)
 
 
 def _final_epochs(trainer: Trainer, log_odds: Tensor, length: int) -> int:
@@ -176,7 +177,7 @@ def times_rarer(log_odds: Tensor, weight: Tensor | None = None) -> float:
 
 def spared(trainer: Trainer, judgement: Judgement) -> Trainer:
     """Trainer of the network that predicts."""
-    if bool((judgement.log_odds <= LEFT_OUT).all()):
+    if not judgement.spares or bool((judgement.log_odds <= LEFT_OUT).all()):
         return trainer
     epochs = _final_epochs(trainer, judgement.log_odds, judgement.length)
     return replace(trainer, plan=trainer.plan.shortened(epochs))

@@ -37,6 +37,8 @@ class Judgement:
         90 % interval of the rate.
     length : int
         Epochs after which networks begin to learn wrong labels by heart.
+    finished : bool
+        Whether judges had learnt all that they could before the training's end.
     """
 
     channel: Channel
@@ -44,6 +46,21 @@ class Judgement:
     rate: float
     interval: tuple[float, float]
     length: int
+    finished: bool
+
+    @property
+    def is_evident(self) -> bool:
+        """Whether there is evidence that some label is wrong."""
+        return self.interval[0] > 0.0
+
+    @property
+    def spares(self) -> bool:
+        """Whether a network is to be spared what is found.
+
+        Judges that still learn when the training ends know too little to disagree, and nothing is learnt by heart that
+        a network had to be spared. Then it takes evidence.
+        """
+        return self.is_evident or self.finished
 
 
 class Judge(CrossEntropy):

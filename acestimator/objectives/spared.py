@@ -6,11 +6,12 @@ so that their probabilities keep the rate that the judges found.
 
 From then on three things differ from plain training, and only where some label is left out:
 
-* The labels that are likelier wrong than right have no part in the network's loss.
+* The labels that are likelier wrong than right have no part in the network's loss, which is the mean of the others':
+  steps become no shorter.
 * Each prediction is pulled towards the average of its sample's own past ones
   (:mod:`acestimator.objectives.early_learning`), so that the network does not learn the wrong labels by heart that were
   kept. The strength is in proportion to the share of the training that is left after judges had learnt all that they
-  could: a network that learns to the end must not be held.
+  could: a network that learns to the end must not be held. Nor must one be of whose labels none may be wrong.
 * The constants are learned throughout, with the gradient of their own loss, :math:`\mathrm{softmax}(m + \alpha) -
   \mathrm{onehot}(y)`. They are not in the network's: what they would keep away from it, it is spared already.
   What they have gathered orders the suspects in the end, together with the log-odds.
@@ -26,7 +27,7 @@ import torch
 from torch import Tensor
 
 from acestimator.alpha import softmax, softmax_gradient
-from acestimator.channel import levelled
+from acestimator.channel import levelled, weights
 from acestimator.objectives.autocleansing import AutoCleansing
 from acestimator.objectives.base import Block, Step, Training
 from acestimator.objectives.early_learning import EVERY, PredictionAverages, add_pull_
@@ -55,11 +56,13 @@ class Spared(AutoCleansing):
         That each label is wrong; those of the judges until the network has had its say.
     kept : Tensor, shape (N,)
         1 of the labels that the network learns, 0 of those that it is spared.
+    scale : float
+        One over the share of the loss weights that is kept: the weight of each label that is.
     first : int
         Epochs in which it learns all labels.
     """
 
-    state = ("said", "averages", "log_odds", "kept", "pulls")
+    state = ("said", "averages", "log_odds", "kept", "scale", "pulls")
 
     def __init__(self, judgement: Judgement, *, early_learning: float = 0.0, **table: Any) -> None:
         super().__init__(**table)
@@ -71,22 +74,23 @@ class Spared(AutoCleansing):
         labels, n_classes, dtype = training.labels, training.n_classes, training.dtype
         length, max_epochs = self.judgement.length, training.max_epochs
         self.first = max(1, min(length, int(_OWN_SAY * max_epochs)))
-        self.strength = self.early_learning * max(0.0, 1.0 - length / max_epochs)
+        held = self.early_learning if self.judgement.is_evident else 0.0
+        self.strength = held * max(0.0, 1.0 - length / max_epochs)
         self.said = torch.zeros(len(labels), n_classes, dtype=dtype, device=labels.device)
         self.log_odds = self.judgement.log_odds
-        self.kept = torch.ones(len(labels), dtype=dtype, device=labels.device)
+        self.kept, self.scale = torch.ones(len(labels), dtype=dtype, device=labels.device), 1.0
         self.averages: PredictionAverages | None = None
         if self.strength > 0.0:
             self.averages = PredictionAverages(len(labels), n_classes, dtype, labels.device)
         self.pulls = False
 
     def begin_block(self, block: Block) -> Tensor | None:
-        """Gather what the steps need of these samples; the weights are one for what is kept, zero for the rest."""
+        """Gather what the steps need of these samples; the weights are zero for what is left out."""
         super().begin_block(block)
         if self.pulls:
             assert self.averages is not None
             self.averages.gather(block.index, block.sizes)
-        return None if block.epoch < self.first else self.kept.index_select(0, block.index)
+        return None if block.epoch < self.first else self.scale * self.kept.index_select(0, block.index)
 
     def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Closed form at the logits; and the pull."""
@@ -121,7 +125,11 @@ class Spared(AutoCleansing):
         training, judged = self.training, self.judgement
         own = judged.channel.log_odds(self.said.double().log(), training.labels)
         self.log_odds = levelled(0.5 * (judged.log_odds + own), judged.rate, training.sample_weight)
-        self.kept = (self.log_odds <= LEFT_OUT).to(self.kept.dtype)
+        if judged.spares:
+            self.kept = (self.log_odds <= LEFT_OUT).to(self.kept.dtype)
+            weight = weights(self.kept, training.loss_weight)
+            kept = float(weight @ self.kept.double())
+            self.scale = float(weight.sum()) / kept if kept > 0.0 else 1.0
         self.pulls = self.averages is not None and not bool(self.kept.all())
         # As large as the table, and not needed any more
         self.said = self.said[:0]

@@ -110,7 +110,7 @@ def test_statistics_and_noise_rate_have_the_sample_weights_alone(uneven, weighte
 def test_the_level_of_the_log_odds_has_the_sample_weights_alone():
     labels, weight = torch.arange(6) % 2, torch.rand(6, generator=torch.Generator().manual_seed(0)).double()
     judgement = Judgement(
-        Channel(1.0, torch.full((2, 2), 0.5).double(), 0.0), torch.linspace(-3, 3, 6).double(), 0.2, (0.0, 1.0), 1
+        Channel(1.0, torch.full((2, 2), 0.5).double(), 0.0), torch.linspace(-3, 3, 6).double(), 0.2, (0.1, 1.0), 1, True
     )
     objective = Spared(judgement, variant="AC1", lr=0.3)
     started(objective, labels, 2, max_epochs=4, sample_weight=weight, loss_weight=weight * (1 + labels))

@@ -26,16 +26,16 @@ def problem():
     return torch.randn(N, 4, generator=generator), torch.randint(K, (N,), generator=generator)
 
 
-def a_judgement(log_odds=None, rate=0.3, length=3):
+def a_judgement(log_odds=None, rate=0.3, length=3, low=0.1, finished=True):
     """Of log-odds that are drawn, as a rule, so that some labels are left out and some are kept."""
     if log_odds is None:
         log_odds = torch.from_numpy(np.random.RandomState(0).normal(scale=4, size=N))
-    return Judgement(NOISY, log_odds, rate, (0.0, 1.0), length)
+    return Judgement(NOISY, log_odds, rate, (low, 1.0), length, finished)
 
 
 def right(length=3):
     """A judgement by which no label is wrong."""
-    return a_judgement(torch.full((N,), -15.0, dtype=torch.float64), 1e-6, length)
+    return a_judgement(torch.full((N,), -15.0, dtype=torch.float64), 1e-6, length, 0.0)
 
 
 def run(objective, labels=None, on_epoch=None):
@@ -140,7 +140,32 @@ def test_the_judges_and_the_networks_own_word_are_averaged_and_keep_the_rate(see
     assert (weights[:length] == 1).all()
     left_out = expected > LEFT_OUT
     assert torch.equal(weights[length:] == 0, left_out.expand(9 - length, N))
-    assert ((weights == 0) | (weights == 1)).all()
+    for kept in weights[length:]:
+        assert kept[kept > 0].unique().numel() <= 1
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_what_is_kept_has_the_weight_of_all(weighted):
+    labels = problem()[1]
+    loss_weight = torch.from_numpy(np.random.RandomState(0).uniform(0.5, 2, size=N)) if weighted else None
+    objective = started(Spared(a_judgement(length=1), **TABLE), labels, K, max_epochs=9, loss_weight=loss_weight)
+    kept = drive(objective, outputs(0))[0][-1]
+    assert (kept == 0).any()
+    assert np.average(kept, weights=loss_weight) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_without_evidence_nothing_is_left_out_before_judges_have_learnt_all_that_they_could():
+    labels, seen = problem()[1], outputs(0)
+    for low, finished in [(0.0, True), (0.1, False), (0.1, True)]:
+        judgement = a_judgement(low=low, finished=finished)
+        assert judgement.spares
+        weights, _ = drive(started(Spared(judgement, **TABLE), labels, K, max_epochs=9), seen)
+        assert (weights[3:] == 0).any()
+    judgement = a_judgement(low=0.0, finished=False)
+    assert not judgement.spares
+    objective = Spared(judgement, early_learning=5.0, **TABLE)
+    assert torch.equal(run(objective)[0], run(CrossEntropy())[0])
+    assert (objective.log_odds > LEFT_OUT).any()  # they are said to be wrong all the same
 
 
 def test_the_reported_rate_is_the_judges():
@@ -216,6 +241,12 @@ def test_the_strength_falls_with_the_judges_length_to_nothing(length):
     objective = started(Spared(a_judgement(length=length), early_learning=3.0, **TABLE), labels, K, max_epochs=9)
     assert objective.strength == pytest.approx(3.0 * (1 - length / 9))
     assert (objective.averages is None) == (length == 9)
+
+
+def test_no_pull_without_evidence():
+    objective = Spared(a_judgement(low=0.0), early_learning=3.0, **TABLE)
+    started(objective, problem()[1], K, max_epochs=9)
+    assert (objective.strength, objective.averages) == (0.0, None)
 
 
 def test_no_pull_where_nothing_is_left_out():
