@@ -70,8 +70,8 @@ class AutoCleansingClassifier(NetworkClassifier):
         needs momentum and decay of 0. (preset: none)
     max_epochs, batch_size : int, default=None
         ``max_epochs`` holds for each training: judges stop when they have learnt what they can, and a network that is
-        spared labels is trained longer by how much rarer wrong ones are among the rest. (preset: 60, but as many as make 300 steps at least,
-        and 21,000 at most as long as that leaves 6 epochs; 64)
+        spared labels is trained for as much longer as wrong ones are rarer among the rest. (preset: 60, but as many as
+        make 300 steps at least, and 21,000 at most as long as that leaves 6 epochs; 64)
     learning_rate, weight_decay : float, default=None
         Of the network; the rate follows half a cosine to zero. (preset: 1e-3, 1e-2)
     optimizer : {"adamw", "sgd"}, default=None

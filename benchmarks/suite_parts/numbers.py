@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+import torch
 from scipy.special import log_softmax
 from scipy.stats import t
+
+from acestimator.channel import temperature
 
 ANCHOR = 0.98  # probability of a sample's own class from which on nothing else is likely
 _ANCHOR_SHARE, _LEAST_ANCHORS = 0.05, 5
@@ -61,28 +63,6 @@ def calibration_error(bins: list[list[float]], n_bins: int = 10) -> float:
     return float(np.abs(np.diff(at_borders)).sum() / ends[-1])
 
 
-def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Number to divide logits by, so that their probabilities are right on average: of the least cross-entropy.
-
-    Parameters
-    ----------
-    logits : ndarray of shape (N, K)
-        Of samples that were not trained on.
-    labels : ndarray of int, shape (N,)
-
-    Returns
-    -------
-    float
-        From 0.05 to 20.
-    """
-    rows = np.arange(len(labels))
-
-    def loss(log_temperature: float) -> float:
-        return -float(log_softmax(logits / math.exp(log_temperature), axis=1)[rows, labels].mean())
-
-    return math.exp(minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded").x)
-
-
 def anchors(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, bool]:
     """Samples of each class that can be no other, and whether each class has enough of them.
 
@@ -94,7 +74,7 @@ def anchors(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, bool]:
     ----------
     logits : ndarray of shape (N, K)
         Of a network that was trained on right labels and not on these samples. They are divided by their
-        :func:`temperature` first: a network that fits its samples to the end is too sure of others.
+        best temperature first: a network that fits its samples to the end is too sure of others.
     labels : ndarray of int, shape (N,)
         The right ones.
 
@@ -103,7 +83,8 @@ def anchors(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, bool]:
     counts : ndarray of int, shape (K,)
     enough : bool
     """
-    proba = np.exp(log_softmax(logits / temperature(logits, labels), axis=1)[np.arange(len(labels)), labels])
+    best, _ = temperature(torch.from_numpy(logits), torch.from_numpy(labels))
+    proba = np.exp(log_softmax(logits / best, axis=1)[np.arange(len(labels)), labels])
     sizes = np.bincount(labels, minlength=logits.shape[1])
     counts = np.bincount(labels[proba >= ANCHOR], minlength=logits.shape[1])
     needed = np.maximum(_LEAST_ANCHORS, np.ceil(_ANCHOR_SHARE * sizes - _ROUNDING))

@@ -13,7 +13,6 @@ from suite_parts.numbers import (
     p_below,
     seeds_needed,
     standard_error,
-    temperature,
 )
 
 # ---------------------------------------------------------------- calibration
@@ -77,12 +76,6 @@ def gaussian_logits(distance, n=600):
     y = np.arange(n) % 3
     X = centers[y] + rng.normal(size=(n, 3))
     return X @ centers.T - 0.5 * (centers**2).sum(axis=1), y
-
-
-def test_temperature_of_bayes_rule_is_one_and_scales_with_the_logits():
-    logits, y = gaussian_logits(2.0, 3000)
-    assert temperature(logits, y) == pytest.approx(1.0, abs=0.08)
-    assert temperature(4.0 * logits, y) == pytest.approx(4.0 * temperature(logits, y), rel=1e-3)
 
 
 @pytest.mark.parametrize("confidence", [1.0, 8.0])

@@ -248,9 +248,8 @@ def test_blocks_do_not_change_the_result(monkeypatch, early_learning):
         if early_learning is not None:
             channel = Channel(1.0, torch.full((K, K), 0.1, dtype=torch.float64).fill_diagonal_(1 - 0.1 * (K - 1)), 0.0)
             log_odds = torch.linspace(-4, 4, len(labels), dtype=torch.float64)
-            objective = Spared(
-                Judgement(channel, log_odds, 0.3, (0.1, 1.0), 1, True), early_learning=early_learning, variant="AC1", lr=0.3
-            )
+            judgement = Judgement(channel, log_odds, 0.3, (0.1, 1.0), 1, True)
+            objective = Spared(judgement, early_learning=early_learning, variant="AC1", lr=0.3)
         history = run(objective, network, features, labels)
         results.append((parameters_of(network), objective.table.dense(), [record["loss"] for record in history]))
     # The steps are the same. The table's move, and the weights that come of it, are one operation for all of a block,
