@@ -177,7 +177,7 @@ def times_rarer(log_odds: Tensor, weight: Tensor | None = None) -> float:
 
 def spared(trainer: Trainer, judgement: Judgement) -> Trainer:
     """Trainer of the network that predicts."""
-    if not judgement.spares or bool((judgement.log_odds <= LEFT_OUT).all()):
+    if not judgement.finished or bool((judgement.log_odds <= LEFT_OUT).all()):
         return trainer
     epochs = _final_epochs(trainer, judgement.log_odds, judgement.length)
     return replace(trainer, plan=trainer.plan.shortened(epochs))

@@ -54,13 +54,13 @@ class Judgement:
         return self.interval[0] > 0.0
 
     @property
-    def spares(self) -> bool:
-        """Whether a network is to be spared what is found.
+    def spared_rate(self) -> float:
+        """Share of the labels that a network is to be spared: no more than there is evidence for, of unfinished judges.
 
-        Judges that still learn when the training ends know too little to disagree, and nothing is learnt by heart that
-        a network had to be spared. Then it takes evidence.
+        Judges that still learn when the training ends err more often than they would, and take labels for wrong that
+        are not. And little is learnt by heart that a network had to be spared.
         """
-        return self.is_evident or self.finished
+        return self.rate if self.finished else self.interval[0]
 
 
 class Judge(CrossEntropy):

@@ -7,7 +7,8 @@ so that their probabilities keep the rate that the judges found.
 From then on three things differ from plain training, and only where some label is left out:
 
 * The labels that are likelier wrong than right have no part in the network's loss, which is the mean of the others':
-  steps become no shorter.
+  steps become no shorter. Where judges still learnt when the training ended, no more are left out than there is evidence
+  for.
 * Each prediction is pulled towards the average of its sample's own past ones
   (:mod:`acestimator.objectives.early_learning`), so that the network does not learn the wrong labels by heart that were
   kept. The strength is in proportion to the share of the training that is left after judges had learnt all that they
@@ -124,9 +125,11 @@ class Spared(AutoCleansing):
     def _decide(self) -> None:
         training, judged = self.training, self.judgement
         own = judged.channel.log_odds(self.said.double().log(), training.labels)
-        self.log_odds = levelled(0.5 * (judged.log_odds + own), judged.rate, training.sample_weight)
-        if judged.spares:
-            self.kept = (self.log_odds <= LEFT_OUT).to(self.kept.dtype)
+        log_odds = 0.5 * (judged.log_odds + own)
+        self.log_odds = levelled(log_odds, judged.rate, training.sample_weight)
+        if judged.spared_rate > 0.0:
+            suspicion = levelled(log_odds, judged.spared_rate, training.sample_weight)
+            self.kept = (suspicion <= LEFT_OUT).to(self.kept.dtype)
             weight = weights(self.kept, training.loss_weight)
             kept = float(weight @ self.kept.double())
             self.scale = float(weight.sum()) / kept if kept > 0.0 else 1.0

@@ -154,16 +154,22 @@ def test_what_is_kept_has_the_weight_of_all(weighted):
     assert np.average(kept, weights=loss_weight) == pytest.approx(1.0, abs=1e-6)
 
 
-def test_without_evidence_nothing_is_left_out_before_judges_have_learnt_all_that_they_could():
-    labels, seen = problem()[1], outputs(0)
-    for low, finished in [(0.0, True), (0.1, False), (0.1, True)]:
-        judgement = a_judgement(low=low, finished=finished)
-        assert judgement.spares
-        weights, _ = drive(started(Spared(judgement, **TABLE), labels, K, max_epochs=9), seen)
-        assert (weights[3:] == 0).any()
-    judgement = a_judgement(low=0.0, finished=False)
-    assert not judgement.spares
-    objective = Spared(judgement, early_learning=5.0, **TABLE)
+@given(st.floats(0.01, 0.3), st.floats(0, 1))
+def test_of_unfinished_judges_no_more_is_left_out_than_there_is_evidence_for(rate, share):
+    labels, seen, low = problem()[1], outputs(0), rate * share
+    left_out = []
+    for finished in (True, False):
+        judgement = a_judgement(rate=rate, low=low, finished=finished)
+        objective = started(Spared(judgement, **TABLE), labels, K, max_epochs=9)
+        drive(objective, seen)
+        left_out.append(objective.kept == 0)
+    believed = levelled(objective.log_odds, low) if low > 0 else torch.full((N,), -torch.inf)
+    assert torch.equal(left_out[1], believed > LEFT_OUT)
+    assert not (left_out[1] & ~left_out[0]).any()
+
+
+def test_without_evidence_unfinished_judges_leave_the_network_as_it_is():
+    objective = Spared(a_judgement(low=0.0, finished=False), early_learning=5.0, **TABLE)
     assert torch.equal(run(objective)[0], run(CrossEntropy())[0])
     assert (objective.log_odds > LEFT_OUT).any()  # they are said to be wrong all the same
 
