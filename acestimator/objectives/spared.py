@@ -131,7 +131,7 @@ class Spared(AutoCleansing):
             suspicion = levelled(log_odds, judged.spared_rate, training.sample_weight)
             self.kept = (suspicion <= LEFT_OUT).to(self.kept.dtype)
             weight = weights(self.kept, training.loss_weight)
-            kept = float(weight @ self.kept.double())
+            kept = float((weight * self.kept.double()).sum())  # by the same sum, so that the scale of all is one
             self.scale = float(weight.sum()) / kept if kept > 0.0 else 1.0
         self.pulls = self.averages is not None and not bool(self.kept.all())
         # As large as the table, and not needed any more

@@ -154,6 +154,14 @@ def test_what_is_kept_has_the_weight_of_all(weighted):
     assert np.average(kept, weights=loss_weight) == pytest.approx(1.0, abs=1e-6)
 
 
+@given(st.integers(0, 2**31 - 1))
+def test_where_all_are_kept_they_weigh_one_to_the_last_bit(seed):
+    weight = torch.from_numpy(np.random.RandomState(seed).uniform(1e-3, 1e3, size=N))
+    objective = started(Spared(right(1), **TABLE), problem()[1], K, max_epochs=9, loss_weight=weight)
+    drive(objective, 40 * nn.functional.one_hot(problem()[1], K).double().expand(9, N, K))
+    assert (objective.kept.all(), objective.scale) == (True, 1.0)
+
+
 @given(st.floats(0.01, 0.3), st.floats(0, 1))
 def test_of_unfinished_judges_no_more_is_left_out_than_there_is_evidence_for(rate, share):
     labels, seen, low = problem()[1], outputs(0), rate * share
