@@ -7,8 +7,8 @@ so that their probabilities keep the rate that the judges found.
 From then on three things differ from plain training, and only where some label is left out:
 
 * The labels that are likelier wrong than right have no part in the network's loss, which is the mean of the others':
-  steps become no shorter. Where judges still learnt when the training ended, no more are left out than there is evidence
-  for.
+  steps become no shorter. Where judges still learnt when the training ended, no more are left out than there is
+  evidence for.
 * Each prediction is pulled towards the average of its sample's own past ones
   (:mod:`acestimator.objectives.early_learning`), so that the network does not learn the wrong labels by heart that were
   kept. The strength is in proportion to the share of the training that is left after judges had learnt all that they
