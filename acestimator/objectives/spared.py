@@ -128,7 +128,9 @@ class Spared(AutoCleansing):
         log_odds = 0.5 * (judged.log_odds + own)
         self.log_odds = levelled(log_odds, judged.rate, training.sample_weight)
         if judged.spared_rate > 0.0:
-            suspicion = levelled(log_odds, judged.spared_rate, training.sample_weight)
+            suspicion = self.log_odds
+            if not judged.finished:
+                suspicion = levelled(log_odds, judged.spared_rate, training.sample_weight)
             self.kept = (suspicion <= LEFT_OUT).to(self.kept.dtype)
             weight = weights(self.kept, training.loss_weight)
             kept = float((weight * self.kept.double()).sum())  # by the same sum, so that the scale of all is one
