@@ -1,4 +1,4 @@
-"""Command line: ``acestimator demo``, ``acestimator compare`` and ``acestimator experiment``."""
+"""Command line: ``acestimator audit``, ``apply``, ``demo``, ``compare`` and ``experiment``."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from acestimator import __version__
+from acestimator.audit.command import add_apply, add_audit
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
-    Returns the exit status: 0; 1 if a training of a comparison or an experiment failed; 2 for bad arguments, an
-    unwritable folder or a file that cannot be used; 130 after an interrupt.
+    Returns the exit status: 0; 1 if a training of a comparison or an experiment failed, or if an audit found more wrong
+    labels than ``--fail-above`` allows; 2 for bad arguments, an unwritable folder or a file that cannot be used; 130
+    after an interrupt.
     """
     parser = argparse.ArgumentParser(prog="acestimator", description="Train on partly wrong labels, and find them.")
+    parser.add_argument("--version", action="version", version=f"acestimator {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
+    add_audit(commands)
+    add_apply(commands)
     demo = commands.add_parser("demo", help="noisy digits: both models, the suspects, and a picture of them")
     demo.set_defaults(run=_demo)
     demo.add_argument("--out", type=Path, default=Path(), help="folder of the picture (default: the current one)")
@@ -85,6 +92,8 @@ def _add_experiment(commands: Any) -> None:
 def _what_is_left(arguments: argparse.Namespace) -> str:
     if arguments.command == "demo":
         return ""
+    if arguments.command in ("audit", "apply"):
+        return "; nothing was written"
     if arguments.out is None:
         return "; with --out FILE results would have been kept"
     return f"; the same command goes on from {arguments.out}"

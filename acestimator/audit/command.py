@@ -1,0 +1,142 @@
+"""``acestimator audit`` and ``acestimator apply``: their options, and what they print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+# What takes seconds to import is imported where it is needed: --help should not.
+
+
+def add_audit(commands: Any) -> None:
+    """Add ``audit`` to the commands."""
+    parser = commands.add_parser(
+        "audit",
+        help="find the wrong labels of a file or folder, and write a page to look at them",
+        description="Find the wrong labels of a table, of texts, or of a folder of images, and write a page on which a "
+        "person decides about them. The source is never changed.",
+    )
+    parser.set_defaults(run=run_audit)
+    parser.add_argument(
+        "source",
+        type=Path,
+        help=".csv, .tsv, .parquet, .feather, .jsonl, .npz, X.npy beside y.npy, or a folder of class folders",
+    )
+    parser.add_argument("--label", help="column of the labels")
+    parser.add_argument("--text", nargs="+", default=[], metavar="COLUMN", help="columns to read as text")
+    parser.add_argument("--id", metavar="COLUMN", help="column that names the rows")
+    parser.add_argument("--drop", nargs="+", default=[], metavar="COLUMN", help="columns not to learn from")
+    parser.add_argument("--image-size", type=_positive, metavar="PIXELS", help="side of images (default: theirs, 64 at most)")
+    parser.add_argument("--backbone", default="auto", help='network (default: "auto")')
+    parser.add_argument("--top", type=_positive, default=500, metavar="N", help="suspects on the page (default: 500)")
+    parser.add_argument(
+        "--fail-above",
+        type=_rate,
+        metavar="RATE",
+        help="exit with status 1 if the share of wrong labels is above this even by the lower end of its interval",
+    )
+    parser.add_argument("--export", choices=["labelstudio"], help="write the suspects as tasks, too")
+    parser.add_argument("--out", type=Path, default=Path("audit"), help="folder to write to (default: audit)")
+    parser.add_argument("--seed", type=int, default=0, help="of the fit and of what is drawn (default: 0)")
+    parser.add_argument("--device", default="auto", help='"cpu" or "cuda" (default: what there is)')
+    parser.add_argument("--quiet", action="store_true", help="no progress bar, and no summary")
+
+
+def add_apply(commands: Any) -> None:
+    """Add ``apply`` to the commands."""
+    parser = commands.add_parser(
+        "apply",
+        help="write a corrected copy, by decisions or by an audit's suggestions",
+        description="Write a corrected copy of a file or folder. The source is never changed.",
+    )
+    parser.set_defaults(run=run_apply)
+    parser.add_argument("source", type=Path, help="the file or folder that was audited")
+    parser.add_argument("decisions", type=Path, help="decisions.json of the page; or, with --all-suggested, an audit's folder")
+    parser.add_argument("--out", type=Path, required=True, help="new file, or new folder for a folder")
+    parser.add_argument(
+        "--all-suggested",
+        action="store_true",
+        help="apply the suggestions that nobody has looked at, to labels that are likelier wrong than right",
+    )
+    parser.add_argument("--above", type=_rate, metavar="P", help="apply those of a higher probability alone")
+    parser.add_argument("--id", metavar="COLUMN", help="match rows by this column, in a file that was changed since")
+    parser.add_argument("--move", action="store_true", help="of images: link files in place of copying them, where possible")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def run_audit(arguments: argparse.Namespace) -> int:
+    """Audit a source. Returns 1 if ``--fail-above`` says so, else 0."""
+    from acestimator.audit import outputs
+    from acestimator.audit.run import Settings, audit, write
+    from acestimator.audit.sources import open_source
+
+    outputs.check_folder(arguments.out)
+    source = open_source(arguments.source, label=arguments.label, id=arguments.id)
+    settings = Settings(
+        texts=tuple(arguments.text),
+        drop=tuple(arguments.drop),
+        image_size=arguments.image_size,
+        backbone=arguments.backbone,
+        top=arguments.top,
+        seed=arguments.seed,
+        device=arguments.device,
+        quiet=arguments.quiet,
+    )
+    found = audit(source, settings)
+    files = write(found, arguments.out, labelstudio=arguments.export == "labelstudio")
+    if not arguments.quiet:
+        print("\n".join([*found.summary.sentences(), "", *_next_steps(arguments, files)]))
+    low = 0.0 if found.summary.interval is None else found.summary.interval[0]
+    if arguments.fail_above is not None and low > arguments.fail_above:
+        print(f"At least {low:.1%} of the labels are wrong, more than --fail-above {arguments.fail_above:g}.")
+        return 1
+    return 0
+
+
+def run_apply(arguments: argparse.Namespace) -> int:
+    """Write a corrected copy. Returns 0."""
+    from acestimator.audit.apply import apply_decisions, apply_suggestions
+    from acestimator.audit.decisions import load_decisions
+    from acestimator.audit.sources import open_source
+
+    if arguments.above is not None and not arguments.all_suggested:
+        raise ValueError("--above is for --all-suggested alone: decisions are applied as they were made.")
+    if arguments.all_suggested:
+        info = json.loads((arguments.decisions / "summary.json").read_text(encoding="utf-8"))["source"]
+        source = open_source(arguments.source, label=info["label"] or None, id=arguments.id or info["id"])
+        result = apply_suggestions(source, arguments.decisions, arguments.out, above=arguments.above, move=arguments.move)
+    else:
+        decisions = load_decisions(arguments.decisions)
+        own = decisions.source
+        source = open_source(arguments.source, label=own.label or None, id=arguments.id or own.id)
+        result = apply_decisions(source, decisions, arguments.out, by_id=arguments.id is not None, move=arguments.move)
+    if not arguments.quiet:
+        print(result.report)
+    return 0
+
+
+def _next_steps(arguments: argparse.Namespace, files: list[Path]) -> list[str]:
+    source, page = shlex.quote(str(arguments.source)), files[0]
+    copy = arguments.source.with_name(f"{arguments.source.stem}.clean{arguments.source.suffix}")
+    return [
+        f"Written: {', '.join(map(str, files))}.",
+        f"Next: open {page} in a browser, decide, and press \"save decisions\". Then:",
+        f"  acestimator apply {source} decisions.json --out {shlex.quote(str(copy))}",
+    ]
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"it is {text}, expected a whole number from 1 on")
+    return number
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0.0 <= rate <= 1.0:
+        raise argparse.ArgumentTypeError(f"it is {text}, expected a number from 0 to 1")
+    return rate

@@ -1,0 +1,195 @@
+r"""What in a row speaks for the suggested label, and against the given one: by each column, or word, alone.
+
+The weight of a value x of a column is :math:`\ln p(x \mid \text{suggested}) - \ln p(x \mid \text{given})`, with the
+frequencies of the rows that are not suspected: a normal density of numbers, smoothed frequencies of categories, and of
+words the smoothed share of the rows that have them. This is what naive Bayes would say. It is not what the network has
+done, but a person can check it by eye.
+
+Legend: N rows, K classes, V words.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+_FAR = 2.0  # standard deviations
+_RARE = 0.05  # share of a class
+_SPEAKS = 1.0  # nats, from which on a word is marked
+_LONGEST = 2000  # characters of a value that are shown
+_PIECES = re.compile(r"\w+|\W+")
+
+
+class ColumnEvidence:
+    """Values of a row, those that matter most first.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame of N rows
+        The columns to weigh.
+    codes : ndarray of int64, shape (N,)
+        Given labels; -1 of none.
+    trusted : ndarray of bool, shape (N,)
+        Rows that are not suspected.
+    n_classes : int
+    """
+
+    def __init__(self, frame: Any, codes: np.ndarray, trusted: np.ndarray, n_classes: int) -> None:
+        trusted = trusted & (codes >= 0)
+        self._columns = [
+            (str(name), _column(frame.iloc[:, j], codes[trusted], trusted, n_classes))
+            for j, name in enumerate(frame.columns)
+        ]
+
+    def cells(self, row: int, given: int, suggested: int) -> list[tuple[str, str, bool]]:
+        """Column, value, and whether the value departs from what the given class has.
+
+        Parameters
+        ----------
+        row : int
+        given, suggested : int
+            Classes; -1 for ``given`` if there is none, and then nothing departs.
+        """
+        found = []
+        for name, column in self._columns:
+            text = column.text(row)[:_LONGEST]
+            if given < 0 or given == suggested:
+                found.append((0.0, name, text, given >= 0 and column.departs(row, given)))
+            else:
+                weight = column.log_proba(row, suggested) - column.log_proba(row, given)
+                found.append((weight, name, text, weight > 0 and column.departs(row, given)))
+        found.sort(key=lambda cell: -cell[0])  # stable: of equal weight in the table's order
+        return [(name, text, departs) for _, name, text, departs in found]
+
+
+class _Numbers:
+    def __init__(self, values: np.ndarray, texts: Any, codes: np.ndarray, trusted: np.ndarray, n_classes: int) -> None:
+        self._values, self._texts = values, texts
+        known = values[trusted]
+        finite = np.isfinite(known)
+        spread = float(known[finite].std()) if finite.any() else 0.0
+        self._mean, self._std = np.zeros(n_classes), np.full(n_classes, max(spread, 1e-12))
+        for k in range(n_classes):
+            own = known[finite & (codes == k)]
+            if len(own) > 1:
+                self._mean[k] = own.mean()
+                self._std[k] = max(float(own.std()), 0.05 * spread, 1e-12)  # a class of equal values is no certainty
+            elif finite.any():
+                self._mean[k] = known[finite].mean()
+
+    def text(self, row: int) -> str:
+        return _shown(self._texts.iloc[row])
+
+    def log_proba(self, row: int, k: int) -> float:
+        value = self._values[row]
+        if not np.isfinite(value):
+            return 0.0  # a gap speaks for nobody
+        z = min(abs(value - self._mean[k]) / self._std[k], 5.0)  # one odd value is not worth more than many others
+        return float(-0.5 * z * z - np.log(self._std[k]))
+
+    def departs(self, row: int, k: int) -> bool:
+        value = self._values[row]
+        return bool(np.isfinite(value) and abs(value - self._mean[k]) > _FAR * self._std[k])
+
+
+class _Categories:
+    def __init__(self, values: np.ndarray, texts: Any, codes: np.ndarray, trusted: np.ndarray, n_classes: int) -> None:
+        self._values, self._texts = values, texts
+        n_values = int(values.max(initial=-1)) + 1
+        known = values[trusted]
+        has = known >= 0
+        counts = np.zeros((n_classes, max(n_values, 1)))
+        np.add.at(counts, (codes[has], known[has]), 1.0)
+        everywhere = (counts.sum(axis=0) + 1.0) / (counts.sum() + counts.shape[1])  # (V,)
+        # One imagined row a class, of the value's frequency everywhere: a rare class does not look sure.
+        self._proba = (counts + everywhere) / (counts.sum(axis=1, keepdims=True) + 1.0)
+
+    def text(self, row: int) -> str:
+        return _shown(self._texts.iloc[row])
+
+    def log_proba(self, row: int, k: int) -> float:
+        value = self._values[row]
+        return 0.0 if value < 0 else float(np.log(self._proba[k, value]))
+
+    def departs(self, row: int, k: int) -> bool:
+        value = self._values[row]
+        return bool(value >= 0 and self._proba[k, value] < _RARE)
+
+
+def _column(values: Any, codes: np.ndarray, trusted: np.ndarray, n_classes: int) -> _Numbers | _Categories:
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(values):
+        numbers = values.astype("int64").to_numpy(dtype=np.float64, copy=True)
+        numbers[values.isna().to_numpy()] = np.nan
+        return _Numbers(numbers, values, codes, trusted, n_classes)
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        return _Numbers(values.to_numpy(dtype=np.float64, na_value=np.nan), values, codes, trusted, n_classes)
+    factors = pd.factorize(values, use_na_sentinel=True)[0]
+    return _Categories(np.asarray(factors), values, codes, trusted, n_classes)
+
+
+class WordEvidence:
+    """Pieces of a text, and what they speak for.
+
+    Parameters
+    ----------
+    texts : sequence of str, N of them
+    codes, trusted, n_classes
+        As of :class:`ColumnEvidence`.
+    """
+
+    def __init__(self, texts: Any, codes: np.ndarray, trusted: np.ndarray, n_classes: int) -> None:
+        from sklearn.feature_extraction.text import CountVectorizer
+
+        self._texts = texts
+        self._log_share: np.ndarray | None = None
+        trusted = trusted & (codes >= 0)
+        vectorizer = CountVectorizer(binary=True, token_pattern=r"\w+", dtype=np.float64)
+        try:
+            words = vectorizer.fit_transform([texts[i] for i in np.flatnonzero(trusted)])  # (n, V)
+        except ValueError:  # no word in any of them
+            self._vocabulary: dict[str, int] = {}
+            return
+        classes = sparse.csr_array(
+            (np.ones(int(trusted.sum())), (codes[trusted], np.arange(int(trusted.sum())))),
+            shape=(n_classes, int(trusted.sum())),
+        )
+        rows_with = (classes @ words).toarray()  # (K, V)
+        n_rows = np.bincount(codes[trusted], minlength=n_classes)[:, None]
+        everywhere = rows_with.sum(axis=0) / max(1, n_rows.sum())
+        self._log_share = np.log((rows_with + everywhere) / (n_rows + 1.0))
+        self._vocabulary = vectorizer.vocabulary_
+
+    def pieces(self, row: int, given: int, suggested: int) -> list[tuple[str, int]]:
+        """Pieces of the text, one after the other; 1 speaks for ``suggested``, -1 for ``given``, 0 for neither."""
+        text = str(self._texts[row])
+        found: list[tuple[str, int]] = []
+        for piece in _PIECES.findall(text):
+            mark = self._mark(piece, given, suggested)
+            if found and found[-1][1] == mark == 0:
+                found[-1] = (found[-1][0] + piece, 0)
+            else:
+                found.append((piece, mark))
+        return found
+
+    def _mark(self, piece: str, given: int, suggested: int) -> int:
+        word = self._vocabulary.get(piece.lower())
+        if word is None or self._log_share is None or given < 0 or given == suggested:
+            return 0
+        weight = self._log_share[suggested, word] - self._log_share[given, word]
+        return int(np.sign(weight)) if abs(weight) >= _SPEAKS else 0
+
+
+def _shown(value: Any) -> str:
+    """Text of a value, "" of a gap."""
+    import pandas as pd
+
+    if value is None or (not isinstance(value, str) and pd.isna(value) is True) or value is pd.NaT:
+        return ""
+    if isinstance(value, float) and not isinstance(value, bool):
+        return "" if np.isnan(value) else f"{value:.6g}"
+    return str(value)

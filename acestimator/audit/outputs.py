@@ -1,0 +1,162 @@
+"""Files of an audit, each of them whole or not there at all.
+
+Legend: N rows.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import platform
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acestimator.audit.decisions import Decision
+from acestimator.audit.judge import Findings
+from acestimator.audit.summary import FORMAT
+
+PAGE, ISSUES, SUMMARY, TASKS = "review.html", "label_issues.csv", "summary.json", "labelstudio.json"
+_PACKAGES = ("acestimator", "torch", "scikit-learn", "numpy", "pandas", "skrub", "pillow")
+COLUMNS = (
+    *("row", "name", "id", "given_label", "suggested_label", "mislabel_probability", "label_quality", "decision"),
+    "digest",
+)
+
+
+def check_folder(out: Path) -> None:
+    """Look whether an audit may write to a folder, before anything is read.
+
+    Raises
+    ------
+    FileExistsError
+        If it is a file, or holds a file of one of our names that no audit has written.
+    OSError
+        If nothing can be written there.
+    """
+    if out.exists() and not out.is_dir():
+        raise FileExistsError(f"{out} is a file, expected a folder to write to: give another one by --out.")
+    ours = [name for name in (PAGE, ISSUES, SUMMARY, TASKS) if (out / name).exists()]
+    if ours and not _is_audit(out):
+        raise FileExistsError(
+            f"{out} holds {', '.join(ours)}, which no audit has written: give another folder by --out."
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    trial = out / ".acestimator"
+    trial.write_bytes(b"")
+    trial.unlink()
+
+
+def _is_audit(out: Path) -> bool:
+    try:
+        content = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("format") == FORMAT
+
+
+def write_files(out: Path, contents: Mapping[str, str]) -> list[Path]:
+    """Write texts to files of a folder. All are on the disk before the first gets its name.
+
+    Parameters
+    ----------
+    out : Path
+    contents : mapping of str to str
+        Texts by names of files, in the order of writing.
+
+    Returns
+    -------
+    list of Path
+        Of the files, in that order.
+    """
+    written = []
+    try:
+        for name, text in contents.items():
+            temporary = out / f".{name}.part"
+            written.append((temporary, out / name))
+            with temporary.open("w", encoding="utf-8", newline="") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        for temporary, target in written:
+            os.replace(temporary, target)
+    finally:
+        for temporary, _ in written:
+            temporary.unlink(missing_ok=True)
+    return [target for _, target in written]
+
+
+def versions() -> dict[str, str]:
+    """Versions of what an audit depends on, by name."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def issues_csv(
+    findings: Findings, names: list[str], ids: list[str] | None, digests: list[str], decided: Mapping[int, Decision]
+) -> str:
+    """Table of all N rows, in their order."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    classes = (*findings.classes, "")  # -1 is the last: no label
+    for row in range(len(names)):
+        decision = decided.get(row)
+        numbers = (_number(values[row]) for values in (findings.probability, findings.quality))
+        writer.writerow(
+            (
+                *(row, names[row], "" if ids is None else ids[row]),
+                *(classes[findings.given[row]], classes[findings.suggested[row]], *numbers),
+                *("" if decision is None else decision.decision, digests[row]),
+            )
+        )
+    return text.getvalue()
+
+
+def tasks_json(findings: Findings, data: Mapping[int, Mapping[str, Any]], model: str) -> str:
+    """Suspects as tasks of Label Studio, with the suggestion as pre-annotation.
+
+    Parameters
+    ----------
+    findings : Findings
+    data : mapping of int to mapping
+        Row, and what Label Studio is to show of it, under "text" or "image".
+    model : str
+        Name and version of what suggests.
+
+    Returns
+    -------
+    str
+        JSON by https://labelstud.io/guide/predictions, for a labelling setup with ``<Choices name="label">`` to an object
+        of that name, text or image.
+    """
+    tasks = []
+    for row, shown in data.items():
+        suggested, probability = int(findings.suggested[row]), float(findings.probability[row])
+        result = {
+            "from_name": "label",
+            "to_name": "image" if "image" in shown else "text",
+            "type": "choices",
+            "value": {"choices": [findings.classes[suggested]]},
+        }
+        given = findings.classes[findings.given[row]] if findings.given[row] >= 0 else None
+        tasks.append(
+            {
+                "data": {**shown, "row": row, "given_label": given, "mislabel_probability": round(probability, 6)},
+                "predictions": [{"model_version": model, "score": round(probability, 6), "result": [result]}],
+            }
+        )
+    return json.dumps(tasks, ensure_ascii=False, indent=1) + "\n"
+
+
+def _number(value: np.floating) -> str:
+    return "" if np.isnan(value) else f"{value:.6g}"

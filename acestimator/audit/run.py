@@ -1,0 +1,205 @@
+"""The audit: read a source, find its wrong labels, and write what a person needs to look at them.
+
+Legend: N rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.pipeline import Pipeline, make_pipeline
+
+import acestimator
+from acestimator.audit import outputs
+from acestimator.audit.columns import choose_columns
+from acestimator.audit.draw import Drawn, draw
+from acestimator.audit.images import read_images
+from acestimator.audit.items import Page
+from acestimator.audit.judge import Findings, find
+from acestimator.audit.page import render
+from acestimator.audit.prepare import join_texts, preparation
+from acestimator.audit.show import Look, look_at_arrays, look_at_files, look_at_table, make_items
+from acestimator.audit.source import Source, TableSource
+from acestimator.audit.summary import Summary, confusions, summarize
+from acestimator.estimators.autocleansing import AutoCleansingClassifier
+
+N_RANDOM = 50  # rows that are drawn at random for the page
+_MODEL = f"acestimator {acestimator.__version__}"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a source is read and judged, as the options of the command say it.
+
+    Parameters
+    ----------
+    texts, drop : tuple of str
+        Columns to read as text, and to leave out.
+    image_size : int, optional
+        Side of images in pixels, as the network sees them; by default their usual one, 64 at most.
+    backbone : str, default="auto"
+    top : int, default=500
+        Suspects that the page shows, at most.
+    seed : int, default=0
+    device : str, default="auto"
+    quiet : bool, default=False
+        Whether no progress bar is shown.
+    """
+
+    texts: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    image_size: int | None = None
+    backbone: str = "auto"
+    top: int = 500
+    seed: int = 0
+    device: str = "auto"
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found.
+
+    Parameters
+    ----------
+    source : Source
+    findings : Findings
+    summary : Summary
+    drawn : Drawn
+        Rows of the page.
+    look : callable
+        What is seen of a row.
+    data : callable
+        What Label Studio is to show of a row.
+    """
+
+    source: Source
+    findings: Findings
+    summary: Summary
+    drawn: Drawn
+    look: Look
+    data: Callable[[int], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """What the estimator is given of a source."""
+
+    X: Any
+    before: Pipeline | None
+    look: Callable[[Findings], Look]
+    data: Callable[[int], dict[str, Any]]
+    texts: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
+    broken: Mapping[int, str] = field(default_factory=dict)
+
+
+def audit(source: Source, settings: Settings) -> Audit:
+    """Find the wrong labels of a source.
+
+    Raises
+    ------
+    ImportError
+        If a package of the extra "audit" is missing.
+    ValueError
+        If the source cannot be learned from: why.
+    """
+    samples = _samples(source, settings)
+    examined = np.ones(source.info.n_rows, dtype=bool)
+    examined[list(samples.broken)] = False
+    classifier = AutoCleansingClassifier(
+        settings.backbone, device=settings.device, verbose=int(not settings.quiet), random_state=settings.seed
+    )
+    model = make_pipeline(*([] if samples.before is None else [samples.before]), classifier)
+    findings = find(model, samples.X, source.labels, examined)
+    summary = summarize(
+        source.info,
+        findings,
+        texts=samples.texts,
+        left_out=[*samples.left_out, *((source.name(row), why) for row, why in samples.broken.items())],
+        settings={"backbone": settings.backbone, "device": settings.device, "seed": settings.seed, "top": settings.top},
+        versions=outputs.versions(),
+    )
+    probability = findings.probability[examined]
+    drawn = draw(probability, _positions(findings.suspects[: settings.top], examined), N_RANDOM, settings.seed)
+    drawn = replace(drawn, rows=np.flatnonzero(examined)[drawn.rows])
+    return Audit(source, findings, summary, drawn, samples.look(findings), samples.data)
+
+
+def write(found: Audit, out: Path, *, labelstudio: bool = False) -> list[Path]:
+    """Write the files of an audit to a folder: the page, the table of all rows, the summary; and tasks if asked.
+
+    Returns
+    -------
+    list of Path
+        The page is the first.
+
+    Raises
+    ------
+    OSError
+        If they cannot be written; what was there before is as it was.
+    """
+    source, findings = found.source, found.findings
+    digests, names = source.digests(), [source.name(row) for row in range(source.info.n_rows)]
+    items = make_items(findings, found.drawn, names, source.ids, digests, found.look)
+    page = Page(
+        source=source.info,
+        classes=findings.classes,
+        items=tuple(items),
+        strata=found.drawn.strata,
+        confusions=tuple(confusions(findings)),
+        summary=tuple(found.summary.sentences()),
+    )
+    contents = {outputs.PAGE: render(page), outputs.ISSUES: outputs.issues_csv(findings, names, source.ids, digests, {})}
+    if labelstudio:
+        data = {row: found.data(row) for row in findings.suspects.tolist()}
+        contents[outputs.TASKS] = outputs.tasks_json(findings, data, _MODEL)
+    contents[outputs.SUMMARY] = json.dumps(found.summary.to_dict(), ensure_ascii=False, indent=1) + "\n"
+    return outputs.write_files(out, contents)
+
+
+def _positions(rows: np.ndarray, examined: np.ndarray) -> np.ndarray:
+    """Positions of rows among those that were examined."""
+    return np.cumsum(examined)[rows] - 1
+
+
+def _samples(source: Source, settings: Settings) -> _Samples:
+    if isinstance(source, TableSource):
+        return _of_table(source, settings)
+    for option, value in (("--text", settings.texts), ("--drop", settings.drop)):
+        if value:
+            raise ValueError(f"{option} names columns, and {source.path.name} has none: leave it out.")
+    paths = getattr(source, "paths", None)
+    if paths is not None:
+        return _of_images(paths, settings)
+    X = source.X
+    return _Samples(X, None, lambda findings: look_at_arrays(X), lambda row: {"text": np.array2string(X[row])})
+
+
+def _of_table(source: TableSource, settings: Settings) -> _Samples:
+    frame = source.frame()
+    frame.columns = [str(name) for name in frame.columns]
+    columns = choose_columns(
+        source.path, frame, source.labels, texts=settings.texts, drop=settings.drop, id=source.info.id
+    )
+
+    def data(row: int) -> dict[str, Any]:
+        if columns.texts and not columns.features:
+            return {"text": join_texts(frame.iloc[row : row + 1][list(columns.texts)])[0]}
+        cells = frame.iloc[row].items()
+        return {"text": "\n".join(f"{name}: {value}" for name, value in cells)}
+
+    before = preparation(columns, source.info.n_rows, settings.seed)
+    look = lambda findings: look_at_table(frame, columns, findings)  # noqa: E731
+    return _Samples(frame, before, look, data, columns.texts, columns.left_out)
+
+
+def _of_images(paths: Sequence[Path], settings: Settings) -> _Samples:
+    X, broken = read_images(paths, settings.image_size)
+    look = look_at_files(paths)
+    return _Samples(X, None, lambda findings: look, lambda row: {"image": paths[row].as_posix()}, broken=broken)

@@ -1,0 +1,165 @@
+"""An audit in numbers, and in words for a person who has never heard of any of this.
+
+Legend: N rows, K classes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from acestimator.audit.decisions import SourceInfo
+from acestimator.audit.judge import Findings
+
+FORMAT = "acestimator audit"
+VERSION = 1
+_SHOWN = 5  # confusions and classes that are named
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What an audit found. The fields are those of ``summary.json``.
+
+    Parameters
+    ----------
+    source : SourceInfo
+    n_labelled, n_unlabelled, n_unread : int
+        Rows with a label, without one, and that could not be read.
+    n_suspects : int
+        Labels that are likelier wrong than right.
+    rate : float
+        Estimated share of wrong labels.
+    interval : tuple of float or None
+        90 % interval of it.
+    confusions : tuple of (str, str, int)
+        Given label, suggested one, and how many suspects have them; most first.
+    classes : tuple of (str, int, int)
+        Label, rows, suspects.
+    texts : tuple of str
+        Columns that were read as text.
+    left_out : tuple of (str, str)
+        Columns and files that were not used, and the reason.
+    notes : tuple of str
+        Warnings of the fit, and labels that may be the same.
+    settings : dict
+        Of the command.
+    versions : dict
+    """
+
+    source: SourceInfo
+    n_labelled: int
+    n_unlabelled: int
+    n_unread: int
+    n_suspects: int
+    rate: float
+    interval: tuple[float, float] | None
+    confusions: tuple[tuple[str, str, int], ...]
+    classes: tuple[tuple[str, int, int], ...]
+    texts: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Content of the file."""
+        return {"format": FORMAT, "version": VERSION, **asdict(self)}
+
+    def sentences(self) -> list[str]:
+        """What a person wants to know, most important first."""
+        lines = [self._how_many(), *self._which()]
+        if self.n_unlabelled:
+            lines.append(f"{_count(self.n_unlabelled, 'row has', 'rows have')} no label, and got a predicted one.")
+        if self.n_unread:
+            lines.append(f"{_count(self.n_unread, 'file', 'files')} could not be read: see label_issues.csv.")
+        if self.texts:
+            lines.append(f"Read as text: {', '.join(map(repr, self.texts))}.")
+        lines += [f"Left out: {name!r}: {reason}." for name, reason in self.left_out]
+        return lines + [f"Note: {note}" for note in self.notes]
+
+    def _how_many(self) -> str:
+        n = self.n_labelled
+        start = f"{_count(self.n_suspects, 'label', 'labels')} of {n:,} {'is' if self.n_suspects == 1 else 'are'} likelier wrong than right."
+        if self.interval is None:
+            return f"{start} There are too few rows to say how many are wrong in all."
+        low, high = self.interval
+        if low <= 0.0 and high >= 1.0:
+            return f"{start} How many are wrong in all cannot be told from this file: look at some before you trust it."
+        between = f"between {low:.1%} and {high:.1%}"
+        if low <= 0.0:
+            return (
+                f"{start} The best guess of the share of wrong labels is {self.rate:.1%}, {between}: there may be none."
+            )
+        return f"{start} The share of wrong labels is about {self.rate:.1%}, {between} (with a probability of 90 %)."
+
+    def _which(self) -> list[str]:
+        lines = []
+        if self.confusions:
+            shown = [f"{given!r} should be {suggested!r} ({n:,})" for given, suggested, n in self.confusions[:_SHOWN]]
+            lines.append(f"Likeliest mistakes: {', '.join(shown)}.")
+        hit = sorted((c for c in self.classes if c[2]), key=lambda c: -c[2] / c[1])[:_SHOWN]
+        if hit:
+            shown = [f"{label!r} ({n_suspects:,} of {n:,})" for label, n, n_suspects in hit]
+            lines.append(f"Labels that are hit most: {', '.join(shown)}.")
+        return lines
+
+
+def summarize(
+    source: SourceInfo,
+    findings: Findings,
+    *,
+    texts: Sequence[str] = (),
+    left_out: Sequence[tuple[str, str]] = (),
+    settings: dict[str, Any],
+    versions: dict[str, str],
+) -> Summary:
+    """Count what was found."""
+    given, classes = findings.given, findings.classes
+    labelled = given >= 0
+    unread = np.isnan(findings.probability)
+    suspect = labelled & ~unread & (findings.probability > 0.5)
+    n, n_suspects = (np.bincount(given[of], minlength=len(classes)).tolist() for of in (labelled, suspect))
+    return Summary(
+        source=source,
+        n_labelled=int(labelled.sum()),
+        n_unlabelled=int((~labelled).sum()),
+        n_unread=int(unread.sum()),
+        n_suspects=int(suspect.sum()),
+        rate=findings.rate,
+        interval=findings.interval,
+        confusions=tuple((classes[a], classes[b], count) for a, b, count in confusions(findings)),
+        classes=tuple(zip(classes, n, n_suspects, strict=True)),
+        texts=tuple(texts),
+        left_out=tuple(left_out),
+        notes=(*findings.notes, *variants(classes)),
+        settings=settings,
+        versions=versions,
+    )
+
+
+def confusions(findings: Findings) -> list[tuple[int, int, int]]:
+    """Given and suggested label of the suspects that have another one suggested, and how many; most first."""
+    rows = np.flatnonzero((findings.given >= 0) & (findings.probability > 0.5) & (findings.suggested != findings.given))
+    pairs = Counter(zip(findings.given[rows].tolist(), findings.suggested[rows].tolist(), strict=True))
+    return sorted(((a, b, count) for (a, b), count in pairs.items()), key=lambda c: (-c[2], c[0], c[1]))
+
+
+def variants(classes: Sequence[str]) -> list[str]:
+    """Notes on labels that differ in capitals and blanks alone."""
+    alike = defaultdict(list)
+    for label in classes:
+        alike[" ".join(label.casefold().split())].append(label)
+    return [
+        f"{' and '.join(map(repr, group))} differ in capitals or blanks alone, and were taken for different labels: "
+        "if they are one, make them one in the file."
+        for group in alike.values()
+        if len(group) > 1
+    ]
+
+
+def _count(n: int, one: str, many: str) -> str:
+    return f"{n:,} {one if n == 1 else many}"
