@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from acestimator.audit.entries import Entries
+
 FORMAT = "acestimator decisions"
 VERSION = 1
 CHOICES = ("keep", "relabel", "drop", "unsure")
+GROUPS = ("suspect", "random")
+KINDS = ("table", "arrays", "images")
+
+_FINGERPRINT = re.compile("sha256:[0-9a-f]{64}")
+_DIGEST = re.compile("[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -122,11 +131,8 @@ class Decisions:
 
 def row_digest(parts: Iterable[bytes]) -> str:
     """16 hexadecimal digits of what a row holds, its label left out: its cells' texts, or the bytes of its image."""
-    digest = hashlib.blake2b(digest_size=8)
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little"))  # ("ab", "c") is not ("a", "bc")
-        digest.update(part)
-    return digest.hexdigest()
+    # With its length before each part, ("ab", "c") is not ("a", "bc")
+    return hashlib.blake2b(b"".join([len(part).to_bytes(8, "little") + part for part in parts]), digest_size=8).hexdigest()
 
 
 def load_decisions(path: str | Path) -> Decisions:
@@ -142,17 +148,82 @@ def load_decisions(path: str | Path) -> Decisions:
     path = Path(path)
     try:
         content = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of the encoding, the syntax, or the depth
         raise ValueError(f"{path} is no file of decisions ({error}): save one from review.html.") from error
     return parse_decisions(content, str(path))
 
 
 def parse_decisions(content: Any, where: str) -> Decisions:
-    """Decisions by what a file holds.
+    """Decisions by what a file holds. Entries that it does not know are passed over.
+
+    Parameters
+    ----------
+    content : object
+        As :func:`json.loads` returns it.
+    where : str
+        Of the content, for errors.
 
     Raises
     ------
     ValueError
         As :func:`load_decisions`.
     """
-    raise NotImplementedError
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"{where} is no file of decisions (it has no \"format\": {FORMAT!r}): save one from review.html.")
+    if content.get("version") != VERSION:
+        raise ValueError(
+            f"{where} has version {content.get('version')!r} of the format, expected {VERSION}: another release of "
+            "acestimator wrote it; install that, or save the decisions again from a page of this one."
+        )
+    source = _source(Entries(content.get("source"), f"{where}, source"))
+    strata = tuple(
+        _stratum(Entries(one, f"{where}, stratum {i}")) for i, one in enumerate(Entries(content, where).list("strata"))
+    )
+    classes = Entries(content, where).list("classes")
+    if not all(isinstance(name, str) for name in classes) or len(set(classes)) < len(classes):
+        raise ValueError(f"{where} has classes {classes[:20]!r}, expected texts, each of them once.")
+    decisions = []
+    for i, one in enumerate(Entries(content, where).list("decisions")):
+        decisions.append(_decision(Entries(one, f"{where}, decision {i}"), source, len(strata)))
+    rows = Counter(decision.row for decision in decisions)
+    if twice := [row for row, count in rows.items() if count > 1]:
+        raise ValueError(f"{where} decides {len(twice)} rows more than once, the first is row {twice[0]}: decide each once.")
+    return Decisions(source, tuple(classes), tuple(decisions), strata)
+
+
+def _source(entries: Entries) -> SourceInfo:
+    fingerprint = entries.text("fingerprint")
+    entries.expect("fingerprint", _FINGERPRINT.fullmatch(fingerprint), '"sha256:" and 64 hexadecimal digits')
+    kind = entries.text("kind")
+    entries.expect("kind", kind in KINDS, f"one of {', '.join(KINDS)}")
+    texts = (entries.text("name"), kind, fingerprint, entries.text("label"))
+    return SourceInfo(*texts, entries.text_or_none("id"), entries.count("n_rows"))
+
+
+def _stratum(entries: Entries) -> Stratum:
+    above, upto = entries.share("above"), entries.share("upto")
+    entries.expect("upto", above < upto, f"more than above, {above}")
+    n_rows, n_drawn = entries.count("n_rows"), entries.count("n_drawn")
+    entries.expect("n_drawn", n_drawn <= n_rows, f"at most n_rows, {n_rows}")
+    return Stratum(above, upto, n_rows, n_drawn)
+
+
+def _decision(entries: Entries, source: SourceInfo, n_strata: int) -> Decision:
+    row, digest, decision = entries.count("row"), entries.text("digest"), entries.text("decision")
+    entries.expect("row", row < source.n_rows, f"a position below the {source.n_rows} of the rows")
+    entries.expect("digest", _DIGEST.fullmatch(digest), "16 hexadecimal digits")
+    entries.expect("decision", decision in CHOICES, f"one of {', '.join(CHOICES)}")
+    label = entries.text_or_none("label")
+    if decision == "relabel":
+        entries.expect("label", label is not None and label.strip(), "the new label, since the decision is to relabel")
+    else:
+        entries.expect("label", label is None, f"null, since the decision is {decision}")
+    group = entries.text("group")
+    entries.expect("group", group in GROUPS, f"one of {', '.join(GROUPS)}")
+    stratum = None if entries.get("stratum") is None else entries.count("stratum")
+    if group == "random":
+        entries.expect("stratum", stratum is not None and stratum < n_strata, f"one of the {n_strata} strata")
+    else:
+        entries.expect("stratum", stratum is None, "null, since the row was no random draw")
+    id, given = entries.text_or_none("id"), entries.text_or_none("given")
+    return Decision(row, id, digest, given, decision, label, group, stratum)
