@@ -39,7 +39,13 @@ class Columns:
 
 
 def choose_columns(
-    path: Path, frame: Any, labels: np.ndarray, *, texts: Sequence[str] = (), drop: Sequence[str] = (), id: str | None = None
+    path: Path,
+    frame: Any,
+    labels: np.ndarray,
+    *,
+    texts: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    id: str | None = None,
 ) -> Columns:
     """Sort the columns by what they hold.
 
@@ -144,7 +150,7 @@ def _is_index(name: str, values: Any) -> bool:
 
 def _is_run(values: Any) -> bool:
     """Whether values are whole numbers, one after the other without a gap."""
-    if len(values) < _FEWEST or values.dtype.kind not in "iu" and str(values.dtype) not in ("Int64", "UInt64"):
+    if len(values) < _FEWEST or (values.dtype.kind not in "iu" and str(values.dtype) not in ("Int64", "UInt64")):
         return False
     numbers = values.to_numpy(dtype=np.int64)
     return bool((np.diff(np.sort(numbers)) == 1).all())

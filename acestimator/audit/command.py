@@ -29,7 +29,9 @@ def add_audit(commands: Any) -> None:
     parser.add_argument("--text", nargs="+", default=[], metavar="COLUMN", help="columns to read as text")
     parser.add_argument("--id", metavar="COLUMN", help="column that names the rows")
     parser.add_argument("--drop", nargs="+", default=[], metavar="COLUMN", help="columns not to learn from")
-    parser.add_argument("--image-size", type=_positive, metavar="PIXELS", help="side of images (default: theirs, 64 at most)")
+    parser.add_argument(
+        "--image-size", type=_positive, metavar="PIXELS", help="side of images (default: theirs, 64 at most)"
+    )
     parser.add_argument("--backbone", default="auto", help='network (default: "auto")')
     parser.add_argument("--top", type=_positive, default=500, metavar="N", help="suspects on the page (default: 500)")
     parser.add_argument(
@@ -54,7 +56,9 @@ def add_apply(commands: Any) -> None:
     )
     parser.set_defaults(run=run_apply)
     parser.add_argument("source", type=Path, help="the file or folder that was audited")
-    parser.add_argument("decisions", type=Path, help="decisions.json of the page; or, with --all-suggested, an audit's folder")
+    parser.add_argument(
+        "decisions", type=Path, help="decisions.json of the page; or, with --all-suggested, an audit's folder"
+    )
     parser.add_argument("--out", type=Path, required=True, help="new file, or new folder for a folder")
     parser.add_argument(
         "--all-suggested",
@@ -63,7 +67,9 @@ def add_apply(commands: Any) -> None:
     )
     parser.add_argument("--above", type=_rate, metavar="P", help="apply those of a higher probability alone")
     parser.add_argument("--id", metavar="COLUMN", help="match rows by this column, in a file that was changed since")
-    parser.add_argument("--move", action="store_true", help="of images: link files in place of copying them, where possible")
+    parser.add_argument(
+        "--move", action="store_true", help="of images: link files in place of copying them, where possible"
+    )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
@@ -107,7 +113,9 @@ def run_apply(arguments: argparse.Namespace) -> int:
     if arguments.all_suggested:
         info = json.loads((arguments.decisions / "summary.json").read_text(encoding="utf-8"))["source"]
         source = open_source(arguments.source, label=info["label"] or None, id=arguments.id or info["id"])
-        result = apply_suggestions(source, arguments.decisions, arguments.out, above=arguments.above, move=arguments.move)
+        result = apply_suggestions(
+            source, arguments.decisions, arguments.out, above=arguments.above, move=arguments.move
+        )
     else:
         decisions = load_decisions(arguments.decisions)
         own = decisions.source
@@ -123,7 +131,7 @@ def _next_steps(arguments: argparse.Namespace, files: list[Path]) -> list[str]:
     copy = arguments.source.with_name(f"{arguments.source.stem}.clean{arguments.source.suffix}")
     return [
         f"Written: {', '.join(map(str, files))}.",
-        f"Next: open {page} in a browser, decide, and press \"save decisions\". Then:",
+        f'Next: open {page} in a browser, decide, and press "save decisions". Then:',
         f"  acestimator apply {source} decisions.json --out {shlex.quote(str(copy))}",
     ]
 

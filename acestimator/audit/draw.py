@@ -74,9 +74,7 @@ def draw(probability: np.ndarray, suspects: np.ndarray, n_random: int, random_st
     rows = np.concatenate([others, drawn])
     order = np.argsort(places, kind="stable")
     of = np.concatenate([np.full(len(others), -1), stratum[drawn]])
-    strata = tuple(
-        Stratum(BOUNDS[s], BOUNDS[s + 1], int(sizes[s]), int(counts[s])) for s in range(len(BOUNDS) - 1)
-    )
+    strata = tuple(Stratum(BOUNDS[s], BOUNDS[s + 1], int(sizes[s]), int(counts[s])) for s in range(len(BOUNDS) - 1))
     return Drawn(rows[order], of[order], strata)
 
 

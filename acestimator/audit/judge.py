@@ -121,7 +121,9 @@ def find(model: Pipeline, X: Any, labels: np.ndarray, examined: np.ndarray | Non
 def encode(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Classes (K,), sorted, and positions (N,) in them; -1 of None."""
     known = np.array([label is not None for label in labels])
-    classes, codes = np.unique(np.array([label for label in labels if label is not None], dtype=str), return_inverse=True)
+    classes, codes = np.unique(
+        np.array([label for label in labels if label is not None], dtype=str), return_inverse=True
+    )
     given = np.full(len(labels), -1, dtype=np.int64)
     given[known] = codes
     return classes, given

@@ -155,7 +155,10 @@ def write(found: Audit, out: Path, *, labelstudio: bool = False) -> list[Path]:
         confusions=tuple(confusions(findings)),
         summary=tuple(found.summary.sentences()),
     )
-    contents = {outputs.PAGE: render(page), outputs.ISSUES: outputs.issues_csv(findings, names, source.ids, digests, {})}
+    contents = {
+        outputs.PAGE: render(page),
+        outputs.ISSUES: outputs.issues_csv(findings, names, source.ids, digests, {}),
+    }
     if labelstudio:
         data = {row: found.data(row) for row in findings.suspects.tolist()}
         contents[outputs.TASKS] = outputs.tasks_json(findings, data, _MODEL)

@@ -19,7 +19,26 @@ from acestimator.audit.targets import check_new, new_path
 
 # Texts that stand for nothing: those of pandas.read_csv, and the question mark of older collections.
 GAPS = frozenset(
-    "? #N/A #NA -1.#IND -1.#QNAN -NaN -nan 1.#IND 1.#QNAN <NA> N/A NA NULL NaN None n/a nan null".split()
+    [
+        "?",
+        "#N/A",
+        "#NA",
+        "-1.#IND",
+        "-1.#QNAN",
+        "-NaN",
+        "-nan",
+        "1.#IND",
+        "1.#QNAN",
+        "<NA>",
+        "N/A",
+        "NA",
+        "NULL",
+        "NaN",
+        "None",
+        "n/a",
+        "nan",
+        "null",
+    ]
     + ["", "#N/A N/A"]
 )
 SHOWN = 10  # rows that an error names
@@ -166,7 +185,9 @@ def check_classes(path: Path, column: str, labels: np.ndarray) -> list[str]:
     if not len(labels):
         raise ValueError(f"{path} has 0 rows, expected some with labels.")
     if not classes:
-        raise ValueError(f"{what} has no labels, in any of {len(labels)} rows: name the column of the labels by --label.")
+        raise ValueError(
+            f"{what} has no labels, in any of {len(labels)} rows: name the column of the labels by --label."
+        )
     if len(classes) == 1:
         raise ValueError(
             f"{what} has the one label {classes[0]!r}, expected two or more: name the column of the labels by --label."
