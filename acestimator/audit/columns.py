@@ -45,7 +45,7 @@ def choose_columns(
     *,
     texts: Sequence[str] = (),
     drop: Sequence[str] = (),
-    id: str | None = None,
+    id_column: str | None = None,
 ) -> Columns:
     """Sort the columns by what they hold.
 
@@ -61,7 +61,7 @@ def choose_columns(
         Columns to read as text; if there are none, those that look so.
     drop : sequence of str
         Columns to leave out.
-    id : str, optional
+    id_column : str, optional
         Column that names the rows.
 
     Returns
@@ -83,7 +83,7 @@ def choose_columns(
     left_out, features, prose = [], [], []
     for position, name in enumerate(names):
         values = frame.iloc[:, position]
-        reason = "it names the rows" if name == id else "as asked" if name in drop else None
+        reason = "it names the rows" if name == id_column else "as asked" if name in drop else None
         if reason is None and name not in texts:
             reason = why_left_out(name, values, labels)
         if reason is not None:

@@ -79,7 +79,7 @@ def draw(probability: np.ndarray, suspects: np.ndarray, n_random: int, random_st
 
 
 def allocate(sizes: np.ndarray, n_random: int) -> np.ndarray:
-    """Rows to draw of each stratum (S,), in proportion to its size (S,), a few of each at least, never more than it has.
+    """Rows to draw of each stratum (S,): in proportion to its size (S,), but a few of each, and no more than it has.
 
     They sum up to ``n_random``, to rounding and those few.
     """

@@ -136,8 +136,8 @@ def tasks_json(findings: Findings, data: Mapping[int, Mapping[str, Any]], model:
     Returns
     -------
     str
-        JSON by https://labelstud.io/guide/predictions, for a labelling setup with ``<Choices name="label">`` to an object
-        of that name, text or image.
+        JSON by https://labelstud.io/guide/predictions, for a setup with ``<Choices name="label">`` of an object that is
+        called "text" or "image".
     """
     tasks = []
     for row, shown in data.items():

@@ -188,7 +188,7 @@ def _of_table(source: TableSource, settings: Settings) -> _Samples:
     frame = source.frame()
     frame.columns = [str(name) for name in frame.columns]
     columns = choose_columns(
-        source.path, frame, source.labels, texts=settings.texts, drop=settings.drop, id=source.info.id
+        source.path, frame, source.labels, texts=settings.texts, drop=settings.drop, id_column=source.info.id
     )
 
     def data(row: int) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class Summary:
 
     def _how_many(self) -> str:
         n = self.n_labelled
-        start = f"{_count(self.n_suspects, 'label', 'labels')} of {n:,} {'is' if self.n_suspects == 1 else 'are'} likelier wrong than right."
+        start = f"{_count(self.n_suspects, f'of {n:,} labels is', f'of {n:,} labels are')} likelier wrong than right."
         if self.interval is None:
             return f"{start} There are too few rows to say how many are wrong in all."
         low, high = self.interval

@@ -81,7 +81,7 @@ def test_texts_are_those_that_are_named_or_else_look_so():
     assert choose(frame, texts=["kind"]).texts == ("kind",)
     assert choose(frame, drop=["note"]).texts == ()
     assert ("note", "as asked") in choose(frame, drop=["note"]).left_out
-    assert choose(frame, id="note").features == ("x", "kind")
+    assert choose(frame, id_column="note").features == ("x", "kind")
 
 
 def test_errors_name_the_column():
