@@ -132,7 +132,9 @@ class Decisions:
 def row_digest(parts: Iterable[bytes]) -> str:
     """16 hexadecimal digits of what a row holds, its label left out: its cells' texts, or the bytes of its image."""
     # With its length before each part, ("ab", "c") is not ("a", "bc")
-    return hashlib.blake2b(b"".join([len(part).to_bytes(8, "little") + part for part in parts]), digest_size=8).hexdigest()
+    return hashlib.blake2b(
+        b"".join([len(part).to_bytes(8, "little") + part for part in parts]), digest_size=8
+    ).hexdigest()
 
 
 def load_decisions(path: str | Path) -> Decisions:
@@ -169,7 +171,9 @@ def parse_decisions(content: Any, where: str) -> Decisions:
         As :func:`load_decisions`.
     """
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"{where} is no file of decisions (it has no \"format\": {FORMAT!r}): save one from review.html.")
+        raise ValueError(
+            f'{where} is no file of decisions (it has no "format": {FORMAT!r}): save one from review.html.'
+        )
     if content.get("version") != VERSION:
         raise ValueError(
             f"{where} has version {content.get('version')!r} of the format, expected {VERSION}: another release of "
@@ -187,7 +191,9 @@ def parse_decisions(content: Any, where: str) -> Decisions:
         decisions.append(_decision(Entries(one, f"{where}, decision {i}"), source, len(strata)))
     rows = Counter(decision.row for decision in decisions)
     if twice := [row for row, count in rows.items() if count > 1]:
-        raise ValueError(f"{where} decides {len(twice)} rows more than once, the first is row {twice[0]}: decide each once.")
+        raise ValueError(
+            f"{where} decides {len(twice)} rows more than once, the first is row {twice[0]}: decide each once."
+        )
     return Decisions(source, tuple(classes), tuple(decisions), strata)
 
 
