@@ -9,7 +9,8 @@ import rooms
 # Which rooms each room may import, from the top down; all of them the checks of single numbers.
 TABLE = {
     "__main__": {"cli"},
-    "cli": {"demo", "comparison", "experiments"},
+    "cli": {"audit", "demo", "comparison", "experiments"},
+    "audit": {"estimators", "detection", "datasets", "diagnosis", "noise"},
     "demo": {"estimators", "noise", "plotting"},
     "comparison": {"estimators", "peers", "datasets", "noise", "runs"},
     "experiments": {"estimators", "plotting", "recipes", "training", "inputs", "datasets", "detection", "runs"},

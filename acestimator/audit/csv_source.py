@@ -11,9 +11,10 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from acestimator.audit.decisions import SourceInfo, row_digest
-from acestimator.audit.records import Malformed, Records, find_separator, read_records, requote, unquote
+from acestimator.audit.records import MalformedError, Records, find_separator, read_records, requote, unquote
 from acestimator.audit.source import (
     DROP,
     GAPS,
@@ -74,10 +75,10 @@ class CsvSource(TableSource):
     def _read(self, path: Path, separator: str) -> Records:
         try:
             return read_records(self.file.text, separator)
-        except Malformed as error:
+        except MalformedError as error:
             shown = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars"}[separator]
             raise ValueError(
-                f"{path}, line {self.file.line(error.position)}, {error.what} (separated by {shown}): correct that line."
+                f"{path}, line {self.file.line(error.position)}, {error.what} (separated by {shown}): correct it."
             ) from None
 
     def _texts(self, spans: list[tuple[int, int]]) -> list[str]:
@@ -137,11 +138,10 @@ class CsvSource(TableSource):
         return "".join([*pieces, text[done:]])
 
 
-def _read_commas(frame: object) -> None:
+def _read_commas(frame: Any) -> None:
     """Make numbers of columns in which all values have a decimal comma or none, in place."""
     import pandas as pd
 
-    assert isinstance(frame, pd.DataFrame)
     for name in frame.columns:
         known = frame[name].dropna()
         if pd.api.types.is_numeric_dtype(known) or not len(known) or not all(isinstance(v, str) for v in known):

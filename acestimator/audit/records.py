@@ -19,7 +19,7 @@ _END = "(?:\r\n|\r|\n|\\Z)"
 _QUOTED = re.compile('"((?:[^"]|"")*+)"(.*)', re.DOTALL)
 
 
-class Malformed(Exception):
+class MalformedError(Exception):
     """A record is not as the header: where it begins, and what is wrong."""
 
     def __init__(self, position: int, what: str) -> None:
@@ -65,20 +65,18 @@ def read_records(text: str, separator: str) -> Records:
 
     Raises
     ------
-    Malformed
+    MalformedError
         At the first that has not as many fields as the header, or whose quotes do not end.
     """
     blank = _blank(separator)
-    position = _after(blank, text, 0)
-    header = split_first(text, position, separator)
+    header, position = split_first(text, _after(blank, text, 0), separator)
     find = _record(separator, len(header), 0).match
     starts, stops, ends = [], [], []
-    position = _end_of_first(text, position, separator)
     while (position := _after(blank, text, position)) < len(text):
         found = find(text, position)
         if found is None:
-            n_found = len(split_first(text, position, separator))
-            raise Malformed(position, f"has {n_found} fields, expected {len(header)} as in the header")
+            n_found = len(split_first(text, position, separator)[0])
+            raise MalformedError(position, f"has {n_found} fields, expected {len(header)} as in the header")
         starts.append(position)
         stops.append(found.start(2))
         position = found.end()
@@ -104,9 +102,7 @@ def find_separator(text: str, label: str | None, first: str = ",") -> str:
 def _sample(text: str, separator: str) -> tuple[list[str], bool]:
     """Header, and whether the records after it have as many fields."""
     try:
-        position = _after(_blank(separator), text, 0)
-        header = split_first(text, position, separator)
-        position = _end_of_first(text, position, separator)
+        header, position = split_first(text, _after(_blank(separator), text, 0), separator)
         find = _record(separator, len(header), 0).match
         for _ in range(_SAMPLE):
             if (position := _after(_blank(separator), text, position)) >= len(text):
@@ -114,7 +110,7 @@ def _sample(text: str, separator: str) -> tuple[list[str], bool]:
             if (found := find(text, position)) is None:
                 return header, False
             position = found.end()
-    except Malformed:
+    except MalformedError:
         return [], False
     return header, True
 
@@ -142,7 +138,7 @@ def unquote(field: str) -> str:
 
 
 def requote(old: str, value: str, separator: str) -> str:
-    """Field of a new value: quoted as the old one was or if it must be, with the spaces that were around the old one."""
+    """Field of a new value: quoted as the old one was or if it must be, with the spaces around the old one."""
     quoted = _QUOTED.match(old)
     inner = old if quoted is None else quoted[1]
     if inner.strip() and not (quoted and quoted[2]):
@@ -156,28 +152,18 @@ def requote(old: str, value: str, separator: str) -> str:
     return '"' + before + value.replace('"', '""') + after + '"'
 
 
-def split_first(text: str, position: int, separator: str) -> list[str]:
-    """Values of the record that begins at a position, however many.
+def split_first(text: str, position: int, separator: str) -> tuple[list[str], int]:
+    """Values of the record that begins at a position, however many, and the position after its line end.
 
     Raises
     ------
-    Malformed
+    MalformedError
         If a quote opens and never closes.
     """
-    return split(text[position : _stop_of_first(text, position, separator)], separator)
-
-
-def _stop_of_first(text: str, position: int, separator: str) -> int:
     found = _any_record(separator).match(text, position)
     if found is None:
-        raise Malformed(position, "has a quote that opens a field and no other that closes it")
-    return found.start(1)
-
-
-def _end_of_first(text: str, position: int, separator: str) -> int:
-    found = _any_record(separator).match(text, position)
-    assert found is not None  # it was split before
-    return found.end()
+        raise MalformedError(position, "has a quote that opens a field and no other that closes it")
+    return split(text[position : found.start(1)], separator), found.end()
 
 
 def _after(blank: re.Pattern[str], text: str, position: int) -> int:

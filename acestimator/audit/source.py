@@ -19,27 +19,10 @@ from acestimator.audit.targets import check_new, new_path
 
 # Texts that stand for nothing: those of pandas.read_csv, and the question mark of older collections.
 GAPS = frozenset(
-    [
-        "?",
-        "#N/A",
-        "#NA",
-        "-1.#IND",
-        "-1.#QNAN",
-        "-NaN",
-        "-nan",
-        "1.#IND",
-        "1.#QNAN",
-        "<NA>",
-        "N/A",
-        "NA",
-        "NULL",
-        "NaN",
-        "None",
-        "n/a",
-        "nan",
-        "null",
-    ]
-    + ["", "#N/A N/A"]
+    (
+        *("", "?", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"),
+        *("N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+    )
 )
 SHOWN = 10  # rows that an error names
 
@@ -65,9 +48,13 @@ class Source(ABC):
         Texts; None where there is no label.
     classes : list of str
         The labels that occur, sorted.
+    gaps : frozenset of str
+        Texts that stand for no label.
     ids : list of str or None
         A name for each row, no two the same: of the id column, or an image's path. None if there are none.
     """
+
+    gaps = GAPS
 
     def __init__(self, path: Path, info: SourceInfo, labels: np.ndarray, ids: list[str] | None) -> None:
         self.path, self.info, self.labels, self.ids = path, info, labels, ids
@@ -114,7 +101,7 @@ class Source(ABC):
         for row, label in changes.items():
             if not 0 <= row < self.info.n_rows:
                 raise ValueError(f"{self.path} has no row {row}: it has {self.info.n_rows}, from 0.")
-            if label is not DROP and is_gap(label):
+            if isinstance(label, str) and label.strip() in self.gaps:
                 raise ValueError(
                     f"the new label of {self.name(row)} is {label!r}, which stands for no label: give another one, or "
                     "drop the row."
@@ -123,7 +110,7 @@ class Source(ABC):
             raise ValueError(f"{self.path} is no folder of images: rows of a {self.info.kind} source cannot be moved.")
         self._check_target(target)
         check_new(target)
-        changes = {row: label if label is DROP else label.strip() for row, label in sorted(changes.items())}
+        changes = {row: label.strip() if isinstance(label, str) else label for row, label in sorted(changes.items())}
         with new_path(target) as temporary:
             return self._save(changes, temporary, target, move=move)
 

@@ -80,8 +80,8 @@ class TextFile:
             content = self.mark + text.encode(self.encoding)
         except UnicodeEncodeError as error:
             raise ValueError(
-                f"{self.path} is written in {self.encoding}, which has no {text[error.start]!r}: take another label, or "
-                "save the file in UTF-8 first."
+                f"{self.path} is written in {self.encoding}, which has no {text[error.start]!r}: take another label, "
+                "or save the file in UTF-8 first."
             ) from error
         temporary.write_bytes(gzip.compress(content, mtime=0) if compress else content)
 

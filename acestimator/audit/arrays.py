@@ -1,0 +1,266 @@
+"""Arrays of numpy with labels beside them: ``.npz``, and pairs of ``.npy``.
+
+Legend: N rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from abc import abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acestimator.audit.decisions import SourceInfo, row_digest
+from acestimator.audit.source import DROP, Drop, Source, as_labels, check_ids
+from acestimator.audit.values import text_of, typed
+
+_BLOCK = 1024  # rows that are read at a time
+
+
+class ArraySource(Source):
+    """Samples as an array, their labels as another.
+
+    Attributes
+    ----------
+    X : ndarray of shape (N, ...)
+        Of numbers; of ``.npy``, mapped from the disk.
+    y : ndarray of shape (N,)
+        The labels as the file has them.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+
+    def _check(self, path: Path, names: tuple[str, str], ids: np.ndarray | None, id: str | None) -> None:
+        """Finish what a subclass has read."""
+        X, y = self.X, self.y
+        if X.ndim < 2 or X.dtype.kind not in "buif":
+            raise ValueError(f"{path}: {names[0]} has shape {X.shape} and dtype {X.dtype}, expected numbers.")
+        if y.shape != X.shape[:1] or y.dtype.kind not in "buifUS":
+            raise ValueError(
+                f"{path}: {names[1]} has shape {y.shape} and dtype {y.dtype}, expected ({len(X)},), a label of each "
+                "row of X, as numbers or as text."
+            )
+        labels = as_labels([text_of(value) for value in y.tolist()])
+        texts = None
+        if ids is not None and id is not None:
+            if ids.shape != y.shape:
+                raise ValueError(f"{path}: {id} has shape {ids.shape}, expected ({len(y)},): an id of each row.")
+            texts = check_ids(path, id, [text_of(value) for value in ids.tolist()], lambda row: f"row {row}")
+        info = SourceInfo(path.name, "arrays", self._fingerprint(path), names[1], id, len(y))
+        super().__init__(path, info, labels, texts)
+
+    @abstractmethod
+    def _fingerprint(self, path: Path) -> str:
+        """Of the files as they are now."""
+
+    def digests(self) -> list[str]:
+        return self._digests
+
+    @cached_property
+    def _digests(self) -> list[str]:
+        found: list[str] = []
+        for start in range(0, len(self.X), _BLOCK):
+            block = np.ascontiguousarray(self.X[start : start + _BLOCK])
+            found += [row_digest([row.tobytes()]) for row in block]
+        return found
+
+    def _changed(self, changes: Mapping[int, str | Drop]) -> tuple[np.ndarray, np.ndarray]:
+        """Labels with the changes, of a dtype that holds them, and which rows stay."""
+        if self._fingerprint(self.path) != self.info.fingerprint:
+            raise ValueError(f"{self.path} was changed since it was opened: begin again.")
+        kept = np.ones(len(self.y), dtype=bool)
+        kept[[row for row, label in changes.items() if label is DROP]] = False
+        new = {row: str(label) for row, label in changes.items() if label is not DROP}
+        return relabelled(self.y, {r: label for r, label in new.items() if label != self.labels[r]}, self.path), kept
+
+
+class NpzSource(ArraySource):
+    """An ``.npz`` with the arrays X and y.
+
+    Parameters
+    ----------
+    path : Path
+    label : str, optional
+        Name of the array of labels, by default "y".
+    id : str, optional
+        Name of an array of ids (N,).
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it holds something else: what.
+    """
+
+    def __init__(self, path: Path, label: str | None, id: str | None = None) -> None:
+        label = label or "y"
+        path.stat()  # raises that there is no such file
+        if not zipfile.is_zipfile(path):
+            raise ValueError(f"{path} is no .npz: write it with numpy.savez(path, X=X, y=y).")
+        with np.load(path, allow_pickle=False) as file:
+            wanted = ["X", label] + ([] if id is None else [id])
+            if missing := [name for name in wanted if name not in file.files]:
+                held = ", ".join(map(repr, file.files)) or "none"
+                raise ValueError(f"{path} has no array {missing[0]!r}, it holds {held}: name labels by --label.")
+            try:
+                self.X, self.y, *ids = (file[name] for name in wanted)
+            except (ValueError, EOFError, zipfile.BadZipFile) as error:
+                raise ValueError(f"{path}: {error}. Save numbers, and labels as numbers or text.") from error
+        self._check(path, ("X", label), ids[0] if ids else None, id)
+
+    def _fingerprint(self, path: Path) -> str:
+        with path.open("rb") as file:
+            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+    def _save(self, changes: Mapping[int, str | Drop], temporary: Path, target: Path, *, move: bool) -> list[str]:
+        y, kept = self._changed(changes)
+        if kept.all() and y is self.y:
+            _copy(self.path, temporary)
+            return []
+        shortened = []
+        with zipfile.ZipFile(self.path) as old, zipfile.ZipFile(temporary, "w", allowZip64=True) as new:
+            for member in old.infolist():
+                name = member.filename.removesuffix(".npy")
+                content = zipfile.ZipInfo(member.filename, member.date_time)  # equal bytes for equal decisions
+                content.compress_type, content.external_attr = member.compress_type, member.external_attr
+                with old.open(member) as source, new.open(content, "w", force_zip64=True) as file:
+                    if name == self.info.label:
+                        np.lib.format.write_array(file, np.ascontiguousarray(y[kept]), allow_pickle=False)
+                    elif not kept.all() and _n_rows(old, member) == len(kept):
+                        array = np.lib.format.read_array(source, allow_pickle=False)
+                        np.lib.format.write_array(file, np.ascontiguousarray(array[kept]), allow_pickle=False)
+                        shortened.append(name)
+                    else:
+                        _pump(source, file)
+        others = [name for name in shortened if name not in ("X", self.info.id)]
+        if not others:
+            return []
+        return [f"Rows were left out of {', '.join(others)}, too, which had as many as X."]
+
+
+class NpySource(ArraySource):
+    """A pair of ``.npy``: samples in a file with X in its name, labels beside it, with y in place of the X.
+
+    ``X.npy`` goes with ``y.npy``, ``X_train.npy`` with ``y_train.npy``. A corrected copy is a folder of two files of
+    the same names.
+
+    Parameters
+    ----------
+    path : Path
+        That of the samples.
+    label : str, optional
+        Name of the labels' file, if it is another one of that folder.
+
+    Raises
+    ------
+    OSError
+        If one cannot be read.
+    ValueError
+        If one holds something else: what.
+    """
+
+    def __init__(self, path: Path, label: str | None, id: str | None = None) -> None:
+        if id is not None:
+            raise ValueError(f"{path} has no column {id!r}: rows of .npy files have no ids.")
+        if label is None and path.stem.count("X") != 1:
+            raise ValueError(
+                f"{path} has no single X in its name, so the file of its labels is unknown: name it by --label, or "
+                "name the files X.npy and y.npy."
+            )
+        default = path.with_name(path.stem.replace("X", "y") + ".npy")
+        self._labels = default if label in (None, default.name) else path.with_name(str(label))
+        self.X, self.y = _load(path), np.array(_load(self._labels))
+        self._check(path, (path.name, self._labels.name), None, None)
+
+    def _fingerprint(self, path: Path) -> str:
+        digest = hashlib.sha256()
+        for one in (path, self._labels):
+            with one.open("rb") as file:
+                digest.update(one.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+        return "sha256:" + digest.hexdigest()
+
+    def _check_target(self, target: Path) -> None:
+        if target.suffix:
+            raise ValueError(f"{target} looks like a file: the copy is a folder with two of them, give it such a name.")
+
+    def _save(self, changes: Mapping[int, str | Drop], temporary: Path, target: Path, *, move: bool) -> list[str]:
+        y, kept = self._changed(changes)
+        temporary.mkdir()
+        samples, labels = temporary / self.path.name, temporary / self._labels.name
+        if kept.all():
+            _copy(self.path, samples)
+        else:
+            shape = (int(kept.sum()), *self.X.shape[1:])
+            new = np.lib.format.open_memmap(samples, "w+", self.X.dtype, shape)
+            rows = np.flatnonzero(kept)
+            for start in range(0, len(rows), _BLOCK):
+                new[start : start + _BLOCK] = self.X[rows[start : start + _BLOCK]]
+            new.flush()
+        if kept.all() and y is self.y:
+            _copy(self._labels, labels)
+        else:
+            np.save(labels, y[kept], allow_pickle=False)
+        return []
+
+
+def relabelled(y: np.ndarray, labels: Mapping[int, str], path: Path) -> np.ndarray:
+    """Labels (N,) with other ones in some rows, of the same kind; texts may become longer. If there are none, the same.
+
+    Raises
+    ------
+    ValueError
+        If a text cannot be a label of that kind.
+    """
+    if not labels:
+        return y
+    if y.dtype.kind in "US":
+        new = {row: label.encode() if y.dtype.kind == "S" else label for row, label in labels.items()}
+        dtype = np.result_type(y.dtype, np.array(list(new.values())).dtype)
+        result = y.astype(dtype.newbyteorder(y.dtype.byteorder))
+    else:
+        known = {text_of(value) or "": value for value in np.unique(y[y == y]).tolist()}  # a NaN is none
+        new = {
+            row: typed(label, {t: v for t, v in known.items() if t is not None}, path) for row, label in labels.items()
+        }
+        result = y.copy()
+    for row, value in new.items():
+        try:
+            result[row] = value
+        except OverflowError as error:
+            raise ValueError(f"the new label {labels[row]!r} cannot be one of {path}: {error}.") from error
+        if result[row] != value:  # rounded to fewer digits
+            raise ValueError(f"the new label {labels[row]!r} cannot be one of {path}, whose labels are {y.dtype}.")
+    return result
+
+
+def _load(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path} is no .npy of numbers or text ({error}).") from error
+
+
+def _n_rows(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int | None:
+    """Length of a stored array by its header."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape = read(file)[0]
+    return shape[0] if shape else None
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as old, target.open("wb") as new:
+        _pump(old, new)
+
+
+def _pump(source: Any, target: Any) -> None:
+    while block := source.read(1 << 20):
+        target.write(block)

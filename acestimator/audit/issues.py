@@ -1,0 +1,155 @@
+"""What an audit says of each row, read from its ``label_issues.csv`` and compared with the source.
+
+Legend: N rows.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from acestimator.audit.decisions import CHOICES
+from acestimator.audit.source import SHOWN, Source
+from acestimator.audit.values import text_of
+
+ISSUES, SUMMARY = "label_issues.csv", "summary.json"
+_COLUMNS = ("row", "given_label", "suggested_label", "mislabel_probability")
+
+
+@dataclass(frozen=True)
+class Issue:
+    """Of one row.
+
+    Parameters
+    ----------
+    given, suggested : str or None
+        Labels; None if there is none.
+    probability : float
+        That the given one is wrong; NaN if that is unknown.
+    decision : str
+        Of a reviewer before the audit: one of ``CHOICES``, or "" if there was none.
+    digest : str
+        Of the row; "" if that is unknown.
+    """
+
+    given: str | None
+    suggested: str | None
+    probability: float
+    decision: str = ""
+    digest: str = ""
+
+    def is_suspect(self, bound: float) -> bool:
+        """Whether a given label is wrong with a probability above a bound, and there is another one."""
+        is_other = self.given is not None and self.suggested not in (None, self.given)
+        return is_other and self.probability > bound
+
+
+def read_issues(source: Source, audit: Any) -> list[Issue]:
+    """What an audit says of each of a source's N rows.
+
+    Parameters
+    ----------
+    source : Source
+    audit : str, Path, pandas.DataFrame or mapping of str to sequence
+        Folder of an audit; or its table, as a file or as it is.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is no audit, or one of something else: which rows differ.
+    """
+    if isinstance(audit, str | Path):
+        path = Path(audit)
+        if path.is_dir():
+            _check_summary(source, path / SUMMARY)
+            path = path / ISSUES
+        issues = _issues(_csv_columns(path), str(path))
+    else:
+        issues = _issues({str(name): list(audit[name]) for name in audit}, "the table of the audit")
+    _check_rows(source, issues)
+    return issues
+
+
+def _csv_columns(path: Path) -> dict[str, list[Any]]:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no {path}: give the folder that acestimator audit wrote to.")
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        try:
+            header, *rows = csv.reader(file)
+            return dict(zip(header, map(list, zip(*rows, strict=True)), strict=True))
+        except (ValueError, csv.Error) as error:
+            raise ValueError(f"{path} is no table of an audit ({error}): run acestimator audit again.") from error
+
+
+def _issues(columns: Mapping[str, Sequence[Any]], where: str) -> list[Issue]:
+    if missing := [name for name in _COLUMNS if name not in columns]:
+        raise ValueError(f"{where} has no column {missing[0]!r}: run acestimator audit again.")
+    n_rows = len(columns["row"])
+    empty = [""] * n_rows
+    found = []
+    of_rows = zip(
+        *(columns[name] for name in _COLUMNS), columns.get("decision", empty), columns.get("digest", empty), strict=True
+    )
+    for position, (row, given, suggested, probability, decision, digest) in enumerate(of_rows):
+        try:
+            is_there, p = int(row) == position, float(probability) if _text(probability) else math.nan
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{where}, row {position}: {error}; run acestimator audit again.") from error
+        if not is_there or not (math.isnan(p) or 0.0 <= p <= 1.0):
+            raise ValueError(
+                f"{where} has row {row!r} with probability {probability!r} at position {position}, expected all rows "
+                "in order, and probabilities from 0 to 1: run acestimator audit again."
+            )
+        if _text(decision) not in (None, *CHOICES):
+            raise ValueError(f"{where}, row {position}, has the decision {decision!r}, expected one of {CHOICES}.")
+        found.append(Issue(_text(given), _text(suggested), p, _text(decision) or "", _text(digest) or ""))
+    return found
+
+
+def _text(value: Any) -> str | None:
+    """A cell's text; None of an empty one, or of pandas's gaps."""
+    return None if type(value).__name__ in ("NAType", "NaTType") else text_of(value) or None
+
+
+def _check_summary(source: Source, path: Path) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no {path}: give the folder that acestimator audit wrote to.")
+    try:
+        audited = json.loads(path.read_text(encoding="utf-8"))["source"]
+        fingerprint, label, name = audited["fingerprint"], audited["label"], audited["name"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no summary of an audit ({error!r}): run acestimator audit again.") from error
+    if label != source.info.label:
+        raise ValueError(f"{path} is about labels {label!r}, and {source.path} was opened with {source.info.label!r}.")
+    if fingerprint != source.info.fingerprint:
+        issues = _issues(_csv_columns(path.with_name(ISSUES)), str(path.with_name(ISSUES)))
+        _check_rows(source, issues)
+        raise ValueError(
+            f"{source.path} is not the file that was audited, {name}, or was changed since; all of its rows hold the "
+            "same: run acestimator audit again."
+        )
+
+
+def _check_rows(source: Source, issues: Sequence[Issue]) -> None:
+    """Raise ValueError if rows are not those that were audited: which."""
+    digests, n_rows = source.digests(), source.info.n_rows
+    names = []
+    for row, issue in enumerate(issues[:n_rows]):
+        is_same = source.labels[row] == issue.given and issue.digest in ("", digests[row])
+        if not is_same:
+            names.append(source.name(row))
+    if not names and len(issues) == n_rows:
+        return
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    which = f" {len(names)} rows differ: {', '.join(names[:SHOWN])}{more}." if names else ""
+    raise ValueError(
+        f"{source.path} is not what was audited: it has {n_rows} rows, the audit {len(issues)}.{which} Run acestimator "
+        "audit again."
+    )
