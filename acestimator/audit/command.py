@@ -120,7 +120,7 @@ def run_apply(arguments: argparse.Namespace) -> int:
         decisions = load_decisions(arguments.decisions)
         own = decisions.source
         source = open_source(arguments.source, label=own.label or None, id=arguments.id or own.id)
-        result = apply_decisions(source, decisions, arguments.out, by_id=arguments.id is not None, move=arguments.move)
+        result = apply_decisions(source, decisions, arguments.out, by_id=arguments.id, move=arguments.move)
     if not arguments.quiet:
         print(result.report)
     return 0

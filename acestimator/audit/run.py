@@ -24,7 +24,7 @@ from acestimator.audit.judge import Findings, find
 from acestimator.audit.page import render
 from acestimator.audit.prepare import join_texts, preparation
 from acestimator.audit.show import Look, look_at_arrays, look_at_files, look_at_table, make_items
-from acestimator.audit.source import Source, TableSource
+from acestimator.audit.sources import ArraySource, ImageSource, Source, TableSource
 from acestimator.audit.summary import Summary, confusions, summarize
 from acestimator.estimators.autocleansing import AutoCleansingClassifier
 
@@ -177,9 +177,9 @@ def _samples(source: Source, settings: Settings) -> _Samples:
     for option, value in (("--text", settings.texts), ("--drop", settings.drop)):
         if value:
             raise ValueError(f"{option} names columns, and {source.path.name} has none: leave it out.")
-    paths = getattr(source, "paths", None)
-    if paths is not None:
-        return _of_images(paths, settings)
+    if isinstance(source, ImageSource):
+        return _of_images([source.file(row) for row in range(source.info.n_rows)], settings)
+    assert isinstance(source, ArraySource)
     X = source.X
     return _Samples(X, None, lambda findings: look_at_arrays(X), lambda row: {"text": np.array2string(X[row])})
 
