@@ -139,7 +139,7 @@ def tasks_json(findings: Findings, data: Mapping[int, Mapping[str, Any]], model:
         JSON by https://labelstud.io/guide/predictions, for a setup with ``<Choices name="label">`` of an object that is
         called "text" or "image".
     """
-    tasks = []
+    tasks: list[dict[str, Any]] = []
     for row, shown in data.items():
         suggested, probability = int(findings.suggested[row]), float(findings.probability[row])
         result = {
@@ -149,10 +149,11 @@ def tasks_json(findings: Findings, data: Mapping[int, Mapping[str, Any]], model:
             "value": {"choices": [findings.classes[suggested]]},
         }
         given = findings.classes[findings.given[row]] if findings.given[row] >= 0 else None
+        score = round(probability, 6)
         tasks.append(
             {
-                "data": {**shown, "row": row, "given_label": given, "mislabel_probability": round(probability, 6)},
-                "predictions": [{"model_version": model, "score": round(probability, 6), "result": [result]}],
+                "data": dict(shown) | {"row": row, "given_label": given, "mislabel_probability": score},
+                "predictions": [{"model_version": model, "score": score, "result": [result]}],
             }
         )
     return json.dumps(tasks, ensure_ascii=False, indent=1) + "\n"

@@ -2,8 +2,8 @@ r"""How many labels are wrong, by what a reviewer found: bounds that hold whatev
 
 Rows were drawn at random within strata of the probability that their label is wrong. Of stratum h, with :math:`N_h`
 rows, :math:`n_h` of those drawn were decided, :math:`k_h` of them as wrong. The share of wrong labels in it lies within
-the interval of C. J. Clopper and E. S. Pearson ("The use of confidence or fiducial limits illustrated in the case of the
-binomial", Biometrika 26, 1934) at level :math:`1 - \delta / S`, and the sum over the S strata within the sum of the
+the interval of C. J. Clopper and E. S. Pearson ("The use of confidence or fiducial limits illustrated in the case of
+the binomial", Biometrika 26, 1934) at level :math:`1 - \delta / S`, and the sum over the S strata within the sum of the
 bounds at level :math:`1 - \delta` (Bonferroni). Rows that were shown for their suspicion are no sample: they are facts,
 which bound the sum of their stratum from both sides.
 

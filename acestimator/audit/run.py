@@ -185,7 +185,7 @@ def _samples(source: Source, settings: Settings) -> _Samples:
 
 
 def _of_table(source: TableSource, settings: Settings) -> _Samples:
-    frame = source.frame()
+    frame: Any = source.frame()
     frame.columns = [str(name) for name in frame.columns]
     columns = choose_columns(
         source.path, frame, source.labels, texts=settings.texts, drop=settings.drop, id_column=source.info.id
