@@ -108,8 +108,8 @@ class Source(ABC):
                 )
         if move and self.info.kind != "images":
             raise ValueError(f"{self.path} is no folder of images: rows of a {self.info.kind} source cannot be moved.")
-        self._check_target(target)
         check_new(target)
+        self._check_target(target)
         changes = {row: label.strip() if isinstance(label, str) else label for row, label in sorted(changes.items())}
         with new_path(target) as temporary:
             return self._save(changes, temporary, target, move=move)
