@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from acestimator.audit import targets
 from acestimator.audit.apply import apply_decisions, apply_suggestions
 from acestimator.audit.decisions import Decisions, load_decisions, parse_decisions
-from acestimator.audit.sources import DROP, open_source
+from acestimator.audit.issues import audited as audited_source
+from acestimator.audit.sources import DROP, open_source, reopen
 
 ROWS = ["c0,10,a", "c1,11,b", "c2,12,a", "c3,13,", "c4,14,b", "c5,15,c"]
 CSV = "\r\n".join(["key,x,label", *ROWS]).encode()
@@ -206,7 +207,7 @@ def test_nothing_is_written_over(tmp_path, source):
     for name in ("out.csv", "in.csv", "broken.csv"):
         with pytest.raises(FileExistsError, match=r"is there already and is not written over: .* --out"):
             apply_decisions(source, decisions, tmp_path / name)
-    with pytest.raises(FileNotFoundError, match="no folder .*made: make it first"):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*made: make it first"):
         apply_decisions(source, decisions, tmp_path / "made" / "out.csv")
     assert (tmp_path / "out.csv").read_text() == "mine"
     assert left(tmp_path) == ["broken.csv", "in.csv", "out.csv"]
@@ -318,6 +319,22 @@ def test_the_table_alone_is_taken_too(tmp_path, source):
     assert len({(tmp_path / f"{i}.csv").read_bytes() for i in (1, 2, 3, 4)}) == 1
 
 
+def test_sources_are_read_again_as_they_were(tmp_path):
+    named = opened(tmp_path / "in.csv", CSV, label="label", id="key")
+    folder = audited(tmp_path / "audit", named)
+    assert audited_source(folder) == named.info
+    assert reopen(tmp_path / "in.csv", audited_source(folder)).info == named.info
+    plain = opened(tmp_path / "in.csv", CSV, label="label")
+    assert reopen(tmp_path / "in.csv", plain.info).info == plain.info
+    assert reopen(tmp_path / "in.csv", plain.info, by_id="key").info == named.info
+    for name in ("cat/1.png", "dog/2.png"):
+        (tmp_path / "pets" / name).parent.mkdir(parents=True)
+        (tmp_path / "pets" / name).write_text(name)
+    pets = open_source(tmp_path / "pets")
+    assert reopen(tmp_path / "pets", pets.info).info == pets.info
+    assert reopen(tmp_path / "pets", pets.info, by_id="path").info == pets.info
+
+
 def test_an_audit_of_something_else_is_refused(tmp_path, source):
     folder = audited(tmp_path / "audit", source)
     for change, message in (
@@ -330,7 +347,7 @@ def test_an_audit_of_something_else_is_refused(tmp_path, source):
         with pytest.raises(ValueError, match=message):
             apply_suggestions(other, folder, tmp_path / "out.csv")
     other = opened(tmp_path / "other.csv", CSV, label="key")
-    with pytest.raises(ValueError, match="is about labels 'label', and .* was opened with 'key'"):
+    with pytest.raises(ValueError, match=r"is about labels 'label', and .* was opened with 'key'"):
         apply_suggestions(other, folder, tmp_path / "out.csv")
     assert left(tmp_path) == ["audit", "in.csv", "other.csv"]
 

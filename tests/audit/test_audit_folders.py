@@ -119,7 +119,7 @@ def test_the_fingerprint_covers_paths_images_and_labels(tmp_path):
     [
         ({}, {}, "has no images"),
         ({"1.png": "", "readme": ""}, {}, "has no images .* in folders of classes, expected in.csv/CLASS/IMAGE"),
-        ({"cat/1.png": ""}, {}, "has the one label 'cat'"),
+        ({"cat/1.png": ""}, {}, "has the one label 'cat', .*: a folder for each class is needed"),
         (CLASSES, {"label": "y"}, "is a folder of class folders, which has no column 'y'"),
         (CLASSES, {"id": "y"}, "has no column 'y'"),
         ({"labels.csv": "file,label\na.png,x\nb.png,y\n"}, {}, "names 2 files that are not there: 'a.png', 'b.png'"),
@@ -149,6 +149,25 @@ def test_copies_are_refused_where_they_would_touch_the_source_or_leave_the_folde
             source.write({0: label}, tmp_path / "out")
     assert left(tmp_path) == ["in"]
     assert held(tmp_path / "in") == CLASSES
+
+
+def test_links_in_a_circle_are_followed_once(tmp_path):
+    root = fill(tmp_path / "in", CLASSES)
+    (root / "cat" / "again").symlink_to(root / "cat", target_is_directory=True)
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "9.png").write_text("nine")
+    (root / "elk").symlink_to(tmp_path / "far", target_is_directory=True)
+    source = open_source(root)
+    assert source.files[2:] == ["dog/1.png", "dog/3.png", "elk/9.png"]
+    source.write({4: "dog"}, tmp_path / "out", move=True)
+    assert held(tmp_path / "out")["dog/9.png"] == "nine"
+    assert left(tmp_path / "far") == ["9.png"]
+
+
+def test_names_that_are_no_unicode_are_refused(tmp_path):
+    fill(tmp_path / "in", {**CLASSES, "dog/\udcff.png": "odd"})
+    with pytest.raises(ValueError, match="that is no Unicode: change it"):
+        open_source(tmp_path / "in")
 
 
 def test_folders_called_as_gaps_are_classes(tmp_path):
