@@ -24,7 +24,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the suite in two processes of one thread; ``-- -n 0`` runs it in this one, for a debugger."""
-    install(session, "pytest", "pytest-xdist", "hypothesis", "pandas", "polars", "lightning", "mpmath")
+    install(session, "pytest", "pytest-xdist", "hypothesis", "pandas", "polars", "pyarrow", "lightning", "mpmath")
     session.run("pytest", "-n", "2", *session.posargs, env=ENV | {"OMP_NUM_THREADS": "1"})
 
 

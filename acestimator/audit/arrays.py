@@ -235,7 +235,7 @@ def relabelled(y: np.ndarray, labels: Mapping[int, str], path: Path) -> np.ndarr
             result[row] = value
         except OverflowError as error:
             raise ValueError(f"the new label {labels[row]!r} cannot be one of {path}: {error}.") from error
-        if result[row] != value:  # rounded to fewer digits
+        if text_of(result[row].item()) != labels[row]:  # rounded to fewer digits
             raise ValueError(f"the new label {labels[row]!r} cannot be one of {path}, whose labels are {y.dtype}.")
     return result
 

@@ -143,21 +143,18 @@ def _recoded(column: Any, values: Mapping[int, Any], path: Path) -> Any:
     """Categories with other values in some rows; new ones come after the old ones, whose order stays."""
     import pyarrow as pa
 
-    array = column.unify_dictionaries().combine_chunks()
-    array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
-    categories, codes = array.dictionary.to_pylist(), array.indices.to_pylist()
-    at = {value: code for code, value in enumerate(categories)}
-    for row, value in values.items():
-        if value not in at:
-            at[value] = len(categories)
-            categories.append(value)
-        codes[row] = at[value]
+    n_codes = 2 ** (column.type.index_type.bit_width - pa.types.is_signed_integer(column.type.index_type))
     try:
+        array = column.unify_dictionaries().combine_chunks()
+        array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+        categories, codes = array.dictionary.to_pylist(), array.indices.to_pylist()
+        at = {value: code for code, value in enumerate(categories)}
+        for row, value in values.items():
+            codes[row] = at.setdefault(value, len(at))
+        categories += [*at][len(categories) :]
         indices = pa.array(codes, type=column.type.index_type)
     except (pa.ArrowInvalid, OverflowError) as error:
-        raise ValueError(
-            f"{path}: its labels cannot have as many as {len(categories)} categories ({error})."
-        ) from error
+        raise ValueError(f"{path}: its labels cannot have more than {n_codes} categories ({error}).") from error
     dictionary = pa.array(categories, type=column.type.value_type)
     return pa.DictionaryArray.from_arrays(indices, dictionary, ordered=column.type.ordered)
 

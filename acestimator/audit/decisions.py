@@ -179,7 +179,7 @@ def parse_decisions(content: Any, where: str) -> Decisions:
             f"{where} has version {content.get('version')!r} of the format, expected {VERSION}: another release of "
             "acestimator wrote it; install that, or save the decisions again from a page of this one."
         )
-    source = _source(Entries(content.get("source"), f"{where}, source"))
+    source = parse_source(content.get("source"), f"{where}, source")
     strata = tuple(
         _stratum(Entries(one, f"{where}, stratum {i}")) for i, one in enumerate(Entries(content, where).list("strata"))
     )
@@ -197,7 +197,9 @@ def parse_decisions(content: Any, where: str) -> Decisions:
     return Decisions(source, tuple(classes), tuple(decisions), strata)
 
 
-def _source(entries: Entries) -> SourceInfo:
+def parse_source(content: Any, where: str) -> SourceInfo:
+    """What a file says of the source that it is about; raises ValueError as :func:`parse_decisions`."""
+    entries = Entries(content, where)
     fingerprint = entries.text("fingerprint")
     entries.expect("fingerprint", _FINGERPRINT.fullmatch(fingerprint), '"sha256:" and 64 hexadecimal digits')
     kind = entries.text("kind")

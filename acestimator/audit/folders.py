@@ -192,11 +192,16 @@ def open_folder(path: Path, label: str | None, id: str | None) -> ImageSource:
     return (LabelledFolder if (path / LABELS).is_file() else ClassFolders)(path, label, id)
 
 
-def _walk(folder: Path) -> Iterator[str]:
-    """Paths of all files below a folder, relative to it."""
-    for parent, _, names in os.walk(folder, followlinks=True):
-        inner = Path(parent).relative_to(folder)
-        yield from ((inner / name).as_posix() for name in names if (Path(parent) / name).is_file())
+def _walk(folder: str | Path, inner: str = "", above: tuple[str, ...] = ()) -> Iterator[str]:
+    """Paths of all files below a folder, relative to it. Links are followed, but not to a folder that they lie in."""
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    for entry in os.scandir(folder):
+        if entry.is_dir():
+            yield from _walk(entry.path, f"{inner}{entry.name}/", (*above, real))
+        elif entry.is_file():
+            yield inner + entry.name
 
 
 def _images(root: Path) -> Iterator[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from acestimator.audit.decisions import CHOICES
+from acestimator.audit.decisions import CHOICES, SourceInfo, parse_source
 from acestimator.audit.source import SHOWN, Source
 from acestimator.audit.values import text_of
 
@@ -68,7 +68,7 @@ def read_issues(source: Source, audit: Any) -> list[Issue]:
     if isinstance(audit, str | Path):
         path = Path(audit)
         if path.is_dir():
-            _check_summary(source, path / SUMMARY)
+            _check_summary(source, path)
             path = path / ISSUES
         issues = _issues(_csv_columns(path), str(path))
     else:
@@ -118,22 +118,36 @@ def _text(value: Any) -> str | None:
     return None if type(value).__name__ in ("NAType", "NaTType") else text_of(value) or None
 
 
-def _check_summary(source: Source, path: Path) -> None:
+def audited(folder: str | Path) -> SourceInfo:
+    """Which source an audit's folder is about.
+
+    Raises
+    ------
+    OSError
+        If its ``summary.json`` cannot be read.
+    ValueError
+        If that is something else.
+    """
+    path = Path(folder) / SUMMARY
     if not path.is_file():
         raise FileNotFoundError(f"there is no {path}: give the folder that acestimator audit wrote to.")
     try:
-        audited = json.loads(path.read_text(encoding="utf-8"))["source"]
-        fingerprint, label, name = audited["fingerprint"], audited["label"], audited["name"]
+        return parse_source(json.loads(path.read_text(encoding="utf-8"))["source"], f"{path}, source")
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no summary of an audit ({error!r}): run acestimator audit again.") from error
-    if label != source.info.label:
-        raise ValueError(f"{path} is about labels {label!r}, and {source.path} was opened with {source.info.label!r}.")
-    if fingerprint != source.info.fingerprint:
-        issues = _issues(_csv_columns(path.with_name(ISSUES)), str(path.with_name(ISSUES)))
-        _check_rows(source, issues)
+        raise ValueError(f"{path} is no summary of an audit ({error}): run acestimator audit again.") from error
+
+
+def _check_summary(source: Source, folder: Path) -> None:
+    info, path = audited(folder), folder / SUMMARY
+    if info.label != source.info.label:
         raise ValueError(
-            f"{source.path} is not the file that was audited, {name}, or was changed since; all of its rows hold the "
-            "same: run acestimator audit again."
+            f"{path} is about labels {info.label!r}, and {source.path} was opened with {source.info.label!r}."
+        )
+    if info.fingerprint != source.info.fingerprint:
+        _check_rows(source, _issues(_csv_columns(folder / ISSUES), str(folder / ISSUES)))
+        raise ValueError(
+            f"{source.path} is not {info.name} as it was audited; all of its rows hold the same: run acestimator audit "
+            "again."
         )
 
 

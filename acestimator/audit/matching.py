@@ -29,9 +29,9 @@ def rows_by_position(source: Source, decisions: Decisions) -> list[int]:
         return [decision.row for decision in decisions.decisions]
     n_rows = "" if own.n_rows == other.n_rows else f" It has {own.n_rows} rows, not {other.n_rows}."
     raise ValueError(
-        f"{source.path} is not the file that was looked at, {other.name}, or was changed since.{n_rows} "
-        f"{_told(why, decisions.decisions, source)} Apply the decisions to that file, or match rows by a column of ids: "
-        "audit and apply with --id."
+        f"{source.path} is not {other.name} as it was looked at, or was changed since.{n_rows} "
+        f"{_told(why, decisions.decisions, source)} Apply the decisions to that file, or match rows by a column of "
+        "ids: audit and apply with --id."
     )
 
 

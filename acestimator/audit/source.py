@@ -59,6 +59,7 @@ class Source(ABC):
     def __init__(self, path: Path, info: SourceInfo, labels: np.ndarray, ids: list[str] | None) -> None:
         self.path, self.info, self.labels, self.ids = path, info, labels, ids
         self.classes = check_classes(path, info.label, labels)
+        check_unicode(path, (*self.classes, *(ids or ())))
 
     @abstractmethod
     def digests(self) -> list[str]:
@@ -108,8 +109,8 @@ class Source(ABC):
                 )
         if move and self.info.kind != "images":
             raise ValueError(f"{self.path} is no folder of images: rows of a {self.info.kind} source cannot be moved.")
-        self._check_target(target)
         check_new(target)
+        self._check_target(target)
         changes = {row: label.strip() if isinstance(label, str) else label for row, label in sorted(changes.items())}
         with new_path(target) as temporary:
             return self._save(changes, temporary, target, move=move)
@@ -171,15 +172,21 @@ def check_classes(path: Path, column: str, labels: np.ndarray) -> list[str]:
     what = f"{path}, column {column!r}," if column else f"{path}"
     if not len(labels):
         raise ValueError(f"{path} has 0 rows, expected some with labels.")
+    cure = "name the column of the labels by --label" if column else "a folder for each class is needed"
     if not classes:
-        raise ValueError(
-            f"{what} has no labels, in any of {len(labels)} rows: name the column of the labels by --label."
-        )
+        raise ValueError(f"{what} has no labels, in any of {len(labels)} rows: {cure}.")
     if len(classes) == 1:
-        raise ValueError(
-            f"{what} has the one label {classes[0]!r}, expected two or more: name the column of the labels by --label."
-        )
+        raise ValueError(f"{what} has the one label {classes[0]!r}, expected two or more: {cure}.")
     return classes
+
+
+def check_unicode(path: Path, texts: Iterable[str]) -> None:
+    """Raise ValueError if a text is no Unicode: half a character, or a file's name in another encoding."""
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{path} has a label or a name {text!r} that is no Unicode: change it.") from error
 
 
 def find_column(path: Path, name: str | None, columns: Sequence[str], option: str) -> int:

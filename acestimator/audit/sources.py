@@ -9,11 +9,12 @@ from pathlib import Path
 from acestimator.audit.arrays import ArraySource, NpySource, NpzSource
 from acestimator.audit.arrow_source import ArrowSource
 from acestimator.audit.csv_source import CsvSource
+from acestimator.audit.decisions import SourceInfo
 from acestimator.audit.folders import ImageSource, open_folder
 from acestimator.audit.json_lines import JsonLines
 from acestimator.audit.source import DROP, Drop, Source, TableSource, suffix
 
-__all__ = ["DROP", "ArraySource", "Drop", "ImageSource", "Source", "TableSource", "open_source"]
+__all__ = ["DROP", "ArraySource", "Drop", "ImageSource", "Source", "TableSource", "open_source", "reopen"]
 
 _KINDS: dict[str, Callable[[Path, str | None, str | None], Source]] = {
     **dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz"), CsvSource),
@@ -22,6 +23,25 @@ _KINDS: dict[str, Callable[[Path, str | None, str | None], Source]] = {
     ".npz": NpzSource,
     ".npy": NpySource,
 }
+
+
+def reopen(path: str | Path, info: SourceInfo, *, by_id: str | None = None) -> Source:
+    """Read a file or folder again, as it was read for decisions or for an audit: with their columns of labels and ids.
+
+    Parameters
+    ----------
+    path : str or Path
+    info : SourceInfo
+        ``decisions.source``, or what :func:`acestimator.audit.issues.audited` returns.
+    by_id : str, optional
+        Column of the ids, if rows are to be matched by them.
+
+    Raises
+    ------
+    ImportError, OSError, ValueError
+        As :func:`open_source`.
+    """
+    return open_source(path, label=info.label or None, id=info.id if by_id is None else by_id)
 
 
 def open_source(path: str | Path, *, label: str | None = None, id: str | None = None) -> Source:
