@@ -102,9 +102,10 @@ def apply_suggestions(
 ) -> Applied:
     """Write a copy with an audit's suggestions, which nobody has looked at.
 
-    A label is changed if it is more likely wrong than right, or wrong with a probability above the bound. A row without
-    a label gets the predicted one. Rows that were decided before the audit stay, take the decided label, which is what
-    the audit suggests for them, or are left out.
+    A label is changed if it is likelier wrong than right even if as few labels are wrong as can be: the audit calls
+    that sure. With a bound, it is changed if it is wrong with a probability above that. A row without a label gets
+    the predicted one. Rows that were decided before the audit stay, take the decided label, which is what the audit
+    suggests for them, or are left out.
 
     Parameters
     ----------
@@ -115,7 +116,7 @@ def apply_suggestions(
     target : str or Path
         New file, or new folder where the source is one.
     above : float, optional
-        Bound of the probability, at least 0.5 and below 1. By default 0.5.
+        Bound of the probability, at least 0.5 and below 1. By default, what the audit is sure of is changed.
     move : bool, default=False
         As of :meth:`acestimator.audit.source.Source.write`.
 
@@ -126,8 +127,7 @@ def apply_suggestions(
     OSError
         As :func:`apply_decisions`; or if the audit cannot be read.
     """
-    bound = 0.5 if above is None else above
-    if not 0.5 <= bound < 1.0:
+    if above is not None and not 0.5 <= above < 1.0:
         raise ValueError(
             f"above is {above!r}, expected at least 0.5 and below 1: with less, labels that are likelier right than "
             "wrong would be changed."
@@ -136,19 +136,20 @@ def apply_suggestions(
     changes: dict[int, str | Drop] = {}
     right, n_gaps = 0.0, 0
     for row, issue in enumerate(issues):
-        change = _suggested(issue, bound)
+        change = _suggested(issue, above)
         if change is not None:
             changes[row] = change
-            right += (1.0 - issue.probability) if issue.is_suspect(bound) and not issue.decision else 0.0
+            right += (1.0 - issue.probability) if issue.is_suspect(above) and not issue.decision else 0.0
             n_gaps += issue.given is None and change is not DROP
     notes = source.write(changes, target, move=move)
     n_dropped = sum(change is DROP for change in changes.values())
     n_changed, decided = len(changes) - n_dropped, Counter(issue.decision for issue in issues)
-    n_suspects = sum(issue.is_suspect(bound) and not issue.decision for issue in issues)
+    n_suspects = sum(issue.is_suspect(above) and not issue.decision for issue in issues)
+    why = "likelier wrong than right" if above is None else f"wrong with a probability above {above:g}"
     notes.insert(
         0,
-        f"Nobody has looked at {_rows(n_suspects)} whose label was changed for being wrong with a probability above "
-        f"{bound:g}. By these probabilities, about {right:.0f} of those labels were right before.",
+        f"Nobody has looked at {_rows(n_suspects)} whose label was changed for being {why}. By their probabilities, "
+        f"about {right:.0f} of those labels were right before.",
     )
     if n_gaps:
         notes.insert(1, f"{_rows(n_gaps)} had no label and got the predicted one.")
@@ -156,13 +157,13 @@ def apply_suggestions(
     return _applied(source, target, (n_changed, n_dropped, decided["keep"], decided["unsure"], already), notes)
 
 
-def _suggested(issue: Issue, bound: float) -> str | Drop | None:
+def _suggested(issue: Issue, above: float | None) -> str | Drop | None:
     """New label of a row, or None if it stays."""
     if issue.decision == "drop":
         return DROP
     if issue.suggested is None or issue.suggested == issue.given or issue.decision in ("keep", "unsure"):
         return None
-    takes = issue.decision == "relabel" or issue.given is None or issue.is_suspect(bound)
+    takes = issue.decision == "relabel" or issue.given is None or issue.is_suspect(above)
     return issue.suggested if takes else None
 
 

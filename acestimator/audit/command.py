@@ -97,7 +97,8 @@ def run_audit(arguments: argparse.Namespace) -> int:
         print("\n".join([*found.summary.sentences(), "", *_next_steps(arguments, files)]))
     low = 0.0 if found.summary.interval is None else found.summary.interval[0]
     if arguments.fail_above is not None and low > arguments.fail_above:
-        print(f"At least {low:.1%} of the labels are wrong, more than --fail-above {arguments.fail_above:g}.")
+        allowed = f"{100 * arguments.fail_above:g} %"
+        print(f"At least {100 * low:.1f} % of the labels are wrong, and --fail-above allows {allowed}.")
         return 1
     return 0
 

@@ -31,6 +31,8 @@ class Issue:
         Labels; None if there is none.
     probability : float
         That the given one is wrong; NaN if that is unknown.
+    sure : bool
+        Whether the label is likelier wrong than right even if as few are wrong as can be.
     decision : str
         Of a reviewer before the audit: one of ``CHOICES``, or "" if there was none.
     digest : str
@@ -40,12 +42,15 @@ class Issue:
     given: str | None
     suggested: str | None
     probability: float
+    sure: bool = True
     decision: str = ""
     digest: str = ""
 
-    def is_suspect(self, bound: float) -> bool:
-        """Whether a given label is wrong with a probability above a bound, and there is another one."""
+    def is_suspect(self, bound: float | None) -> bool:
+        """Whether a given label is wrong for sure, or with a probability above a bound, and there is another one."""
         is_other = self.given is not None and self.suggested not in (None, self.given)
+        if bound is None:
+            return is_other and self.probability > 0.5 and self.sure
         return is_other and self.probability > bound
 
 
@@ -92,12 +97,11 @@ def _issues(columns: Mapping[str, Sequence[Any]], where: str) -> list[Issue]:
     if missing := [name for name in _COLUMNS if name not in columns]:
         raise ValueError(f"{where} has no column {missing[0]!r}: run acestimator audit again.")
     n_rows = len(columns["row"])
-    empty = [""] * n_rows
+    empty, surely = [""] * n_rows, columns.get("sure", ["1"] * len(columns["row"]))
     found = []
-    of_rows = zip(
-        *(columns[name] for name in _COLUMNS), columns.get("decision", empty), columns.get("digest", empty), strict=True
-    )
-    for position, (row, given, suggested, probability, decision, digest) in enumerate(of_rows):
+    others = surely, columns.get("decision", empty), columns.get("digest", empty)
+    of_rows = zip(*(columns[name] for name in _COLUMNS), *others, strict=True)
+    for position, (row, given, suggested, probability, sure, decision, digest) in enumerate(of_rows):
         try:
             is_there, p = int(row) == position, float(probability) if _text(probability) else math.nan
         except (TypeError, ValueError) as error:
@@ -109,7 +113,8 @@ def _issues(columns: Mapping[str, Sequence[Any]], where: str) -> list[Issue]:
             )
         if _text(decision) not in (None, *CHOICES):
             raise ValueError(f"{where}, row {position}, has the decision {decision!r}, expected one of {CHOICES}.")
-        found.append(Issue(_text(given), _text(suggested), p, _text(decision) or "", _text(digest) or ""))
+        is_sure = str(sure) in ("1", "True")
+        found.append(Issue(_text(given), _text(suggested), p, is_sure, _text(decision) or "", _text(digest) or ""))
     return found
 
 

@@ -29,7 +29,11 @@ class Findings:
     given : ndarray of int64, shape (N,)
         Positions in ``classes``; -1 of a row without a label.
     suggested : ndarray of int64, shape (N,)
-        -1 of a row that was not examined and has no label.
+        The likeliest other label of a suspect, the given one of other rows; of a row without a label, the likeliest; -1
+        if that was not examined.
+    sure : ndarray of bool, shape (N,)
+        Whether a suspect's label may be changed without a look: it is likelier wrong than right even if as few labels
+        are wrong as ``interval`` allows. See ``suggested_labels_`` of :class:`acestimator.AutoCleansingClassifier`.
     probability : ndarray of float64, shape (N,)
         That the given label is wrong; of a row without one, that the suggested label is. NaN if it was not examined.
     quality : ndarray of float64, shape (N,)
@@ -47,6 +51,7 @@ class Findings:
     classes: tuple[str, ...]
     given: np.ndarray
     suggested: np.ndarray
+    sure: np.ndarray
     probability: np.ndarray
     quality: np.ndarray
     likeliest: np.ndarray
@@ -98,17 +103,21 @@ def find(model: Pipeline, X: Any, labels: np.ndarray, examined: np.ndarray | Non
     proba[np.ix_(shown, columns)] = model.predict_proba(select(X, shown))
     issues = judge.label_issues()
     likeliest = np.argsort(-proba, axis=1, kind="stable")
-    suggested, probability, quality = given.copy(), np.full(len(labels), np.nan), np.full(len(labels), np.nan)
-    missing = np.flatnonzero(examined & ~labelled)
-    suggested[missing] = likeliest[missing, 0]
-    probability[missing] = quality[missing] = 1.0 - proba.max(axis=1)[missing]
-    quality[missing] = 1.0 - probability[missing]
-    suggested[fitted] = np.searchsorted(classes, np.asarray(issues["suggested_label"]).astype(str))
+    probability, quality = np.full(len(labels), np.nan), np.full(len(labels), np.nan)
     probability[fitted], quality[fitted] = issues["mislabel_probability"], issues["label_quality"]
+    missing = np.flatnonzero(examined & ~labelled)
+    quality[missing] = proba[missing].max(axis=1)
+    probability[missing] = 1.0 - quality[missing]
+    others = np.where(likeliest[:, 0] == given, likeliest[:, 1], likeliest[:, 0])
+    shown_other = (probability > 0.5) & labelled
+    shown_other[missing] = True
+    sure = np.zeros(len(labels), dtype=bool)
+    sure[fitted] = np.asarray(issues["suggested_label"]) != np.asarray(issues["given_label"])
     return Findings(
         classes=tuple(classes.tolist()),
         given=given,
-        suggested=suggested,
+        suggested=np.where(shown_other, others, given),
+        sure=sure,
         probability=probability,
         quality=quality,
         likeliest=likeliest[:, :LIKELIEST],

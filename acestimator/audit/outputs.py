@@ -25,8 +25,8 @@ from acestimator.audit.summary import FORMAT
 PAGE, ISSUES, SUMMARY, TASKS = "review.html", "label_issues.csv", "summary.json", "labelstudio.json"
 _PACKAGES = ("acestimator", "torch", "scikit-learn", "numpy", "pandas", "skrub", "pillow")
 COLUMNS = (
-    *("row", "name", "id", "given_label", "suggested_label", "mislabel_probability", "label_quality", "decision"),
-    "digest",
+    *("row", "name", "id", "given_label", "suggested_label", "mislabel_probability", "sure", "label_quality"),
+    *("decision", "digest"),
 )
 
 
@@ -111,11 +111,11 @@ def issues_csv(
     classes = (*findings.classes, "")  # -1 is the last: no label
     for row in range(len(names)):
         decision = decided.get(row)
-        numbers = (_number(values[row]) for values in (findings.probability, findings.quality))
         writer.writerow(
             (
                 *(row, names[row], "" if ids is None else ids[row]),
-                *(classes[findings.given[row]], classes[findings.suggested[row]], *numbers),
+                *(classes[findings.given[row]], classes[findings.suggested[row]]),
+                *(_number(findings.probability[row]), int(findings.sure[row]), _number(findings.quality[row])),
                 *("" if decision is None else decision.decision, digests[row]),
             )
         )

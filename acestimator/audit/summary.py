@@ -29,8 +29,9 @@ class Summary:
     source : SourceInfo
     n_labelled, n_unlabelled, n_unread : int
         Rows with a label, without one, and that could not be read.
-    n_suspects : int
-        Labels that are likelier wrong than right.
+    n_suspects, n_sure : int
+        Labels that are likelier wrong than right; and those of them that are even if as few are wrong as ``interval``
+        allows.
     rate : float
         Estimated share of wrong labels.
     interval : tuple of float or None
@@ -55,6 +56,7 @@ class Summary:
     n_unlabelled: int
     n_unread: int
     n_suspects: int
+    n_sure: int
     rate: float
     interval: tuple[float, float] | None
     confusions: tuple[tuple[str, str, int], ...]
@@ -71,7 +73,13 @@ class Summary:
 
     def sentences(self) -> list[str]:
         """What a person wants to know, most important first."""
-        lines = [self._how_many(), *self._which()]
+        lines = [self._how_many()]
+        if self.n_suspects:
+            lines.append(
+                f"{self.n_sure:,} of these can be changed without a look: they are likelier wrong than right even if "
+                "as few labels are wrong as can be. A person should decide about the others."
+            )
+        lines += self._which()
         if self.n_unlabelled:
             lines.append(f"{_count(self.n_unlabelled, 'row has', 'rows have')} no label, and got a predicted one.")
         if self.n_unread:
@@ -83,23 +91,25 @@ class Summary:
 
     def _how_many(self) -> str:
         n = self.n_labelled
-        start = f"{_count(self.n_suspects, f'of {n:,} labels is', f'of {n:,} labels are')} likelier wrong than right."
+        are = _count(self.n_suspects, f"of {n:,} labels is", f"of {n:,} labels are")
+        start = f"{are} likelier wrong than right."
         if self.interval is None:
             return f"{start} There are too few rows to say how many are wrong in all."
         low, high = self.interval
         if low <= 0.0 and high >= 1.0:
-            return f"{start} How many are wrong in all cannot be told from this file: look at some before you trust it."
-        between = f"between {low:.1%} and {high:.1%}"
+            return f"{start} How many are wrong in all cannot be told from this file: look at some of them first."
+        between = f"between {_percent(low)} and {_percent(high)}"
         if low <= 0.0:
-            return (
-                f"{start} The best guess of the share of wrong labels is {self.rate:.1%}, {between}: there may be none."
-            )
-        return f"{start} The share of wrong labels is about {self.rate:.1%}, {between} (with a probability of 90 %)."
+            guess = f"The best guess of the share of wrong labels is {_percent(self.rate)}, {between}"
+            return f"{start} {guess}: there may be none."
+        return (
+            f"{start} The share of wrong labels is about {_percent(self.rate)}, {between} (with a probability of 90 %)."
+        )
 
     def _which(self) -> list[str]:
         lines = []
         if self.confusions:
-            shown = [f"{given!r} should be {suggested!r} ({n:,})" for given, suggested, n in self.confusions[:_SHOWN]]
+            shown = [f"{given!r} in place of {suggested!r} ({n:,})" for given, suggested, n in self.confusions[:_SHOWN]]
             lines.append(f"Likeliest mistakes: {', '.join(shown)}.")
         hit = sorted((c for c in self.classes if c[2]), key=lambda c: -c[2] / c[1])[:_SHOWN]
         if hit:
@@ -129,6 +139,7 @@ def summarize(
         n_unlabelled=int((~labelled).sum()),
         n_unread=int(unread.sum()),
         n_suspects=int(suspect.sum()),
+        n_sure=int(findings.sure.sum()),
         rate=findings.rate,
         interval=findings.interval,
         confusions=tuple((classes[a], classes[b], count) for a, b, count in confusions(findings)),
@@ -159,6 +170,10 @@ def variants(classes: Sequence[str]) -> list[str]:
         for group in alike.values()
         if len(group) > 1
     ]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _count(n: int, one: str, many: str) -> str:

@@ -252,17 +252,19 @@ def test_an_interrupt_leaves_nothing_of_the_copy(tmp_path, source, monkeypatch, 
 
 # ---------------------------------------------------------------- suggestions
 
-HEADER = "row,name,id,given_label,suggested_label,mislabel_probability,label_quality,decision,digest"
+HEADER = "row,name,id,given_label,suggested_label,mislabel_probability,sure,label_quality,decision,digest"
 SUGGESTED = [("b", 0.9), ("b", 0.99), ("c", 0.5), ("a", ""), ("a", 0.51), ("a", 0.96)]
 
 
-def audited(folder, source, suggested=SUGGESTED, decided=("",) * 6):
+def audited(folder, source, suggested=SUGGESTED, decided=("",) * 6, sure="1" * 6):
     """The folder of an audit, as the command writes it."""
     folder.mkdir()
     digests, lines = source.digests(), [HEADER]
     for row, (label, probability) in enumerate(suggested):
         given = source.labels[row] or ""
-        lines.append(f"{row},line {row + 2},,{given},{label},{probability},0.1,{decided[row]},{digests[row]}")
+        lines.append(
+            f"{row},line {row + 2},,{given},{label},{probability},{sure[row]},0.1,{decided[row]},{digests[row]}"
+        )
     (folder / "label_issues.csv").write_text("\n".join(lines) + "\n")
     (folder / "summary.json").write_text(json.dumps({"source": asdict(source.info)}))
     return folder
@@ -277,10 +279,15 @@ def test_labels_that_are_likelier_wrong_than_right_are_changed(tmp_path, source)
     assert labels(tmp_path / "out.csv") == ["b", "b", "a", "a", "a", "a"]
     assert counts(applied) == (4, 0, 0, 0, 0)
     assert applied.report.splitlines()[1:] == [
-        "Nobody has looked at 3 rows whose label was changed for being wrong with a probability above 0.5. By these "
+        "Nobody has looked at 3 rows whose label was changed for being likelier wrong than right. By their "
         "probabilities, about 1 of those labels were right before.",
         "1 row had no label and got the predicted one.",
     ]
+
+
+def test_without_a_bound_labels_stay_of_which_the_audit_is_not_sure(tmp_path, source):
+    apply_suggestions(source, audited(tmp_path / "audit", source, sure="011101"), tmp_path / "out.csv")
+    assert labels(tmp_path / "out.csv") == ["a", "b", "a", "a", "b", "a"]
 
 
 @pytest.mark.parametrize(
@@ -368,10 +375,10 @@ def test_bounds_that_would_change_right_labels_or_none_are_refused(tmp_path, sou
         ("label_issues.csv", "", r"label_issues\.csv is no table of an audit"),
         ("label_issues.csv", "row,given_label\n0\n", "is no table of an audit"),
         ("label_issues.csv", "row,given_label,suggested_label\n0,a,b\n", "has no column 'mislabel_probability'"),
-        ("label_issues.csv", f"{HEADER}\n1,,,a,b,0.5,,,\n", "has row '1' with probability '0.5' at position 0"),
-        ("label_issues.csv", f"{HEADER}\n0,,,a,b,1.5,,,\n", "with probability '1.5' at position 0"),
-        ("label_issues.csv", f"{HEADER}\n0,,,a,b,x,,,\n", "row 0: could not convert string to float"),
-        ("label_issues.csv", f"{HEADER}\n0,,,a,b,0.5,,maybe,\n", "has the decision 'maybe'"),
+        ("label_issues.csv", f"{HEADER}\n1,,,a,b,0.5,1,,,\n", "has row '1' with probability '0.5' at position 0"),
+        ("label_issues.csv", f"{HEADER}\n0,,,a,b,1.5,1,,,\n", "with probability '1.5' at position 0"),
+        ("label_issues.csv", f"{HEADER}\n0,,,a,b,x,1,,,\n", "row 0: could not convert string to float"),
+        ("label_issues.csv", f"{HEADER}\n0,,,a,b,0.5,1,,maybe,\n", "has the decision 'maybe'"),
     ],
 )
 def test_folders_of_something_else_are_no_audits(tmp_path, source, name, content, message):

@@ -17,6 +17,7 @@ def findings():
         classes=("a", 'b "quoted", with a comma'),
         given=np.array([0, 1, -1, 0]),
         suggested=np.array([1, 1, 0, 0]),
+        sure=np.array([True, False, False, False]),
         probability=np.array([0.9, 0.1, 0.3, np.nan]),
         quality=np.array([0.1, 0.9, 0.7, np.nan]),
         likeliest=np.array([[1, 0], [1, 0], [0, 1], [0, 1]]),
