@@ -197,6 +197,19 @@ def test_images_are_found_where_they_were_moved_to(tmp_path):
     assert open_source(tmp_path / "again").info.fingerprint == other.info.fingerprint
 
 
+def test_of_images_that_are_the_same_none_is_taken_for_one_that_is_gone(tmp_path):
+    for name in ("cat/1.png", "cat/2.png", "dog/3.png"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_text("same")
+    decisions = decide(open_source(tmp_path / "in"), {0: ("relabel", "dog")})
+    (tmp_path / "in" / "cat" / "1.png").rename(tmp_path / "in" / "dog" / "1.png")
+    with pytest.raises(ValueError, match=r"differ: cat/1\.png is not there\."):
+        apply_decisions(open_source(tmp_path / "in"), decisions, tmp_path / "out", by_id="path")
+    (tmp_path / "in" / "dog" / "3.png").write_text("other")
+    (tmp_path / "in" / "cat" / "2.png").write_text("another")
+    assert counts(apply_decisions(open_source(tmp_path / "in"), decisions, tmp_path / "out", by_id="path"))[4] == 1
+
+
 # ---------------------------------------------------------------- whole, or not at all
 
 

@@ -171,6 +171,14 @@ def test_gaps_are_no_labels_and_get_one_in_their_place(tmp_path):
     assert (tmp_path / "out.csv").read_bytes() == b'x,label\n1,a\n2,c\n3,c\n4,"c"\n5,c\n6, c \n'
 
 
+def test_a_label_that_is_given_again_stays_as_it_is_written(tmp_path):
+    content = b'x,label\n1,"a" \n2,"b"c\n3,"d""e"\n'
+    source = opened(tmp_path / "in.csv", content, label="label")
+    assert [*source.labels] == ["a", "bc", 'd"e']
+    source.write(dict(enumerate(source.labels)), tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_bytes() == content
+
+
 def test_spaces_after_commas_are_no_part_of_names_and_labels(tmp_path):
     source = opened(tmp_path / "in.csv", b"age, job, label\n39, clerk, low\n50, smith, high\n", label="label")
     assert [*source.labels] == ["low", "high"]
@@ -216,6 +224,11 @@ def test_compressed_files_are_read_and_written_by_their_names(tmp_path):
     corrected = PLAIN.replace("Bo,b", "Bo,c").encode()
     assert gzip.decompress((tmp_path / "1.csv.gz").read_bytes()) == (tmp_path / "3.csv").read_bytes() == corrected
     assert (tmp_path / "1.csv.gz").read_bytes() == (tmp_path / "2.csv.gz").read_bytes()
+    assert (tmp_path / "1.csv.gz").read_bytes()[4:8] == bytes(4)  # the time is none, or a second later it would differ
+    source.write({}, tmp_path / "plain.csv")
+    assert (tmp_path / "plain.csv").read_bytes() == PLAIN.encode()
+    opened(tmp_path / "plain.csv", PLAIN.encode(), label="label").write({}, tmp_path / "4.csv.gz")
+    assert gzip.decompress((tmp_path / "4.csv.gz").read_bytes()) == PLAIN.encode()
 
 
 def test_digests_are_of_what_a_row_holds_beside_its_label(tmp_path):

@@ -75,6 +75,9 @@ def test_a_name_that_is_taken_gets_another_and_is_told(tmp_path):
         "cow/1.PNG is dog/1 (from cow).PNG in the copy, since there is another image of its name.",
     ]
     assert sorted(held(tmp_path / "out").values()) == [*"abcde"]
+    assert source.write({0: "elk", 1: "elk"}, tmp_path / "new") == [
+        "cow/1.PNG is elk/1 (from cow).PNG in the copy, since there is another image of its name."
+    ]
     # Two that change places meet nobody
     assert source.write({0: "eel", 4: "cat"}, tmp_path / "swapped") == []
     assert held(tmp_path / "swapped")["cat/1.png"] == "e"
@@ -105,13 +108,14 @@ def test_the_fingerprint_covers_paths_images_and_labels(tmp_path):
             CLASSES,
             {**CLASSES, "cat/1.png": "other"},
             {**CLASSES, "cat/9.png": "one"},
+            {name.replace("cat/1", "cat/0"): content for name, content in CLASSES.items()},
             {name.replace("cat/1", "dog/9"): content for name, content in CLASSES.items()},
             LABELLED,
             {**LABELLED, "labels.csv": TABLE.replace("you", "me")},
         ]
     ):
         known.add(open_source(fill(tmp_path / str(i), files)).info.fingerprint)
-    assert len(known) == 6
+    assert len(known) == 7
 
 
 @pytest.mark.parametrize(
