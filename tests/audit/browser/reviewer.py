@@ -54,7 +54,7 @@ class Reviewer:
         for key in keys:
             ActionChains(self.driver).send_keys(getattr(Keys, key) if len(key) > 1 else key).perform()
             if key == "ESCAPE":  # the browser closes dialogs in its own time
-                self.wait("return !document.querySelector('dialog[open]')")
+                self.wait("return !document.querySelector('dialog[open]') && !document.activeElement.closest('dialog')")
 
     def wait(self, script):
         """Until it gives true."""

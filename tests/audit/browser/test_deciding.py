@@ -144,7 +144,7 @@ def test_control_and_z_is_undo_and_no_other_control_key_decides(review):
 def test_all_on_this_screen_are_taken_in_one_step(review):
     items = [item_of(i) for i in range(30)]
     items[3] = item_of(3, suggested=0)  # its own label is the likeliest
-    items[5], items[9] = drawn_of(5), drawn_of(9)
+    items[5], items[9] = drawn_of(5), drawn_of(9, suggested=1)
     review.open(page_of(items))
     review.press("k", "a")
     taken = dict.fromkeys(set(range(1, 20)) - {3, 5, 9}, ("relabel", "dog"))
