@@ -24,8 +24,16 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the suite in two processes of one thread; ``-- -n 0`` runs it in this one, for a debugger."""
-    install(session, "pytest", "pytest-xdist", "hypothesis", "pandas", "polars", "pyarrow", "lightning", "mpmath")
+    audit = ["jinja2", "pandas", "pillow", "pyarrow", "skrub"]
+    install(session, "pytest", "pytest-xdist", "hypothesis", "polars", "lightning", "mpmath", *audit)
     session.run("pytest", "-n", "2", *session.posargs, env=ENV | {"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Use the page of the audit in chromium, which must be there with its driver (Debian: chromium-driver)."""
+    install(session, "pytest", "hypothesis", "jinja2", "selenium")
+    session.run("pytest", "-m", "browser", "tests/audit/browser", *session.posargs, env=ENV)
 
 
 @nox.session

@@ -40,6 +40,7 @@ TABLE = {
     "augment": set(),
     "backbones": set(),
     "datasets": set(),
+    "audit": set(),
     "checks": set(),
     "pickling": set(),
 }

@@ -7,7 +7,7 @@
   const { source, classes, items, strata } = page;
   const hasImages = items.some((item) => item.image), hasDrawn = items.some((item) => item.group === "random");
   const SCREEN = hasImages ? 24 : 20; // cards
-  const LABEL = 60, NAME = 120, CELL = 200, TEXT = 1200; // characters that are shown at first
+  const LABEL = 60, NAME = 120, CELL = 200, TEXT = 800; // characters that are shown at first
   const N_CELLS = 12;
   // All pages opened from disk may share one storage. A file may be audited for another of its columns, too.
   const KEY = `${FORMAT} ${source.fingerprint} ${source.label}`;
@@ -38,8 +38,8 @@
   const chance = (i) => (isHidden(items[i]) ? places[i] : items[i].probability);
 
   function percent(p) {
-    if (p < 1 && p >= 0.995) return "over 99 %";
-    return p > 0 && p < 0.005 ? "under 1 %" : `${Math.round(100 * p)} %`;
+    if (p < 1 && p >= 0.995) return "over 99\u00a0%";
+    return p > 0 && p < 0.005 ? "under 1\u00a0%" : `${Math.round(100 * p)}\u00a0%`;
   }
 
   function judged(item) {
@@ -48,22 +48,15 @@
   }
 
   // ---------------------------------------------------------------- text on the page
-  function make(tag, className = "", text = "") {
-    const node = document.createElement(tag);
-    node.className = className;
-    node.textContent = text;
-    return node;
-  }
+  const make = (tag, className = "", textContent = "", more = {}) =>
+    Object.assign(document.createElement(tag), { className, textContent, ...more });
+  const button = (text, onclick, className = "") => make("button", className, text, { type: "button", onclick });
 
-  function button(text, act, className = "") {
-    const node = make("button", className, text);
-    node.type = "button";
-    node.addEventListener("click", act);
-    return node;
-  }
-
-  // By characters, not by halves of them.
-  const cut = (text, n) => (text.length <= n ? text : `${[...text.slice(0, 2 * n)].slice(0, n).join("")}…`);
+  const many = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
+  const isolated = (text) => `\u2068${text}\u2069`; // whichever way it runs, the sentence around it does not
+  // By characters, which are one or two units of a string's length each.
+  const isLong = (text, n) => text.length > n && [...text.slice(0, 2 * n + 1)].length > n;
+  const cut = (text, n) => (isLong(text, n) ? `${[...text.slice(0, 2 * n)].slice(0, n).join("")}…` : text);
 
   // A button that shows all of what was cut, and cuts it again.
   function more(isCut, words, draw) {
@@ -81,26 +74,24 @@
   function longText(node, text, n) {
     [node.dir, node.textContent] = ["auto", cut(text, n)];
     const draw = (isOpen) => (node.textContent = isOpen ? text : cut(text, n));
-    return [node, ...more(text.length > n, `${text.length.toLocaleString("en")} characters`, draw)];
+    return [node, ...more(isLong(text, n), many([...text].length, "character"), draw)];
   }
 
   function pieces(item) {
-    const node = make("p", "text");
-    node.dir = "auto";
+    const node = make("p", "text", "", { dir: "auto" });
     const n = item.text.reduce((sum, [piece]) => sum + piece.length, 0);
     const draw = (isOpen) => {
       let left = isOpen ? Infinity : TEXT;
       node.replaceChildren();
       for (const [piece, side] of item.text) {
-        if (left <= 0) break;
-        const shown = cut(piece, left);
+        const shown = left === Infinity ? piece : cut(piece, left);
         node.append(side ? make("mark", side > 0 ? "for" : "against", shown) : shown);
         left -= piece.length;
+        if (left <= 0) break;
       }
-      if (left < 0 && !node.textContent.endsWith("…")) node.append("…");
     };
     draw(false);
-    return [node, ...more(n > TEXT, `${n.toLocaleString("en")} characters`, draw)];
+    return [node, ...more(n > TEXT, many(n, "character"), draw)];
   }
 
   function cells(item) {
@@ -109,9 +100,7 @@
       list.replaceChildren();
       for (const [column, value, departs] of isOpen ? item.cells : item.cells.slice(0, N_CELLS)) {
         const entry = make("div", departs ? "departs" : "");
-        const name = make("dt", "", cut(column, LABEL));
-        name.dir = "auto";
-        const cell = make("dd");
+        const name = make("dt", "", cut(column, LABEL), { dir: "auto" }), cell = make("dd");
         cell.append(...longText(make("span"), value, CELL));
         if (departs) cell.append(make("span", "unseen", " (unusual for the label now)"));
         entry.append(name, cell);
@@ -124,10 +113,8 @@
 
   function thumbnail(item) {
     const open = button("", () => (select(item), acts.open()), "thumbnail");
-    const image = make("img");
-    image.alt = `picture of ${cut(item.name, NAME)}, enlarge`;
-    image.addEventListener("load", () => open.classList.toggle("tiny", image.naturalWidth < 48));
-    image.src = item.image;
+    const image = make("img", "", "", { alt: `picture of ${cut(item.name, NAME)}, enlarge`, src: item.image });
+    image.onload = () => open.classList.toggle("tiny", image.naturalWidth < 48);
     open.append(image);
     return open;
   }
@@ -154,7 +141,8 @@
   }
 
   const worded = ({ decision, label }) =>
-    ({ keep: "Kept", drop: "Dropped", unsure: "Unsure" })[decision] ?? `Changed to ${cut(spelled(label), LABEL)}`;
+    ({ keep: "Kept", drop: "Dropped", unsure: "Unsure" })[decision] ??
+    `Changed to ${isolated(cut(spelled(label), LABEL))}`;
 
   function refresh(item) {
     const node = cards.get(item.row), d = decided.get(item.row);
@@ -185,8 +173,8 @@
     $("pager").hidden = view.length === 0;
     const low = Math.min(...onScreen().map((i) => places[i]));
     $("range").textContent = view.length
-      ? `Labels on this screen are wrong with a probability of at least ${Math.floor(100 * low)} %` +
-        (hasDrawn ? ", but for some rows that were drawn at random, as a check." : ".") : "";
+      ? `Labels on this screen are wrong with a probability of at least ${Math.floor(100 * low)}\u00a0%` +
+        (hasDrawn ? ", except some rows drawn at random, as a check." : ".") : "";
   }
 
   function select(item, isFocused = true) {
@@ -208,16 +196,14 @@
     const item = current();
     document.querySelectorAll("#acts button").forEach((node) => (node.disabled = !item));
     document.querySelector("[data-do=undo]").disabled = undos.length === 0;
-    $("where").textContent = item ? `${at + 1} of ${view.length} · ${cut(item.name, LABEL)}` : "";
+    $("where").textContent = item ? `${at + 1} of ${view.length} · ${isolated(cut(item.name, LABEL))}` : "";
     $("labels").replaceChildren();
     if (!item) return;
     document.querySelector("#acts [data-do=take]").disabled = rival(item) === null;
     const d = decided.get(item.row), label = d?.decision === "keep" ? d.given : d?.label;
     item.likeliest.slice(0, 9).forEach((k, i) => {
       const node = button("", () => relabel(classes[k]));
-      const name = make("span", "", cut(spelled(classes[k]), 24));
-      name.dir = "auto";
-      node.append(make("kbd", "", i + 1), name);
+      node.append(make("kbd", "", i + 1), make("span", "", cut(spelled(classes[k]), 24), { dir: "auto" }));
       node.setAttribute("aria-pressed", label === classes[k]);
       $("labels").append(node);
     });
@@ -248,7 +234,7 @@
     const item = current();
     if (!item) return;
     change([[item.row, record(item, decision, label)]]);
-    say(`${worded(decided.get(item.row))}: ${cut(item.name, 30)}`);
+    say(`${worded(decided.get(item.row))}: ${isolated(cut(item.name, 30))}`);
     advance();
   }
 
@@ -272,8 +258,6 @@
     say(`Took ${many(taken.length, "suggestion")}${left}.`);
     if (taken.length) advance(screenOf(at) * SCREEN);
   }
-
-  const many = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
 
   function drawProgress() {
     const made = [...decided.values()], here = made.filter((d) => itemOf.has(d.row));
@@ -307,14 +291,15 @@
       decisions, strata };
   }
 
-  function store() {
+  function store(key = KEY, text = JSON.stringify(content())) {
+    const wasStored = isStored;
     try {
-      localStorage.setItem(KEY, JSON.stringify(content()));
+      localStorage.setItem(key, text);
       isStored = true;
     } catch (error) {
-      const why = `This browser does not keep your decisions (${error.name}). Save them before you close the page.`;
-      if (isStored) warn(why);
       isStored = false;
+      const what = `This browser does not keep your decisions (${error.name}).`;
+      if (wasStored) warn(`${what} Save them before you close the page.`);
     }
   }
 
@@ -328,8 +313,8 @@
       put(found);
       cards.forEach((_, row) => refresh(itemOf.get(row)));
     } catch (error) {
-      warn(`What this browser kept of earlier decisions cannot be used: ${error.message}`);
-      if (kept) localStorage.setItem(`${KEY} (not readable)`, kept); // the next decision takes its place
+      warn(`What this browser kept of earlier decisions cannot be used. ${error.message}`);
+      if (kept) store(`${KEY} (not readable)`, kept); // the next decision takes its place
     }
   }
 
@@ -341,17 +326,18 @@
     if (kept.version !== VERSION) refuse(`It has version ${kept.version} of the format, this page reads ${VERSION}.`);
     const of = kept.source ?? {};
     if (of.fingerprint !== source.fingerprint || of.label !== source.label) {
-      const told = (s) => `${s.name}, labels “${s.label}”, ${cut(String(s.fingerprint), 15)}`;
+      const told = (s) => `${isolated(s.name)}, labels “${isolated(s.label)}”, ${cut(String(s.fingerprint), 15)}`;
       refuse(`It is about other data: ${told(of)}. This page is about ${told(source)}.`);
     }
     if (!Array.isArray(kept.decisions)) refuse("It holds no list of decisions.");
     const isSame = JSON.stringify(kept.strata) === JSON.stringify(strata);
     const found = new Map();
     kept.decisions.forEach((d, i) => {
-      const { row, id, digest, given, decision, label } = d ?? {}, n = source.n_rows;
+      const { row, id = null, digest, given = null, decision, label = null } = d ?? {}, n = source.n_rows;
       if (!Number.isInteger(row) || row < 0 || row >= n || found.has(row))
         refuse(`Decision ${i + 1} is about row ${row}, expected each row once, 0 to ${n - 1}.`);
-      if (!CHOICES.includes(decision) || (decision === "relabel" ? typeof label !== "string" : label !== null))
+      const isLabel = decision === "relabel" ? typeof label === "string" : label === null;
+      if (!CHOICES.includes(decision) || !isLabel || typeof digest !== "string")
         refuse(`Decision ${i + 1}, of row ${row}, is none that can be made.`);
       const [group, stratum] = isSame ? [d.group, d.stratum] : ["suspect", null];
       const other = { row, id, digest, given, decision, label, group, stratum };
@@ -362,11 +348,9 @@
 
   function save() {
     const text = `${JSON.stringify(content(), null, 1)}\n`;
-    const link = make("a");
-    link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-    link.download = "decisions.json";
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+    const href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+    make("a", "", "", { href, download: "decisions.json" }).click();
+    setTimeout(() => URL.revokeObjectURL(href), 60000);
     say(`Saved ${many(decided.size, "decision")} to decisions.json.`);
   }
 
@@ -379,7 +363,7 @@
       filter();
     } catch (error) {
       const why = error instanceof SyntaxError ? "It is no file of decisions." : error.message;
-      warn(`${file.name} was not loaded. ${why}`);
+      warn(`${isolated(file.name)} was not loaded. ${why}`);
     }
   }
 
@@ -387,7 +371,7 @@
   const CHANCES = [[0.95, 1], [0.8, 0.95], [0.5, 0.8], [0, 0.5]];
   const pairOf = (item) => `${item.given},${rival(item)}`;
   const arrow = (pair, n) =>
-    pair.split(",").map((k) => cut(spelled(k === "null" ? null : classes[k]), n)).join(" → ");
+    pair.split(",").map((k) => isolated(cut(spelled(classes[k] ?? null), n))).join(" → ");
 
   function choice(id, options) {
     $(id).replaceChildren(new Option("any", ""), ...options.map(([value, text]) => new Option(text, value)));
@@ -433,9 +417,8 @@
     const shown = ranked.slice(0, 10).sort((a, b) => a - b), most = Math.max(...counts.values());
     $("confusions").hidden = shown.length === 0;
     const head = (k, scope) => {
-      const node = make("th"), name = make("span", "", cut(spelled(classes[k]), 14));
-      [node.scope, node.title, name.dir] = [scope, cut(classes[k], 200), "auto"];
-      node.append(name);
+      const node = make("th", "", "", { scope, title: cut(classes[k], 200) });
+      node.append(make("span", "", cut(spelled(classes[k]), 14), { dir: "auto" }));
       return node;
     };
     const top = make("tr");
@@ -472,14 +455,13 @@
     const options = found.slice(0, 50).map((label) => [label, cut(spelled(label), NAME)]);
     if (typed && !all.has(typed)) options.push([typed, `New label: ${cut(typed, NAME)}`]);
     $("options").replaceChildren(...options.map(([label, text], i) => {
-      const node = make("li", "", text);
-      [node.id, node.dir] = [`option-${i}`, "auto"];
+      const node = make("li", "", text, { id: `option-${i}`, dir: "auto", onclick: () => choose(label) });
       node.setAttribute("role", "option");
-      node.addEventListener("click", () => choose(label));
       return node;
     }));
     mark(0);
     $("typed").onkeydown = (event) => {
+      if (event.isComposing) return;
       const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
       if (step) mark((marked + step + options.length) % options.length);
       else if (event.key === "Enter" && options.length) choose(options[marked][0]);
@@ -581,7 +563,7 @@
     if (file) load(file).then(() => (event.target.value = "")); // the same file may be chosen again
   });
   window.addEventListener("storage", (event) => event.key === KEY && restore()); // decided in another tab
-  window.addEventListener("beforeunload", (event) => isStored || event.preventDefault());
+  window.addEventListener("beforeunload", (event) => isStored || !decided.size || event.preventDefault());
 
   document.title = `Review labels: ${source.name}`;
   $("title").textContent = cut(source.name, NAME);
