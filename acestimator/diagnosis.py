@@ -36,6 +36,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from acestimator.rows import Rows
+
 # Factors that parameters are tried with. Logits of a last linear layer that are 0.01 apart are 10 apart with the first.
 _FACTORS = (1e3, 1e2, 10.0, 0.1, 1e-2, 1e-3)
 _LEAST_SPREAD = 0.01  # of a row of logits; with less, nobody knows whether they are bounded
@@ -171,7 +173,7 @@ def learnt(totals: np.ndarray, frequencies: np.ndarray) -> Learnt:
 
 
 @torch.no_grad()
-def highest_probability(network: nn.Module, samples: Tensor) -> float:
+def highest_probability(network: nn.Module, samples: Rows) -> float:
     """Highest probability that a network gives to a class, with its own parameters and with others.
 
     All trainable parameters are multiplied by factors from 0.001 to 1,000. Logits of a linear layer go along. Outputs
@@ -181,7 +183,7 @@ def highest_probability(network: nn.Module, samples: Tensor) -> float:
     ----------
     network : nn.Module
         In evaluation mode. Its parameters are as before, bit for bit, when the call is over.
-    samples : Tensor, shape (n, ...)
+    samples : Tensor, shape (n, ...), or SparseRows
         Where the network is.
 
     Returns

@@ -82,6 +82,26 @@ def row_keys(features: Tensor) -> Tensor:
     return mixed(torch.cat(parts))
 
 
+def sparse_row_keys(columns: Tensor, values: Tensor, starts: Tensor, n_columns: int) -> Tensor:
+    """Keys as :func:`row_keys` gives them of the same samples with their zeros, which add nothing.
+
+    Parameters
+    ----------
+    columns : Tensor of int64, shape (E,)
+        Of each number that is stored, row by row, none of them twice.
+    values : Tensor, shape (E,)
+    starts : Tensor of int64, shape (N + 1,)
+        Of the rows among the numbers.
+    n_columns : int
+    """
+    factors = mixed(torch.arange(n_columns, device=columns.device)) | 1
+    if values.is_floating_point():
+        values = (values.float() + 0.0).view(torch.int32)
+    rows = torch.repeat_interleave(torch.arange(len(starts) - 1, device=starts.device), starts.diff())
+    sums = torch.zeros(len(starts) - 1, dtype=torch.int64, device=columns.device)
+    return mixed(sums.index_add_(0, rows, values.long() * factors[columns]))
+
+
 def mixed(keys: Tensor) -> Tensor:
     """Keys (int64) as other numbers, one to one, such that near ones become far ones: splitmix64."""
     keys = keys + _STEP

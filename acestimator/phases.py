@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from acestimator.diagnosis import Tally
 from acestimator.inputs.samples import Samples
 from acestimator.objectives import Objective
+from acestimator.rows import Rows
 from acestimator.training import TrainingPlan, predict_logits, train
 from acestimator.training.checkpoint import Checkpoint, PhaseCheckpoint
 from acestimator.training.predict import check_finite
@@ -163,7 +164,7 @@ class Trainer:
             start += len(logits)
             yield logits
 
-    def some_samples(self, n_samples: int) -> Tensor:
+    def some_samples(self, n_samples: int) -> Rows:
         """So many of the first training samples, at most, as :meth:`logits` shows them to a network, where it is."""
         return next(self.samples.evaluation())[:n_samples].to(self.labels.device)
 

@@ -67,6 +67,11 @@ def takes_channels_last(backbone: Any) -> bool:
     return getattr(backbone, "channels_last", False) or (isinstance(backbone, str) and ":" not in backbone)
 
 
+def may_take_sparse_rows(backbone: Any) -> bool:
+    """Whether the network of a backbone, for vectors, can be made to take sparse rows: see :func:`make`."""
+    return isinstance(backbone, str) and backbone in ("auto", "mlp")
+
+
 def check(backbone: Any, input_shape: tuple[int, ...], n_classes: int) -> None:
     """Ask a backbone whether it is meant for these data, if it has a method ``check`` to ask.
 
@@ -126,7 +131,7 @@ def build(name: str, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
     return _BUILDERS[name](input_shape, n_classes)
 
 
-def make(backbone: Any, trial: Tensor, n_classes: int) -> nn.Module:
+def make(backbone: Any, trial: Tensor, n_classes: int, *, sparse: bool = False) -> nn.Module:
     """Build or copy a backbone, and try it on a few samples before any training.
 
     Parameters
@@ -137,6 +142,9 @@ def make(backbone: Any, trial: Tensor, n_classes: int) -> nn.Module:
     trial : Tensor of float32, shape (n, ...)
         Samples to try it on, on the CPU.
     n_classes : int
+    sparse : bool, default=False
+        Whether the network is to take :class:`acestimator.rows.SparseRows`, too; of those that
+        :func:`may_take_sparse_rows`.
 
     Returns
     -------
@@ -171,4 +179,7 @@ def make(backbone: Any, trial: Tensor, n_classes: int) -> nn.Module:
     got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
     if got != (len(trial), n_classes):
         raise ValueError(f"the backbone maps {tuple(trial.shape)} to {got}, {expected}")
+    if sparse:
+        assert isinstance(network, nn.Sequential)
+        return mlp.taking_sparse_rows(network)
     return network

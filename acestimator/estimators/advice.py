@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from acestimator import diagnosis
 from acestimator.diagnosis import Learnt, Tally
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.presets import Preset
+from acestimator.rows import Rows
 
 # Thresholds. On six sets of right labels, and with a fifth of them wrong, the association was 9 at least. At the end
 # the unanswered share is below .01 for right labels. Plain training that has half learnt many wrong labels by heart
@@ -51,7 +52,7 @@ class Trained:
 
 
 def warnings_of(
-    trained: Trained, labels: TrainingLabels, settings: Preset, samples: Callable[[int], Tensor]
+    trained: Trained, labels: TrainingLabels, settings: Preset, samples: Callable[[int], Rows]
 ) -> list[str]:
     """Texts of the warnings that a fit deserves; of a healthy one there are none.
 
@@ -69,7 +70,7 @@ def warnings_of(
     return [text for text in (of_learning, of_classes, of_rate) if text is not None]
 
 
-def _of_learning(trained: Trained, settings: Preset, samples: Callable[[int], Tensor]) -> str | None:
+def _of_learning(trained: Trained, settings: Preset, samples: Callable[[int], Rows]) -> str | None:
     """At most one text on whether the network has learnt: the first that applies explains the others."""
     end = trained.tally.learnt()
     learnt = end.association >= _CHANCE
@@ -91,7 +92,7 @@ def _of_learning(trained: Trained, settings: Preset, samples: Callable[[int], Te
     return _too_short(end, settings)
 
 
-def _of_bounds(network: nn.Module, samples: Tensor, end: Learnt) -> str | None:
+def _of_bounds(network: nn.Module, samples: Rows, end: Learnt) -> str | None:
     with torch.no_grad():
         outputs = network(samples)
     highest = diagnosis.highest_probability(network, samples)

@@ -28,7 +28,7 @@ from acestimator.estimators.labels import TrainingLabels
 from acestimator.estimators.progress import OnEpoch, progress
 from acestimator.inputs import validation
 from acestimator.inputs.device import resolve_device
-from acestimator.inputs.source import Source, Wanted, prediction_source, training_source
+from acestimator.inputs.source import Source, SparseSource, Wanted, prediction_source, training_source
 from acestimator.inputs.validation import Number, StrOptions
 from acestimator.phases import Trainer
 from acestimator.pickling import PublicName
@@ -70,9 +70,11 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         *("classes_", "history_", "n_iter_", "module_", "scaler_", "input_shape_"),
         *("n_features_in_", "feature_names_in_"),
         *("mislabel_scores_", "mislabel_proba_", "noise_rate_", "suggested_labels_", "_given", "_predicted"),
+        "_takes_sparse_rows",
     )
 
     _checkpoint_seconds: ClassVar[float] = 30.0  # least time between two writes of a checkpoint
+    _takes_sparse_rows: bool = False  # whether the fitted network does
 
     # What a subclass must have as parameters.
     backbone: Any
@@ -173,10 +175,13 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         dtype = torch.float64 if whole and self._has_own_perceptron() and not autocast else torch.float32
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         channels_last = len(self.input_shape_) == 3 and backbones.takes_channels_last(self.backbone)
-        wanted = Wanted(device, dtype, self.scaler_, self.augment, seed, channels_last)
+        # A network that is compiled for the training is given dense rows.
+        sparse = isinstance(source, SparseSource) and not self.compile
+        self._takes_sparse_rows = sparse and backbones.may_take_sparse_rows(self.backbone)
+        wanted = Wanted(device, dtype, self.scaler_, self.augment, seed, channels_last, sparse=self._takes_sparse_rows)
         trial = source.trial(self.scaler_)
         return Trainer(
-            make=lambda n_outputs: backbones.make(self.backbone, trial, n_outputs),
+            make=lambda n_outputs: backbones.make(self.backbone, trial, n_outputs, sparse=self._takes_sparse_rows),
             samples=source.samples(wanted),
             labels=torch.from_numpy(labels.codes).to(device),
             n_classes=len(labels.classes),
@@ -320,11 +325,17 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         source = prediction_source(self, X, self.input_shape_)
         # Where the module lies: it may have come from a machine with another device.
         parameter = next((p for p in self.module_.parameters() if p.is_floating_point()), torch.empty(0))
-        chunks = source.chunks(self.scaler_, parameter.dtype, parameter.device)
+        sparse = self._takes_sparse_rows
+        chunks = source.chunks(self.scaler_, parameter.dtype, parameter.device, sparse=sparse)
         logits = predict_logits(self.module_, chunks, parameter.device)
         return torch.cat([part.cpu() for part in logits]).double().numpy()
 
     # ------------------------------------------------------------------ housekeeping
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "module_")

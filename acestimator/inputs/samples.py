@@ -5,6 +5,7 @@ Legend: N samples, M samples of a block, C channels, H and W pixels.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from acestimator.folds import row_keys
 from acestimator.inputs.preprocessing import Preprocessing
+from acestimator.rows import Rows
 
 _CHUNK_ELEMENTS = 1 << 22  # of images that are standardised at one go
 
@@ -26,19 +28,27 @@ class Samples(ABC):
         Of one sample as the network sees it.
     dtype : torch.dtype
         Of the numbers that the network sees.
+    sparse : bool
+        Whether the network is given sparse rows.
     preprocessing : Preprocessing
     """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
+    sparse: bool = False
     preprocessing: Preprocessing
 
+    @property
+    def numel(self) -> int:
+        """Numbers of one sample as the network sees it."""
+        return math.prod(self.shape)
+
     @abstractmethod
-    def training(self, epoch: int, n_epochs: int, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
+    def training(self, epoch: int, n_epochs: int, blocks: Iterable[Tensor]) -> Iterator[Rows]:
         """Samples to train on, (M, ...), for each of an epoch's blocks of positions (M,)."""
 
     @abstractmethod
-    def evaluation(self) -> Iterator[Tensor]:
+    def evaluation(self) -> Iterator[Rows]:
         """All samples in order, as they are at prediction, a number of them at a time."""
 
     @abstractmethod

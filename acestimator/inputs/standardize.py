@@ -1,5 +1,7 @@
 """Standardisation by the training set's statistics: of arrays on the host, or of images on their device.
 
+What is here called an array may be a :class:`acestimator.inputs.mapped.Selection`, too.
+
 Legend: N samples, M samples of a block, D features, C channels, H and W pixels.
 """
 
@@ -7,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +19,10 @@ from torch import Tensor
 _CHUNK = 1 << 22  # elements converted at a time
 
 
-def fit_scaler(X: np.ndarray, sample_weight: np.ndarray | None) -> StandardScaler:
+def fit_scaler(X: Any, sample_weight: np.ndarray | None, *, in_parts: bool = False) -> StandardScaler:
     """Mean and scale of every feature, or of every channel of images, over the weighted training set.
+
+    Vectors are copied in float64, ``in_parts`` a bounded number at a time; images always so.
 
     Raises
     ------
@@ -28,25 +33,31 @@ def fit_scaler(X: np.ndarray, sample_weight: np.ndarray | None) -> StandardScale
     if sample_weight is not None:
         sample_weight = sample_weight / sample_weight.mean()  # only ratios matter; these do not overflow
     with np.errstate(over="ignore", invalid="ignore"):
-        if X.ndim == 2:
+        if X.ndim == 2 and not in_parts:
             scaler.fit(X, sample_weight=sample_weight)
         else:
-            pixels = X.shape[2] * X.shape[3]
-            for part in _chunks(X):
-                rows = X[part].transpose(0, 2, 3, 1).reshape(-1, X.shape[1])  # (n H W, C)
+            pixels = int(np.prod(X.shape[2:]))
+            for part in chunks(X):
+                rows = X[part] if X.ndim == 2 else X[part].transpose(0, 2, 3, 1).reshape(-1, X.shape[1])  # (n H W, C)
                 weight = None if sample_weight is None else np.repeat(sample_weight[part], pixels)
                 scaler.partial_fit(rows, sample_weight=weight)
     overflown = np.flatnonzero(~np.isfinite(scaler.var_))
     if len(overflown):
         raise ValueError(
-            f"X holds values up to {np.abs(X).max():.3g}, whose variance overflows in columns "
+            f"X holds values up to {_largest(X):.3g}, whose variance overflows in columns "
             f"{overflown.tolist()[:10]}: rescale X."
         )
     return scaler
 
 
-def standardized(X: np.ndarray, scaler: StandardScaler | None, dtype: torch.dtype) -> Iterator[Tensor]:
-    """Chunks of X as standardised tensors.
+def standardized(X: Any, scaler: StandardScaler | None, dtype: torch.dtype) -> Iterator[Tensor]:
+    """Chunks of X as standardised tensors: see :func:`standardize`."""
+    for part in chunks(X):
+        yield standardize(X[part], scaler, dtype)
+
+
+def standardize(X: np.ndarray, scaler: StandardScaler | None, dtype: torch.dtype) -> Tensor:
+    """X as a standardised tensor.
 
     Computed in float64 before rounding, so that a large offset (a year, a time stamp) costs no digits.
 
@@ -56,21 +67,26 @@ def standardized(X: np.ndarray, scaler: StandardScaler | None, dtype: torch.dtyp
         If a value does not fit into ``dtype``.
     """
     shape = (1, -1) if X.ndim == 2 else (1, -1, 1, 1)
-    for part in _chunks(X):
-        values = X[part].astype(np.float64)
-        if scaler is not None:
+    values = X.astype(np.float64)
+    if scaler is not None:
+        if scaler.with_mean:
             values -= scaler.mean_.reshape(shape)
-            values /= scaler.scale_.reshape(shape)
-        chunk = torch.from_numpy(values).to(dtype)
-        if not torch.isfinite(chunk).all():
-            raise ValueError(
-                f"X holds values up to {np.abs(X[part]).max():.3g} that overflow {dtype} "
-                f"{'after' if scaler is not None else 'without'} standardisation: rescale X."
-            )
-        yield chunk
+        values /= scaler.scale_.reshape(shape)
+    result = torch.from_numpy(values).to(dtype)
+    if not torch.isfinite(result).all():
+        raise overflow(float(np.abs(X).max()), scaler, dtype)
+    return result
 
 
-def to_tensor(X: np.ndarray, scaler: StandardScaler | None, dtype: torch.dtype) -> Tensor:
+def overflow(largest: float, scaler: StandardScaler | None, dtype: torch.dtype) -> ValueError:
+    """Error of values that do not fit into ``dtype``."""
+    return ValueError(
+        f"X holds values up to {largest:.3g} that overflow {dtype} "
+        f"{'after' if scaler is not None else 'without'} standardisation: rescale X."
+    )
+
+
+def to_tensor(X: Any, scaler: StandardScaler | None, dtype: torch.dtype) -> Tensor:
     """All of X as one standardised tensor on the CPU."""
     result = torch.empty(X.shape, dtype=dtype)
     start = 0
@@ -104,7 +120,17 @@ class Standardization:
         return images.to(torch.float32).sub_(self.mean).div_(self.scale)
 
 
-def _chunks(X: np.ndarray) -> Iterator[slice]:
+def chunks(X: Any) -> Iterator[slice]:
+    """Rows of X, a bounded number of numbers at a time."""
     step = max(1, _CHUNK // max(1, int(np.prod(X.shape[1:]))))
     for start in range(0, len(X), step):
         yield slice(start, start + step)
+
+
+def is_large(X: Any) -> bool:
+    """Whether X has more numbers than are looked at at one go."""
+    return X.size > _CHUNK
+
+
+def _largest(X: Any) -> float:
+    return max(float(np.abs(X[part]).max()) for part in chunks(X))

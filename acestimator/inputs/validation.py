@@ -11,11 +11,14 @@ import warnings
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing, assert_all_finite, column_or_1d, indexable
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_parameter_constraints
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from acestimator.datasets.image_folder import ImageFolder
+from acestimator.inputs.mapped import stays_in_its_file
+from acestimator.inputs.standardize import chunks
 
 __all__ = [
     "HasMethods",
@@ -72,11 +75,15 @@ def _plain(value: Any) -> Any:
 def check_samples(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool) -> Any:
     """Validate X, and y where given, by scikit-learn's rules; vectors (N, D) or images (N, C, H, W).
 
+    Sparse vectors become CSR. A large array in a file stays there, of whichever type.
+
     Raises
     ------
     ValueError
         If X has another number of dimensions, or holds NaN or infinity: how many, and where.
     """
+    if issparse(X) and X.ndim != 2:
+        raise ValueError(f"X is sparse and has shape {X.shape}, expected (N, D): images must be dense.")
     ndim = 2 if hasattr(X, "columns") else X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
     images = ndim == 4
     if ndim == 3:
@@ -92,12 +99,14 @@ def check_samples(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bo
             UserWarning,
             stacklevel=6,  # from here over training_source, _fit, its context and fit to the caller
         )
+    dtypes = [np.float64, np.float32, np.uint8] if images else [np.float64, np.float32]
     checked = validate_data(
         estimator,
         X,
         y,
         reset=reset,
-        dtype=[np.float64, np.float32, np.uint8] if images else [np.float64, np.float32],
+        accept_sparse="csr",
+        dtype=None if stays_in_its_file(X) else dtypes,
         ensure_all_finite=False,
         allow_nd=images,
     )
@@ -163,28 +172,42 @@ def select(X: Any, keep: np.ndarray) -> Any:
     return _safe_indexing(indexable(X)[0], keep)
 
 
-def _check_finite(X: np.ndarray, names: np.ndarray | None) -> None:
+def _check_finite(X: Any, names: np.ndarray | None) -> None:
     """Raise ValueError that counts the NaN and infinite entries of X and names the columns (or images) they are in."""
     if X.dtype.kind != "f":
         return
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(X.sum(dtype=np.float64)):
+        if np.isfinite((X.data if issparse(X) else X).sum(dtype=np.float64)):
             return  # the usual case, without an array of flags
-    bad = ~np.isfinite(X)
-    if not bad.any():
+    n_nan, n_bad, where = _not_finite(X)
+    if not n_bad:
         return  # the sum alone overflowed
-    n_nan = int(np.isnan(X).sum())
-    n_infinite = int(bad.sum()) - n_nan
     if X.ndim == 2:
-        where = np.flatnonzero(bad.any(axis=0))
         place = f"{len(where)} of {X.shape[1]} columns"
         shown = [str(names[j]) if names is not None else str(j) for j in where[:10]]
     else:
-        where = np.flatnonzero(bad.any(axis=(1, 2, 3)))
         place = f"{len(where)} of {len(X)} images"
         shown = [str(j) for j in where[:10]]
     more = ", ..." if len(where) > 10 else ""
+    cure = "replace them" if issparse(X) else "fill the gaps first (sklearn.impute.SimpleImputer)"
     raise ValueError(
-        f"X contains {n_nan} NaN and {n_infinite} infinity entries, in {place}: {', '.join(shown)}{more}. "
-        "Every entry must be finite: drop these rows, or fill the gaps first (sklearn.impute.SimpleImputer)."
+        f"X contains {n_nan} NaN and {n_bad - n_nan} infinity entries, in {place}: {', '.join(shown)}{more}. "
+        f"Every entry must be finite: drop these rows, or {cure}."
     )
+
+
+def _not_finite(X: Any) -> tuple[int, int, np.ndarray]:
+    """Number of NaN, of NaN and infinite entries, and the columns (or images) that they are in."""
+    if issparse(X):
+        bad = ~np.isfinite(X.data)
+        return int(np.isnan(X.data).sum()), int(bad.sum()), np.unique(X.indices[bad])
+    n_nan = n_bad = 0
+    hit = np.zeros(X.shape[1] if X.ndim == 2 else len(X), dtype=bool)
+    for part in chunks(X):  # an array in a file may be larger than memory
+        bad = ~np.isfinite(X[part])
+        n_nan, n_bad = n_nan + int(np.isnan(X[part]).sum()), n_bad + int(bad.sum())
+        if X.ndim == 2:
+            hit |= bad.any(axis=0)
+        else:
+            hit[part] = bad.any(axis=(1, 2, 3))
+    return n_nan, n_bad, np.flatnonzero(hit)

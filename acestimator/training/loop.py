@@ -5,7 +5,6 @@ Legend: N samples, K classes, C outputs of the network, B samples of a step, M s
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from acestimator.inputs.preprocessing import Preprocessing
 from acestimator.inputs.samples import Samples, TensorSamples
 from acestimator.objectives import Block, Objective, Training
+from acestimator.rows import Rows, SparseRows, split_rows
 from acestimator.training.blocks import Batches
 from acestimator.training.checkpoint import PhaseCheckpoint
 from acestimator.training.meter import Meter
@@ -94,8 +94,8 @@ def train(
         loss_weight=loss_weight,
         dtype=samples.dtype,
     )
-    batches = Batches(plan, training, max(math.prod(samples.shape), n_classes))
-    optimizer = plan.make_optimizer(p for p in network.parameters() if p.requires_grad)
+    batches = Batches(plan, training, max(samples.numel, n_classes))
+    optimizer = _optimizer(network, objective, samples, plan, labels.device)
     forward = _forward(network, plan, labels.device)
     network.train()
     _start(objective, training)
@@ -116,6 +116,7 @@ def train(
             bad_step = meter.add(block, losses, objective.head.class_logits(outputs))
             if bad_step is not None:
                 raise _diverged(block, bad_step, rates[bad_step], batches)
+        optimizer.settle()
         record = {"epoch": epoch + 1, **meter.record(), "lr": rates[-1], **objective.end_epoch(epoch)}
         _judge(objective, epoch, judged)
         record["seconds"] = time.perf_counter() - began
@@ -149,6 +150,16 @@ def _epochs_left(objective: Objective, epoch: int) -> Iterator[int]:
         epoch += 1
 
 
+def _optimizer(
+    network: nn.Module, objective: Objective, samples: Samples, plan: TrainingPlan, device: torch.device
+) -> FusedOptimizer:
+    """Optimiser of all parameters that are trained."""
+    # What is mixed is dense; and a GPU moves all weights faster than it finds out which it must.
+    if samples.sparse and objective.mix is None and device.type == "cpu":
+        return plan.make_lazy_optimizer(network)
+    return plan.make_optimizer(p for p in network.parameters() if p.requires_grad)
+
+
 def _judge(objective: Objective, epoch: int, judged: Samples | None) -> None:
     """Show the objective what its network says of these samples; the network is in training mode afterwards."""
     if judged is not None and objective.wants(epoch):
@@ -170,13 +181,13 @@ def _checked(losses: Tensor, objective: Objective, block: Block) -> Tensor:
     return losses
 
 
-def _forward(network: nn.Module, plan: TrainingPlan, device: torch.device) -> Callable[[Tensor], Tensor]:
+def _forward(network: nn.Module, plan: TrainingPlan, device: torch.device) -> Callable[[Rows], Tensor]:
     """How a step calls the network."""
-    call: Callable[[Tensor], Tensor] = torch.compile(network) if plan.compile else network
+    call: Callable[[Rows], Tensor] = torch.compile(network) if plan.compile else network
     if not plan.autocast:
         return call
 
-    def forward(x: Tensor) -> Tensor:
+    def forward(x: Rows) -> Tensor:
         # A context of its own for each step: it keeps the parameters that it has rounded, and they move between steps.
         with torch.autocast(device.type, torch.bfloat16):
             logits = call(x)
@@ -187,10 +198,10 @@ def _forward(network: nn.Module, plan: TrainingPlan, device: torch.device) -> Ca
 
 def _take_steps(
     objective: Objective,
-    forward: Callable[[Tensor], Tensor],
+    forward: Callable[[Rows], Tensor],
     optimizer: FusedOptimizer,
     block: Block,
-    x: Tensor,
+    x: Rows,
     scale: Tensor,
     rates: list[float],
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -202,9 +213,13 @@ def _take_steps(
     records: list[Tensor] = []
     grads: list[Tensor] = []
     mix, network = objective.mix, objective.training.network
-    parts = torch.split(x, block.sizes), torch.split(scale, block.sizes), rates
+    parts = split_rows(x, block.sizes), torch.split(scale, block.sizes), rates
     for step, inputs, factor, rate in zip(block.steps(), *parts, strict=True):
-        logits = forward(inputs if mix is None else mix(network, inputs, step))  # (B, C)
+        if mix is None:
+            logits = forward(optimizer.look_up(inputs))  # (B, C)
+        else:
+            dense = inputs.dense() if isinstance(inputs, SparseRows) else inputs
+            logits = forward(mix(network, dense, step))
         output = logits.detach()
         grad, record = objective.gradient(output, step)
         if logits.requires_grad:  # not where all of the network is frozen

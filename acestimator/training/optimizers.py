@@ -21,6 +21,8 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
+from acestimator.rows import Rows
+
 ADAM_BETA2, ADAM_EPS = 0.999, 1e-8
 
 Function = Callable[..., Any]
@@ -102,6 +104,13 @@ class FusedOptimizer(ABC):
         if not self._has_kernel():
             fuses = self._runs(functools.partial(self._by_public, fused=True))
             self._move = functools.partial(self._by_public, fused=fuses)
+
+    def look_up(self, inputs: Rows) -> Rows:
+        """Prepare for a step on these inputs; what to give the network in their place."""
+        return inputs
+
+    def settle(self) -> None:  # noqa: B027 -- nothing is put off here
+        """Make all parameters what they are after the last step, for whoever looks at them between two steps."""
 
     def descend(self, output: Tensor, output_gradient: Tensor, lr: float) -> None:
         """Step along the gradients that this gradient in the network's output has in the parameters."""

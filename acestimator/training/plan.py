@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from acestimator.checks import check_count, check_rate
+from acestimator.training.lazy import LazyAdamW
 from acestimator.training.optimizers import FusedAdamW, FusedOptimizer, FusedSGD
 
 BatchOrder = Callable[[int, torch.Generator], Tensor]
@@ -104,6 +105,12 @@ class TrainingPlan:
         if self.optimizer == "sgd":
             return FusedSGD(parameters, momentum=self.momentum, weight_decay=self.weight_decay)
         return FusedAdamW(parameters, beta1=self.momentum, weight_decay=self.weight_decay)
+
+    def make_lazy_optimizer(self, network: nn.Module) -> FusedOptimizer:
+        """Optimiser of a network whose inputs are sparse rows on the CPU, each of which has few of the features."""
+        if self.optimizer == "sgd":
+            return self.make_optimizer(p for p in network.parameters() if p.requires_grad)
+        return LazyAdamW(network, beta1=self.momentum, weight_decay=self.weight_decay)
 
 
 def batch_sizes(n_samples: int, batch_size: int) -> list[int]:

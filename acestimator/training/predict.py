@@ -10,17 +10,19 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
+from acestimator.rows import Rows, numbers_of_a_row, split_rows
+
 _PREDICT_ROWS, _PREDICT_ELEMENTS = 4096, 1 << 20  # samples of a forward pass, and numbers in them, at most
 
 
-def predict_logits(network: nn.Module, chunks: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
+def predict_logits(network: nn.Module, chunks: Iterable[Rows], device: torch.device) -> Iterator[Tensor]:
     """Logits of the network in evaluation mode, on ``device``, a bounded number of samples at a time.
 
     Parameters
     ----------
     network : nn.Module
         On ``device``.
-    chunks : iterable of Tensor, shape (n, ...)
+    chunks : iterable of Tensor, shape (n, ...), or SparseRows
         Samples, anywhere.
     device : torch.device
 
@@ -30,8 +32,8 @@ def predict_logits(network: nn.Module, chunks: Iterable[Tensor], device: torch.d
     """
     network.eval()
     for chunk in chunks:
-        rows = max(1, min(_PREDICT_ROWS, _PREDICT_ELEMENTS // max(1, chunk[0].numel())))
-        for part in torch.split(chunk, rows):
+        rows = max(1, min(_PREDICT_ROWS, _PREDICT_ELEMENTS // numbers_of_a_row(chunk)))
+        for part in split_rows(chunk, rows):
             with torch.inference_mode():
                 yield network(part.to(device))
 
