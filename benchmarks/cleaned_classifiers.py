@@ -56,13 +56,13 @@ PROCESSES = ("none", "symmetric_20", "symmetric_40", "pair_30")
 class Judged(ClassifierMixin, BaseEstimator):
     """What was said of these very labels, as a cleanser says it."""
 
-    def __init__(self, proba: np.ndarray, suggested: np.ndarray) -> None:
-        self.proba, self.suggested = proba, suggested
+    def __init__(self, proba: np.ndarray, suggested: np.ndarray, left_out: np.ndarray) -> None:
+        self.proba, self.suggested, self.left_out = proba, suggested, left_out
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Judged:
         """Say it."""
         self.classes_ = np.unique(y)
-        self.mislabel_proba_, self.suggested_labels_ = self.proba, self.suggested
+        self.mislabel_proba_, self.suggested_labels_, self.left_out_ = self.proba, self.suggested, self.left_out
         return self
 
 
@@ -74,7 +74,7 @@ def accuracies(task: Task, seed: int) -> dict[str, dict[str, float]]:
         fits = {"alone": clone(classifier)}
         for strategy in STRATEGIES:
             if strategy != "weight" or name not in NO_WEIGHTS:
-                judged = Judged(cleanser.mislabel_proba_, cleanser.suggested_labels_)
+                judged = Judged(cleanser.mislabel_proba_, cleanser.suggested_labels_, cleanser.left_out_)
                 fits[strategy] = CleanedClassifier(clone(classifier), cleanser=judged, strategy=strategy)
         found[name] = {
             strategy: fit.fit(task.X_train, task.observed).score(task.X_test, task.y_test)

@@ -128,6 +128,10 @@ class AutoCleansingClassifier(NetworkClassifier):
     noise_rate_interval_ : tuple of float or None
         90 % interval of that share: (0, 1) where judges could say nothing, None where there are none. It does not cover
         what judges cannot see, such as samples of no category: see the user guide.
+    left_out_ : ndarray of bool, shape (N,), or None
+        Labels that the network was spared from learning; None where none were judged. Where judges still learnt when
+        the training ended they are fewer than those of ``mislabel_proba_`` above one half: no more than there is
+        evidence for.
     suggested_labels_ : ndarray of shape (N,)
         The network's label where it is likelier right than the given one, even if as few labels are wrong as
         ``noise_rate_interval_`` allows; the given one elsewhere.
@@ -192,7 +196,7 @@ class AutoCleansingClassifier(NetworkClassifier):
         "alpha_weight_decay": [Number(Real, 0, None, closed="left"), None],
         "penalty": [tuple, None],
     }
-    _fitted = (*NetworkClassifier._fitted, "noise_rate_interval_", "alpha_", "_used")
+    _fitted = (*NetworkClassifier._fitted, "noise_rate_interval_", "left_out_", "alpha_", "_used")
 
     def __init__(
         self,
@@ -310,6 +314,9 @@ class AutoCleansingClassifier(NetworkClassifier):
         suggested = detection.suggested_labels(labels.codes, predicted, sure, share)
         self._set_suspects(scores, proba, predicted, labels, suggested)
         self.noise_rate_interval_ = None if judgement is None else judgement.interval
+        self.left_out_ = None
+        if isinstance(objective, Spared):
+            self.left_out_ = labels.scatter((objective.kept == 0).cpu().numpy(), False)
         self.alpha_ = labels.scatter(alpha, 0.0)  # samples of weight 0 have no constants
         self._used = labels.used
         if judgement is None:

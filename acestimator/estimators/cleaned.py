@@ -55,9 +55,10 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
         ``mislabel_proba_`` and ``suggested_labels_`` once fitted; or a pipeline that ends in one of them, for data that
         it cannot take as they are (gaps, categories). Never fitted in place. None: ``AutoCleansingClassifier()``.
     strategy : {"weight", "relabel", "drop"}, default="drop"
-        "drop" leaves out the suspects, the samples of ``mislabel_proba_ > 0.5``. "relabel" gives those of them that
-        have another label suggested that label, and leaves out the rest. "weight" leaves out all of them, and gives
-        every other sample the weight ``1 - mislabel_proba_``; the classifier must take weights.
+        "drop" leaves out what the cleanser's own network was spared, ``left_out_``; of a cleanser that has none, the
+        samples of ``mislabel_proba_ > 0.5``. "relabel" gives those samples that have another label suggested that
+        label, and leaves out the rest of them. "weight" leaves out all of them, and gives every other sample the weight
+        ``1 - mislabel_proba_``; the classifier must take weights.
     random_state : int, RandomState or None, default=None
         Where given, seeds every ``random_state`` of cleanser and classifier, in place of what these have.
 
@@ -175,7 +176,9 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
                 )
             raise
         proba, suggested = _verdict(cleanser)
-        keep, labels, weight, restored = clean_labels(y, sample_weight, proba, suggested, self.strategy)
+        left_out = getattr(_last(cleanser), "left_out_", None)
+        left_out = proba > 0.5 if left_out is None else left_out
+        keep, labels, weight, restored = clean_labels(y, sample_weight, proba, suggested, left_out, self.strategy)
         if len(restored):
             warnings.warn(
                 f"the cleanser leaves nobody of {', '.join(map(repr, restored.tolist()))}: samples of these labels are "
@@ -255,13 +258,18 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
 
 
 def clean_labels(
-    y: np.ndarray, sample_weight: np.ndarray | None, proba: np.ndarray, suggested: np.ndarray, strategy: str
+    y: np.ndarray,
+    sample_weight: np.ndarray | None,
+    proba: np.ndarray,
+    suggested: np.ndarray,
+    left_out: np.ndarray,
+    strategy: str,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
     """What a classifier is to be trained on, by a cleanser's verdict.
 
     Parameters
     ----------
-    y, sample_weight, proba, suggested : ndarray of shape (N,)
+    y, sample_weight, proba, suggested, left_out : ndarray of shape (N,)
         The weights may be None.
     strategy : {"weight", "relabel", "drop"}
         As of :class:`CleanedClassifier`.
@@ -278,7 +286,7 @@ def clean_labels(
     """
     used = np.arange(len(y)) if sample_weight is None else np.flatnonzero(sample_weight > 0)
     classes, given = np.unique(y[used], return_inverse=True)
-    labels, share = given, (proba[used] <= 0.5).astype(np.float64)
+    labels, share = given, (~left_out[used]).astype(np.float64)
     if strategy == "relabel":
         labels = np.searchsorted(classes, suggested[used])
         share[labels != given] = 1.0

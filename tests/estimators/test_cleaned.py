@@ -77,26 +77,34 @@ def test_it_is_better_than_the_classifier_alone(noisy_digits, strategy):
     assert cleaned.score(X_test, y_test) > tree().fit(X, observed).score(X_test, y_test) + 0.1
 
 
-def test_suspects_are_left_out_by_default(noisy):
+def test_what_the_network_was_spared_is_left_out_by_default(noisy):
     X, y = noisy
     default, drop = (CleanedClassifier(tree(), cleanser=quick(), **given) for given in ({}, {"strategy": "drop"}))
     ours, theirs = default.fit(X, y), drop.fit(X, y)
     np.testing.assert_array_equal(ours.predict_proba(X), theirs.predict_proba(X))
-    kept = ours.mislabel_proba_ <= 0.5
+    kept = ~ours.cleanser_.left_out_
     assert not kept.all()
     np.testing.assert_array_equal(ours.predict_proba(X), tree().fit(X[kept], y[kept]).predict_proba(X))
+
+
+def test_suspects_are_left_out_where_no_network_was_spared_any(noisy):
+    X, y = noisy
+    for cleanser in (quick(preset="paper", max_epochs=30), BaselineClassifier(method="gce", max_epochs=5, random_state=0)):
+        cleaned = CleanedClassifier(tree(), cleanser=cleanser).fit(X, y)
+        kept = cleaned.mislabel_proba_ <= 0.5
+        np.testing.assert_array_equal(cleaned.predict_proba(X), tree().fit(X[kept], y[kept]).predict_proba(X))
 
 
 @pytest.mark.parametrize("weight", [None, np.arange(150) % 4 * 0.5])
 def test_it_is_the_classifier_on_cleansed_labels(noisy, weight):
     X, y = noisy
     cleanser = quick().fit(X, y, weight)
-    proba, suggested = cleanser.mislabel_proba_, cleanser.suggested_labels_
+    proba, suggested, learned = cleanser.mislabel_proba_, cleanser.suggested_labels_, ~cleanser.left_out_
     w = np.ones(150) if weight is None else weight
     for strategy, labels, weights in (
-        ("weight", y, w * (1 - proba) * (proba <= 0.5)),
-        ("relabel", suggested, w * ((proba <= 0.5) | (suggested != y))),
-        ("drop", y, w * (proba <= 0.5)),
+        ("weight", y, w * (1 - proba) * learned),
+        ("relabel", suggested, w * (learned | (suggested != y))),
+        ("drop", y, w * learned),
     ):
         used = weights > 0
         expected = tree().fit(X[used], labels[used], weights[used])
@@ -108,22 +116,23 @@ def test_it_is_the_classifier_on_cleansed_labels(noisy, weight):
 
 
 labels = st.integers(0, 4)
-rows = st.tuples(labels, st.sampled_from([0.0, 0.3, 0.5, 0.6, 0.9, 1.0]), labels, st.sampled_from([0.0, 0.5, 3.0]))
+probabilities, some_weights = st.sampled_from([0.0, 0.3, 0.5, 0.6, 0.9, 1.0]), st.sampled_from([0.0, 0.5, 3.0])
+rows = st.tuples(labels, probabilities, labels, some_weights, st.booleans())
 
 
 @given(st.lists(rows, min_size=1, max_size=12), st.sampled_from(STRATEGIES), st.booleans())
 def test_no_class_is_lost_and_nothing_else_is_touched(table, strategy, weighted):
-    y, proba, suggested, weight = (np.array(column) for column in zip(*table, strict=True))
+    y, proba, suggested, weight, left_out = (np.array(column) for column in zip(*table, strict=True))
     present = weight > 0 if weighted else np.ones(len(y), dtype=bool)
     suggested = np.where(np.isin(suggested, y[present]), suggested, y)  # a cleanser knows the classes that it saw
-    kept, final, weights, restored = clean_labels(y, weight if weighted else None, proba, suggested, strategy)
+    kept, final, weights, restored = clean_labels(y, weight if weighted else None, proba, suggested, left_out, strategy)
     assert set(final) == set(y[present])
     assert (np.diff(kept) > 0).all()
     assert present[kept].all()
     back = np.isin(y, restored)
     np.testing.assert_array_equal(final, np.where(back | (strategy != "relabel"), y, suggested)[kept])
-    kept_or_changed = (proba <= 0.5) | (suggested != y)
-    share = {"weight": (1 - proba) * (proba <= 0.5), "relabel": kept_or_changed * 1.0, "drop": proba <= 0.5}[strategy]
+    kept_or_changed = ~left_out | (suggested != y)
+    share = {"weight": (1 - proba) * ~left_out, "relabel": kept_or_changed * 1.0, "drop": ~left_out}[strategy]
     expected = np.where(back, 1.0, share) * (weight if weighted else 1.0)
     np.testing.assert_array_equal(kept, np.flatnonzero(present & (expected > 0)))
     assert (weights is None) == (strategy != "weight" and not weighted)
@@ -161,7 +170,7 @@ def test_pipelines_as_members(noisy):
     cleanser = make_pipeline(StandardScaler(), quick(standardize=False))
     cleaned = CleanedClassifier(scaled, cleanser=cleanser, strategy="weight").fit(X, y, weight)
     alone = cleanser.fit(X, y, autocleansingclassifier__sample_weight=weight)[-1]
-    right = weight * (1 - alone.mislabel_proba_) * (alone.mislabel_proba_ <= 0.5)
+    right = weight * (1 - alone.mislabel_proba_) * ~alone.left_out_
     rows = right > 0
     scaled.fit(X[rows], y[rows], pipeline__logisticregression__sample_weight=right[rows])
     np.testing.assert_array_equal(cleaned.predict_proba(X), scaled.predict_proba(X))
