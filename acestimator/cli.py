@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from acestimator import __version__
 from acestimator.audit.command import add_apply, add_audit
 
 
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     after an interrupt.
     """
     parser = argparse.ArgumentParser(prog="acestimator", description="Train on partly wrong labels, and find them.")
-    parser.add_argument("--version", action="version", version=f"acestimator {__version__}")
+    parser.add_argument("--version", action="version", version=f"acestimator {version('acestimator')}")
     commands = parser.add_subparsers(dest="command", required=True)
     add_audit(commands)
     add_apply(commands)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from acestimator.datasets import evaluation_crop, read_image
+from acestimator.datasets._crops import evaluation_crop, read_image
 
 _LARGEST = 64  # pixels: what small_resnet learns in minutes without a GPU
 _TRIED = 50  # images whose size is looked at

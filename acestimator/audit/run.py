@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline, make_pipeline
 
-import acestimator
 from acestimator.audit import outputs
 from acestimator.audit.columns import choose_columns
 from acestimator.audit.draw import Drawn, draw
@@ -29,7 +29,6 @@ from acestimator.audit.summary import Summary, confusions, summarize
 from acestimator.estimators.autocleansing import AutoCleansingClassifier
 
 N_RANDOM = 50  # rows that are drawn at random for the page
-_MODEL = f"acestimator {acestimator.__version__}"
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ def write(found: Audit, out: Path, *, labelstudio: bool = False) -> list[Path]:
     }
     if labelstudio:
         data = {row: found.data(row) for row in findings.suspects.tolist()}
-        contents[outputs.TASKS] = outputs.tasks_json(findings, data, _MODEL)
+        contents[outputs.TASKS] = outputs.tasks_json(findings, data, f"acestimator {version('acestimator')}")
     contents[outputs.SUMMARY] = json.dumps(found.summary.to_dict(), ensure_ascii=False, indent=1) + "\n"
     return outputs.write_files(out, contents)
 

@@ -19,7 +19,7 @@ from acestimator.audit.explain import ColumnEvidence, WordEvidence
 from acestimator.audit.items import Item
 from acestimator.audit.judge import Findings
 from acestimator.audit.prepare import join_texts
-from acestimator.datasets import read_image
+from acestimator.datasets._crops import read_image
 
 _THUMB, _LARGE = 96, 256  # pixels of the longer side
 _QUALITY = 80

@@ -1,6 +1,5 @@
 """Readers of published data sets, as they lie on disk, and of a user's own."""
 
-from acestimator.datasets._crops import evaluation_crop, read_image
 from acestimator.datasets.cifar import load_cifar10, load_cifar100, load_cifar_names
 from acestimator.datasets.cifar10n import load_cifar10n
 from acestimator.datasets.files import load_samples
@@ -10,7 +9,6 @@ from acestimator.datasets.svhn import load_svhn
 
 __all__ = [
     "ImageFolder",
-    "evaluation_crop",
     "load_cifar10",
     "load_cifar10n",
     "load_cifar100",
@@ -19,5 +17,4 @@ __all__ = [
     "load_image_folder",
     "load_samples",
     "load_svhn",
-    "read_image",
 ]
