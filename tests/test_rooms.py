@@ -10,7 +10,7 @@ import rooms
 TABLE = {
     "__main__": {"cli"},
     "cli": {"audit", "demo", "comparison", "experiments"},
-    "audit": {"estimators", "detection", "datasets", "diagnosis", "noise"},
+    "audit": {"estimators", "inputs", "datasets", "diagnosis"},
     "demo": {"estimators", "noise", "plotting"},
     "comparison": {"estimators", "peers", "datasets", "noise", "runs"},
     "experiments": {"estimators", "plotting", "recipes", "training", "inputs", "datasets", "detection", "runs"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -107,20 +106,19 @@ def run_apply(arguments: argparse.Namespace) -> int:
     """Write a corrected copy. Returns 0."""
     from acestimator.audit.apply import apply_decisions, apply_suggestions
     from acestimator.audit.decisions import load_decisions
-    from acestimator.audit.sources import open_source
+    from acestimator.audit.issues import audited
+    from acestimator.audit.sources import reopen
 
     if arguments.above is not None and not arguments.all_suggested:
         raise ValueError("--above is for --all-suggested alone: decisions are applied as they were made.")
     if arguments.all_suggested:
-        info = json.loads((arguments.decisions / "summary.json").read_text(encoding="utf-8"))["source"]
-        source = open_source(arguments.source, label=info["label"] or None, id=arguments.id or info["id"])
+        source = reopen(arguments.source, audited(arguments.decisions))
         result = apply_suggestions(
             source, arguments.decisions, arguments.out, above=arguments.above, move=arguments.move
         )
     else:
         decisions = load_decisions(arguments.decisions)
-        own = decisions.source
-        source = open_source(arguments.source, label=own.label or None, id=arguments.id or own.id)
+        source = reopen(arguments.source, decisions.source, by_id=arguments.id)
         result = apply_decisions(source, decisions, arguments.out, by_id=arguments.id, move=arguments.move)
     if not arguments.quiet:
         print(result.report)
