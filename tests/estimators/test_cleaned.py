@@ -89,7 +89,8 @@ def test_what_the_network_was_spared_is_left_out_by_default(noisy):
 
 def test_suspects_are_left_out_where_no_network_was_spared_any(noisy):
     X, y = noisy
-    for cleanser in (quick(preset="paper", max_epochs=30), BaselineClassifier(method="gce", max_epochs=5, random_state=0)):
+    peer = BaselineClassifier(method="gce", max_epochs=5, random_state=0)
+    for cleanser in (quick(preset="paper", max_epochs=30), peer):
         cleaned = CleanedClassifier(tree(), cleanser=cleanser).fit(X, y)
         kept = cleaned.mislabel_proba_ <= 0.5
         np.testing.assert_array_equal(cleaned.predict_proba(X), tree().fit(X[kept], y[kept]).predict_proba(X))
