@@ -501,7 +501,7 @@
     after: () => turn(1),
     takeAll, save,
     load: () => $("file").click(),
-    help: () => $("help").showModal(),
+    help: () => ($("help").showModal(), $("help").firstElementChild.focus()), // from its beginning on
     dismiss: () => ($("notice").hidden = true),
     close: () => document.querySelector("dialog[open]")?.close(),
     undo() {
@@ -564,6 +564,11 @@
   });
   window.addEventListener("storage", (event) => event.key === KEY && restore()); // decided in another tab
   window.addEventListener("beforeunload", (event) => isStored || !decided.size || event.preventDefault());
+
+  for (const id of ["bar", "dock"]) {
+    const measure = () => document.documentElement.style.setProperty(`--${id}`, `${$(id).offsetHeight}px`);
+    new ResizeObserver(measure).observe($(id));
+  }
 
   document.title = `Review labels: ${source.name}`;
   $("title").textContent = cut(source.name, NAME);

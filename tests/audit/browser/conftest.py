@@ -2,6 +2,8 @@
 
 import pytest
 
+collect_ignore = ["reviewer.py"]  # holds no doctests, and wants selenium
+
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory):

@@ -216,7 +216,7 @@ def changed_source(**fields):
         (changed_decision(row=1000), "Decision 2 is about row 1000, expected each row once, 0 to 999."),
         (changed_decision(row=0), "Decision 2 is about row 0, expected each row once"),
         (changed_decision(row="1"), "Decision 2 is about row 1, expected each row once"),
-        (changed_decision(decision="constructor"), "Decision 2, of row 1, is none that can be made."),
+        (changed_decision(decision="constructor", label=None), "Decision 2, of row 1, is none that can be made."),
         (changed_decision(decision="keep"), "Decision 2, of row 1, is none that can be made."),
         (changed_decision(label=None), "Decision 2, of row 1, is none that can be made."),
         (changed_decision(digest=None), "Decision 2, of row 1, is none that can be made."),
