@@ -133,7 +133,7 @@ def test_images_of_which_one_is_broken(tmp_path, monkeypatch, capsys):
     assert issues.set_index("name").loc["1/broken.png", "mislabel_probability"] is np.nan
     found = issues[issues["given_label"] != issues["suggested_label"]]["name"]
     assert {name[-7:-4] for name in found} >= {"000", "001", "002"}
-    assert main(["apply", "photos", "audit", "--all-suggested", "--out", "clean", "--quiet"]) == 0
+    assert main(["apply", "photos", "audit", "--all-suggested", "--above", "0.5", "--out", "clean", "--quiet"]) == 0
     assert (tmp_path / f"clean/{y[0]}/000.png").exists()
 
 
