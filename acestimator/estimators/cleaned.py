@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_para
 from acestimator.diagnosis import AutoCleansingWarning
 from acestimator.estimators.autocleansing import AutoCleansingClassifier
 from acestimator.inputs import validation
+from acestimator.inputs.missing import check_known
 from acestimator.inputs.validation import HasMethods, StrOptions
 from acestimator.pickling import PublicName
 
@@ -163,10 +164,12 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
             _check_takes_weights(estimator, "estimator", "give no sample_weight")
         elif self.strategy == "weight":
             _check_takes_weights(estimator, "estimator", 'take strategy="relabel" or "drop"')
-        y = column_or_1d(y, warn=True)
+        check_known(y)
+        given, y = y, column_or_1d(y, warn=True)
 
         try:
-            _fit(cleanser, X, y, sample_weight)
+            # As it is where that is no column: the cleanser's table has the labels in their type.
+            _fit(cleanser, X, given if np.ndim(given) == 1 else y, sample_weight)
         except ValueError as error:
             if self.cleanser is None:
                 error.add_note(
