@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, va
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from acestimator.datasets.image_folder import ImageFolder
+from acestimator.inputs.columns import check_numbers
 
 __all__ = [
     "HasMethods",
@@ -76,7 +77,9 @@ def check_samples(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bo
     ------
     ValueError
         If X has another number of dimensions, or holds NaN or infinity: how many, and where.
+        If it holds text, categories or dates: in which columns.
     """
+    check_numbers(X, type(estimator).__name__)
     ndim = 2 if hasattr(X, "columns") else X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
     images = ndim == 4
     if ndim == 3:
