@@ -134,6 +134,10 @@ class ImageFolder:
         """File of one image."""
         return self._decoder.path(index)
 
+    def name(self, index: int) -> str:
+        """File of one image relative to the root, with "/" between names."""
+        return self.path(index).relative_to(self._decoder.root).as_posix()
+
     def digest(self, index: np.ndarray) -> str:
         """A text that tells these images (n,) from others, by the names of their files; checkpoints hold it."""
         names = np.ascontiguousarray(self._decoder.files[index])
@@ -350,8 +354,7 @@ def load_image_folder(
     arrays = X[:n_kept], folder.labels, np.array(folder.classes)
     if not return_paths:
         return arrays
-    paths = [folder.path(i).relative_to(root).as_posix() for i in range(len(folder))]
-    return *arrays, np.array(paths)
+    return *arrays, np.array([folder.name(i) for i in range(len(folder))])
 
 
 class _Requests:
