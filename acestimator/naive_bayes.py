@@ -57,7 +57,8 @@ def _means(member: np.ndarray, values: np.ndarray, finite: np.ndarray) -> np.nda
 def _deviations(member: np.ndarray, values: np.ndarray, finite: np.ndarray) -> np.ndarray:
     """Standard deviations (K, D) of these groups."""
     variance = _means(member, values**2, finite) - _means(member, values, finite) ** 2
-    return np.sqrt(np.maximum(variance, 0.0))
+    largest = np.finfo(np.float64).max
+    return np.sqrt(np.nan_to_num(np.maximum(variance, 0.0), nan=largest, posinf=largest))
 
 
 def log_normal(values: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:

@@ -15,22 +15,22 @@ from acestimator.datasets.image_folder import ImageFolder
 from acestimator.plotting.columns import Against, Cell, telling_cells
 from acestimator.plotting.images import as_images
 from acestimator.plotting.scores import check_has_scores
+from acestimator.plotting.table import draw_table
 from acestimator.plotting.texts import end_of, percent, start_of, wrapped
 
 _COLUMNS = 8  # images a row of the gallery
 _TELLING = 3  # cells of a table's row that are shown
 _WIDTH = 24  # characters of a line below an image
-_INCHES_A_CHARACTER = 0.064  # at a size of 8 points
 _NAME = 18  # characters of a name above it, beside the rank
-_EVIDENCE = "speaks most for it (in brackets: what the given class has)"
+_EVIDENCE = "speaks most against the given label (in brackets: what its class has)"
 _CHANGED, _KEPT, _PALE, _FRAME = "C3", "0.15", "0.5", "0.85"
 
 
 class SuspectsDisplay:
     """Gallery of the most suspicious samples, likeliest wrong first, each with its given and its suggested label.
 
-    "a → b" says that b is suggested in place of a; "a → b?" that a is likelier wrong than right, but the network's label
-    b not sure enough to be suggested.
+    "a → b" says that b is suggested in place of a; "a → b?" that a is likelier wrong than right, but that the network's
+    label b is not sure enough to be suggested.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class SuspectsDisplay:
         _check_lengths(len(estimator.mislabel_scores_), X=X, y=y, names=names)
         positions = np.argsort(-estimator.mislabel_scores_, kind="stable")[:n_suspects]
         issues = estimator.label_issues()
-        given = np.asarray(y)
+        given = np.asarray(y).ravel()
         cells = None
         called = None if names is None else [str(names[i]) for i in positions.tolist()]
         if isinstance(X, ImageFolder):
@@ -204,50 +204,23 @@ class SuspectsDisplay:
             ax.set_xlabel(captions[i], fontsize=8, color=color, parse_math=False)
 
     def _plot_table(self) -> None:
-        import matplotlib.pyplot as plt
-        from matplotlib.transforms import Bbox
-
         alike = self._alike()
         header = ["", "sample", "given → suggested", *([] if alike else ["P(wrong)"]), _EVIDENCE]
         rows = [self._row(i, with_proba=alike is None) for i in range(len(self.samples))]
-        n_columns = max([len(row) for row in rows], default=len(header))
-        header += [""] * (n_columns - len(header))
-        texts = [header, *([*row, *[""] * (n_columns - len(row))] for row in rows)]
-        width = [max(len(line) for row in texts for line in row[j].split("\n")) + 2 for j in range(n_columns)]
-        at = header.index(_EVIDENCE)  # which may reach over all columns that it heads
-        width[at] = max(len(row[at]) for row in [*texts[1:], [""] * n_columns]) + 2
-        width[-1] += max(0, len(_EVIDENCE) + 2 - sum(width[at:]))
-        height = [1 + row[2].count("\n") for row in texts]
-        self.figure_, ax = plt.subplots(
-            figsize=(_INCHES_A_CHARACTER * sum(width), 0.06 * len(texts) + 0.14 * sum(height) + 0.5),
-            layout="constrained",
-        )
+        colors = [self._colors(i, with_proba=alike is None) for i in range(len(self.samples))]
+        self.figure_, ax = draw_table(header, rows, [[_PALE] * len(header), *colors])
         self.axes_ = np.array([ax])
-        ax.set_axis_off()
         self._entitle(alike)
-        table = ax.table(
-            texts, cellLoc="left", colWidths=[w / sum(width) for w in width], bbox=Bbox.unit(), edges="horizontal"
-        )
-        table.auto_set_font_size(False)
-        for (i, j), cell in table.get_celld().items():
-            cell.set(height=height[i] + 0.4, linewidth=0.4, edgecolor="0.8")
-            cell.PAD = 0.5 / width[j]
-            cell.get_text().set(fontsize=8, parse_math=False, color=self._color(i - 1, j, with_proba=alike is None))
 
     def _row(self, i: int, *, with_proba: bool) -> list[str]:
         first = [f"{i + 1}.", end_of(self._name(i), _WIDTH), self._caption(i, with_proba=False)]
         chance = [percent(self.proba[i])] if with_proba else []
         return [*first, *chance, *map(_text_of, self._cells(i))]
 
-    def _color(self, i: int, j: int, *, with_proba: bool) -> str:
-        """Of a table's cell; row -1 is the header."""
-        if i < 0 or j < 2:
-            return _PALE
-        if j == 2:
-            return _CHANGED if self._is_changed(i) else _KEPT
-        cells = self._cells(i)
-        at = j - 3 - with_proba
-        return _PALE if 0 <= at < len(cells) and not cells[at].departs else _KEPT
+    def _colors(self, i: int, *, with_proba: bool) -> list[str]:
+        labels = [_CHANGED if self._is_changed(i) else _KEPT]
+        cells = [_KEPT if cell.departs else _PALE for cell in self._cells(i)]
+        return [_PALE, _PALE, *labels, *([_KEPT] * with_proba), *cells]
 
     def _cells(self, i: int) -> list[Cell]:
         if self.cells is not None:
@@ -262,10 +235,9 @@ class SuspectsDisplay:
         return texts.pop() if len(texts) == 1 else None
 
     def _entitle(self, alike: str | None) -> None:
-        wrong = (
-            "and how probably the given one is wrong" if alike is None else f"the given one wrong with {alike} in all"
-        )
-        text = f"The {len(self.samples)} most suspicious labels: given → suggested, {wrong}"
+        each = f"; each given one is wrong with probability {alike}"
+        wrong = ", and the probability that the given one is wrong" if alike is None else each
+        text = f"The {len(self.samples)} most suspicious labels: given → suggested{wrong}"
         self.figure_.suptitle(text, fontsize=9)
 
     def _is_changed(self, i: int) -> bool:
@@ -286,8 +258,8 @@ class SuspectsDisplay:
         if self._is_changed(i):
             arrow = f"→ {self._class(self.suggested[i])}"
         else:
-            known = self.predicted is not None and self.predicted[i] != self.given[i]
-            arrow = f"→ {self._class(self.predicted[i])}?" if known else "→ ?"
+            other = self.given[i] if self.predicted is None else self.predicted[i]
+            arrow = "→ ?" if other == self.given[i] else f"→ {self._class(other)}?"
         whole = f"{given} {arrow}"
         lines = [whole] if len(whole) <= _WIDTH else [*wrapped(given, _WIDTH), *wrapped(arrow, _WIDTH)]
         return "\n".join([*lines, *chance])
