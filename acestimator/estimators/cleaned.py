@@ -166,10 +166,11 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
             _check_takes_weights(estimator, "estimator", 'take strategy="relabel" or "drop"')
         check_known(y)
         given, y = y, column_or_1d(y, warn=True)
+        is_series = hasattr(given, "isna") and given.ndim == 1
 
         try:
-            # As it is where that is no column: the cleanser's table has the labels in their type.
-            _fit(cleanser, X, given if np.ndim(given) == 1 else y, sample_weight)
+            # A Series as it is: the cleanser's table has the labels in its type.
+            _fit(cleanser, X, given if is_series else y, sample_weight)
         except ValueError as error:
             if self.cleanser is None:
                 error.add_note(
