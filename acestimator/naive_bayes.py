@@ -9,7 +9,10 @@ Legend: N rows, D columns of numbers, V values of a category, K classes.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from scipy import sparse
 
 _FAR = 2.0  # standard deviations from a class's mean, beyond which a number departs from the class
 _RARE = 0.05  # share of a class, below which a category departs from it
@@ -46,6 +49,18 @@ def class_normals(values: np.ndarray, codes: np.ndarray, n_classes: int) -> tupl
         mean = _means(member, values, finite)
     several = member @ finite > 1
     return np.where(several, mean, centre), np.maximum(np.where(several, own, spread), _TINY)
+
+
+def sparse_class_normals(values: Any, codes: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same of a sparse matrix or array (N, D) without gaps, which is never made dense."""
+    member = sparse.csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(n_classes, len(codes)))
+    count = np.bincount(codes, minlength=n_classes)[:, None]  # (K, 1)
+    total, squares = ((member @ sparse.csr_array(part)).toarray() for part in (values, values.multiply(values)))
+    centre, mean = total.sum(axis=0) / max(1, len(codes)), total / np.maximum(count, 1)
+    spread = np.sqrt(np.maximum(squares.sum(axis=0) / max(1, len(codes)) - centre**2, 0.0))
+    own = np.sqrt(np.maximum(squares / np.maximum(count, 1) - mean**2, 0.0))
+    std = np.where(count > 1, np.maximum(own, _LEAST_SPREAD * spread), spread)
+    return np.where(count > 1, mean, centre), np.maximum(std, _TINY)
 
 
 def _means(member: np.ndarray, values: np.ndarray, finite: np.ndarray) -> np.ndarray:

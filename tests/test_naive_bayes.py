@@ -5,9 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy import stats
+from scipy import sparse, stats
 
-from acestimator.naive_bayes import class_normals, class_shares, is_far, is_rare, log_normal, log_share
+from acestimator.naive_bayes import (
+    class_normals,
+    class_shares,
+    is_far,
+    is_rare,
+    log_normal,
+    log_share,
+    sparse_class_normals,
+)
 
 numbers = st.one_of(st.floats(-1e6, 1e6), st.just(np.nan), st.just(np.inf))
 
@@ -27,6 +35,20 @@ def test_means_and_deviations_are_numpy_s(values, seed):
             assert mean[k, j] == pytest.approx(expected[0], abs=1e-9 * scale)
             assert std[k, j] == pytest.approx(max(expected[1], 1e-12), abs=1e-6 * scale)
     assert (std > 0).all()
+
+
+@given(
+    arrays(
+        np.float64, st.tuples(st.integers(1, 20), st.integers(1, 3)), elements=st.sampled_from([0.0, 0.0, 1.5, -2.0])
+    )
+)
+def test_sparse_matrices_give_the_same(values):
+    codes = np.arange(len(values)) % 4
+    for form in (sparse.csr_array, sparse.csr_matrix):
+        for found, expected in zip(
+            sparse_class_normals(form(values), codes, 5), class_normals(values, codes, 5), strict=True
+        ):
+            np.testing.assert_allclose(found, expected, atol=1e-7)
 
 
 def test_an_offset_costs_no_digits():

@@ -69,7 +69,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
     }
     # What a fit sets, and the next one forgets.
     _fitted: ClassVar[tuple[str, ...]] = (
-        *("classes_", "history_", "n_iter_", "module_", "scaler_", "input_shape_"),
+        *("classes_", "history_", "n_iter_", "module_", "scaler_", "input_shape_", "_given_series"),
         *("n_features_in_", "feature_names_in_"),
         *(
             "mislabel_scores_",
@@ -82,9 +82,9 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         ),
     )
 
-    _given_series: GivenSeries | None = None  # of models that were pickled without it, too
-
     _checkpoint_seconds: ClassVar[float] = 30.0  # least time between two writes of a checkpoint
+
+    _given_series: GivenSeries | None = None  # of models that were pickled without it, too
 
     # What a subclass must have as parameters.
     backbone: Any

@@ -79,9 +79,9 @@ def check_samples(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bo
         If X has another number of dimensions, or holds NaN or infinity: how many, and where.
         If it holds text, categories or dates: in which columns.
     """
-    check_numbers(X, type(estimator).__name__)
     ndim = 2 if hasattr(X, "columns") else X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
     images = ndim == 4
+    check_numbers(X, type(estimator).__name__)
     if ndim == 3:
         shape = np.shape(X)
         raise ValueError(

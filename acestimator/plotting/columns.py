@@ -12,7 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import issparse
 
-from acestimator.naive_bayes import class_normals, class_shares, is_far, is_rare, log_normal, log_share
+from acestimator.naive_bayes import (
+    class_normals,
+    class_shares,
+    is_far,
+    is_rare,
+    log_normal,
+    log_share,
+    sparse_class_normals,
+)
 
 _BLOCK = 1 << 22  # numbers of a table that are looked at together
 
@@ -90,13 +98,15 @@ def telling_cells(X: Any, names: Sequence[str], against: Against, n_cells: int) 
 
 
 class _Numbers:
-    """Columns of numbers (N, d): their weights (M, d), and which of the shown values depart."""
+    """Columns of numbers (N, d), perhaps sparse: their weights (M, d), and which of the shown values depart."""
 
-    def __init__(self, values: np.ndarray, against: Against) -> None:
-        known = against.trusted
-        mean, std = class_normals(values[known], against.codes[known], against.n_classes)
-        given = against.codes[against.rows]
-        self._shown, self._mean, self._std = values[against.rows], mean[given], std[given]
+    def __init__(self, values: Any, against: Against) -> None:
+        known, given = np.flatnonzero(against.trusted), against.codes[against.rows]
+        normals = sparse_class_normals if issparse(values) else class_normals
+        mean, std = normals(values[known], against.codes[known], against.n_classes)
+        shown = values[against.rows]
+        self._shown = shown.toarray() if issparse(shown) else shown
+        self._mean, self._std = mean[given], std[given]
         own = log_normal(self._shown, self._mean, self._std)
         there = log_normal(self._shown, mean[against.other], std[against.other])
         itself = (against.other == given)[:, None] & np.isfinite(self._shown)
@@ -166,14 +176,15 @@ def _parts(X: Any, against: Against) -> Iterator[_Numbers | _Categories]:
     elif hasattr(X, "get_columns"):  # of polars
         yield from (_part(column, against) for column in X.get_columns())
     else:
-        table: Any = X.tocsc() if issparse(X) else np.asarray(X)
-        if table.dtype.kind not in "iuf":
+        table = X.tocsr() if issparse(X) else np.asarray(X)
+        if issparse(X):
+            yield _Numbers(table.astype(np.float64), against)
+        elif table.dtype.kind not in "iuf":
             yield from (_part(column, against) for column in table.T)
-            return
-        step = max(1, _BLOCK // max(1, table.shape[0]))
-        for start in range(0, table.shape[1], step):
-            block = table[:, start : start + step]
-            yield _Numbers((block.toarray() if issparse(block) else block).astype(np.float64), against)
+        else:
+            step = max(1, _BLOCK // max(1, table.shape[0]))
+            for start in range(0, table.shape[1], step):
+                yield _Numbers(table[:, start : start + step].astype(np.float64), against)
 
 
 def _part(column: Any, against: Against) -> _Numbers | _Categories:
