@@ -71,15 +71,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
     _fitted: ClassVar[tuple[str, ...]] = (
         *("classes_", "history_", "n_iter_", "module_", "scaler_", "input_shape_", "_given_series"),
         *("n_features_in_", "feature_names_in_"),
-        *(
-            "mislabel_scores_",
-            "mislabel_proba_",
-            "noise_rate_",
-            "suggested_labels_",
-            "_given",
-            "_given_series",
-            "_predicted",
-        ),
+        *("mislabel_scores_", "mislabel_proba_", "noise_rate_", "suggested_labels_", "_given", "_predicted"),
     )
 
     _checkpoint_seconds: ClassVar[float] = 30.0  # least time between two writes of a checkpoint
