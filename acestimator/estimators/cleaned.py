@@ -129,7 +129,7 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
 
         Parameters
         ----------
-        X : array-like of shape (N, D)
+        X : array-like, sparse matrix or array of shape (N, D)
             Or whatever else both take.
         y : array-like of shape (N,)
             Observed labels.

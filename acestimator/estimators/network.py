@@ -100,7 +100,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : array-like of shape (N, D) or (N, C, H, W), or ImageFolder
+        X : array-like of shape (N, D) or (N, C, H, W), sparse matrix or array of shape (N, D), or ImageFolder
             An :class:`acestimator.datasets.ImageFolder` is streamed: its training crops are decoded at every visit.
         y : array-like of shape (N,)
             Observed labels; ``folder.labels`` of a folder.
@@ -306,7 +306,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : array-like of shape (M, D) or (M, C, H, W), or ImageFolder
+        X : array-like of shape (M, D) or (M, C, H, W), sparse matrix or array of shape (M, D), or ImageFolder
 
         Returns
         -------
