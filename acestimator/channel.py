@@ -21,9 +21,10 @@ mean. (Unmoved, their mean is lower than the channel's rate where the channel do
 learned to predict seems right, whatever pi is.)
 
 Of some samples the true category may be known (:class:`acestimator.facts.Facts`). Their posterior is that category; one
-whose label before is unknown moves the temperature alone. What is said is said of the others then: their rate is the
-mean of their own probabilities, for those that were looked at first were the likeliest to be wrong, and the others are
-no sample of all.
+whose label before is unknown moves the temperature alone. The rate among the others is not the channel's, for
+what was looked at first was the likeliest to be wrong; nor can it be counted among the surest of the others, of whose
+mistakes most may have been found. So both rates are those of all labels as they were before, the facts' mistakes among
+them, and the mean of the others' probabilities is moved as far as that of all would be (:class:`Left`).
 
 Logits may be logarithms of probabilities, those of zero among them. Products of probabilities are sums of logarithms
 here, so that no sample, however unlikely, is zero divided by zero.
@@ -33,7 +34,7 @@ Legend: N samples, K categories. All is in float64.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from scipy import special
@@ -196,11 +197,17 @@ class Verdict:
         That each label is wrong; at most :data:`SUREST` in size, and the least of facts.
     interval : tuple of float
         90 % interval of the rate of wrong labels among those that are no facts.
+    low_before : float, optional
+        Where there are facts, the low end of that rate among all labels, as they were before anybody looked.
+    left : Left, optional
+        Where there are facts.
     """
 
     channel: Channel
     log_odds: Tensor
     interval: tuple[float, float]
+    low_before: float | None = None
+    left: Left | None = None
 
 
 def judge(logits: Tensor, labels: Tensor, weight: Tensor | None = None, facts: Facts | None = None) -> Verdict:
@@ -216,28 +223,74 @@ def judge(logits: Tensor, labels: Tensor, weight: Tensor | None = None, facts: F
     facts : Facts, optional
         Of some of the samples; not of all of them.
     """
-    channel = fit_channel(logits, labels, weight, prior=shrunk(sure_counts(logits, labels, weight, facts)), facts=facts)
-    if facts is None:
-        return _said(channel, logits, labels, weight, are_all=True)
-    left = ~facts.known
-    said = _said(channel, logits[left], labels[left], None if weight is None else weight[left], are_all=False)
-    log_odds = torch.full(labels.shape, -SUREST, dtype=torch.float64, device=labels.device)
-    log_odds[left] = said.log_odds
-    return replace(said, log_odds=log_odds)
-
-
-def _said(channel: Channel, logits: Tensor, labels: Tensor, weight: Tensor | None, *, are_all: bool) -> Verdict:
-    """What a channel says of labels that nobody has looked at, whether they are all labels or what is left of them."""
     order, taken = surest(logits, labels, weight)
-    counts, share = _counted(logits, labels, order, taken), _shares(labels, weight)
+    counts, share = _counted(logits, labels, order, taken, facts), _shares(labels, weight)
+    channel = fit_channel(logits, labels, weight, prior=shrunk(counts), facts=facts)
     log_odds = channel.log_odds(logits, labels)
     eta = torch.softmax(centred(logits / channel.temperature), dim=1)
-    expected = float(share @ eta @ (1.0 - channel.pi.diagonal())) if are_all else mean_probability(log_odds, weight)
+    error = 1.0 - float(taken @ eta.amax(dim=1)[order] / taken.sum())
+    left = None if facts is None else _what_is_left(log_odds, labels, weights(labels, weight), facts)
+    expected = float(share @ eta @ (1.0 - channel.pi.diagonal())) if left is None else left.expected
+    total = float(weights(labels, weight).sum()) if left is None else left.total
     rates = torch.tensor([expected, mistake_rate(counts)], dtype=torch.float64)
     rate = float(torch.sigmoid(torch.logit(rates, eps=_LEAST_RATE).mean()))
-    error = 1.0 - float(taken @ eta.amax(dim=1)[order] / taken.sum())
-    total = float(weights(labels, weight).sum())
-    return Verdict(channel, levelled(log_odds, rate, share), rate_interval(counts, expected, total, error))
+    interval = rate_interval(counts, expected, total, error)
+    if facts is None or left is None:
+        return Verdict(channel, levelled(log_odds, rate, share), interval)
+    log_odds = levelled(log_odds, left.share_of(rate), weight, facts.known)
+    return Verdict(channel, log_odds, left.interval(interval, error), interval[0], left)
+
+
+@dataclass(frozen=True)
+class Left:
+    """What facts leave, of labels as they were observed.
+
+    Parameters
+    ----------
+    n : float
+        Weight of the labels that are no facts.
+    rate : float
+        Of mistakes among them, by the channel.
+    found : float
+        Weight of the mistakes among facts.
+    total : float
+        Weight of all labels that tell something: those and the pairs.
+    """
+
+    n: float
+    rate: float
+    found: float
+    total: float
+
+    @property
+    def expected(self) -> float:
+        """Rate of mistakes before anybody looked, by the channel and the facts."""
+        return (self.n * self.rate + self.found) / self.total
+
+    def share_of(self, before: float) -> float:
+        """Rate among those left, if it was ``before`` among all: its odds are in proportion.
+
+        The channel is as wrong about those left as about all. (Less what was found, the rate of before would be what
+        is left, too. But that is a small difference of large numbers, and below zero at times.)
+        """
+        low, high = _LEAST_RATE, 1.0 - _LEAST_RATE
+        odds = [rate / (1.0 - rate) for rate in (min(max(r, low), high) for r in (self.rate, self.expected))]
+        scaled = before * odds[0]
+        return scaled / (scaled + (1.0 - before) * odds[1])
+
+    def interval(self, before: tuple[float, float], error: float) -> tuple[float, float]:
+        """90 % interval among those left, by that of all before: the wider at each end of what can be said."""
+        own = _proportion(self.rate * self.n, self.n)
+        less = min(1.0, (before[1] * self.total - self.found) / self.n)
+        low = min(self.share_of(before[0]), max(0.0, own[0] - error))
+        return low, max(self.share_of(before[1]), own[1], less)
+
+
+def _what_is_left(log_odds: Tensor, labels: Tensor, weight: Tensor, facts: Facts) -> Left:
+    left = weight * ~facts.known
+    n = float(left.sum())
+    found = float((weight * (facts.paired & (labels != facts.truth))).sum())
+    return Left(n, float(left @ torch.sigmoid(log_odds)) / n, found, float((weight * facts.teaching).sum()))
 
 
 def rate_interval(counts: Tensor, expected: float, total: float, error: float) -> tuple[float, float]:

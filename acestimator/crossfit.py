@@ -26,7 +26,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from acestimator.channel import SUREST, Channel, levelled, mean_probability
+from acestimator.channel import SUREST, Channel, Verdict, levelled, mean_probability
 from acestimator.channel import judge as read
 from acestimator.detection import in_order_of
 from acestimator.diagnosis import Tally
@@ -73,7 +73,6 @@ def judged(trainer: Trainer, facts: Facts | None = None) -> Judgement:
 def _judged(trainer: Trainer, facts: Facts | None) -> Judgement:
     labels = trainer.labels if facts is None else facts.observed
     max_epochs, weight = trainer.plan.max_epochs, copies(trainer.sample_weight)
-    left = slice(None) if facts is None else ~facts.known
     judges = _Judges(trainer, weight)
     halves = judges.ask(2)
     if len(halves) < 2:
@@ -85,7 +84,7 @@ def _judged(trainer: Trainer, facts: Facts | None) -> Judgement:
     verdict = read(words, labels, weight, facts)
     # Of networks that have learned all labels, as the one that predicts does at first
     channel, high = verdict.channel, verdict.interval[1]
-    least = supported(words[left], labels[left], verdict.interval[0], None if weight is None else weight[left])
+    least = _evidence(verdict, words, labels, weight, facts)
     log_odds, _ = _raised(verdict.log_odds, least, weight, facts)
     left = _TRAININGS * max_epochs - _final_epochs(trainer, log_odds, length) - judges.epochs
     n_folds, kept = min(_MOST_FOLDS, int(1 + left / length)), log_odds <= LEFT_OUT
@@ -97,6 +96,15 @@ def _judged(trainer: Trainer, facts: Facts | None) -> Judgement:
     # The second judges' word is no evidence: they were spared the labels that they may now disagree with.
     high = max(high, verdict.interval[1], rate)
     return Judgement(channel, log_odds, rate, (least, high), length, length < max_epochs)
+
+
+def _evidence(verdict: Verdict, words: Tensor, labels: Tensor, weight: Tensor | None, facts: Facts | None) -> float:
+    """Least rate that there is evidence for: among labels that are no facts, by all that are known as observed."""
+    if facts is None or verdict.left is None:
+        return supported(words, labels, verdict.interval[0], weight)
+    rows, low = facts.teaching, verdict.low_before or 0.0
+    before = supported(words[rows], labels[rows], low, None if weight is None else weight[rows])
+    return min(verdict.left.share_of(before), verdict.interval[1])
 
 
 def _raised(
