@@ -21,10 +21,10 @@ mean. (Unmoved, their mean is lower than the channel's rate where the channel do
 learned to predict seems right, whatever pi is.)
 
 Of some samples the true category may be known (:class:`acestimator.facts.Facts`). Their posterior is that category; one
-whose label before is unknown moves the temperature alone. The rate among the others is not the channel's, for
-what was looked at first was the likeliest to be wrong; nor can it be counted among the surest of the others, of whose
-mistakes most may have been found. So both rates are those of all labels as they were before, the facts' mistakes among
-them, and the mean of the others' probabilities is moved as far as that of all would be (:class:`Left`).
+whose label before is unknown moves the temperature alone. The rate among the others is not the channel's, for what was
+looked at first was the likeliest to be wrong; nor can it be counted among the surest of the others, of whose mistakes
+most may have been found. So both rates are those of all labels as they were before, the facts' mistakes among them, and
+the mean of the others' probabilities is moved as far as that of all would be (:class:`acestimator.facts.Left`).
 
 Logits may be logarithms of probabilities, those of zero among them. Products of probabilities are sums of logarithms
 here, so that no sample, however unlikely, is zero divided by zero.
@@ -40,11 +40,10 @@ import torch
 from scipy import special
 from torch import Tensor
 
-from acestimator.facts import Facts
+from acestimator.facts import SUREST, Facts, Left
 
 SURE_SHARE, SURE_LEAST = 0.1, 30.0  # of the weight, and in units of weight
 _SHRINKAGE = 3.0  # labels a category that the counts are shrunk by, towards mistakes that are all as frequent
-SUREST = 20.0  # largest log-odds, so that a mean of several is not the word of one
 _LEAST_RATE = 1e-6
 _LEVELLING = 50  # halvings of where the number lies that log-odds are moved by
 _STARTS = (0.3, 0.8, 1.6)  # temperatures that EM starts from: the likelihood can have several maxima
@@ -111,9 +110,7 @@ def temperature(logits: Tensor, labels: Tensor, weight: Tensor | None = None) ->
     return 1.0 / inverse, _expected(logits, observed, share, inverse)
 
 
-def sure_counts(
-    logits: Tensor, labels: Tensor, weight: Tensor | None = None, facts: Facts | None = None
-) -> Tensor:
+def sure_counts(logits: Tensor, labels: Tensor, weight: Tensor | None = None, facts: Facts | None = None) -> Tensor:
     """Count the observed labels of the samples whose predicted category is the surest.
 
     In the order of their margin (the largest logit less the next), the first are taken, until they have a tenth of the
@@ -221,7 +218,7 @@ def judge(logits: Tensor, labels: Tensor, weight: Tensor | None = None, facts: F
     weight : Tensor of float64, shape (N,), optional
         Weight 2 is a sample twice.
     facts : Facts, optional
-        Of some of the samples; not of all of them.
+        Not all samples are known, or nothing is left to judge.
     """
     order, taken = surest(logits, labels, weight)
     counts, share = _counted(logits, labels, order, taken, facts), _shares(labels, weight)
@@ -237,53 +234,9 @@ def judge(logits: Tensor, labels: Tensor, weight: Tensor | None = None, facts: F
     interval = rate_interval(counts, expected, total, error)
     if facts is None or left is None:
         return Verdict(channel, levelled(log_odds, rate, share), interval)
-    log_odds = levelled(log_odds, left.share_of(rate), weight, facts.known)
-    return Verdict(channel, log_odds, left.interval(interval, error), interval[0], left)
-
-
-@dataclass(frozen=True)
-class Left:
-    """What facts leave, of labels as they were observed.
-
-    Parameters
-    ----------
-    n : float
-        Weight of the labels that are no facts.
-    rate : float
-        Of mistakes among them, by the channel.
-    found : float
-        Weight of the mistakes among facts.
-    total : float
-        Weight of all labels that tell something: those and the pairs.
-    """
-
-    n: float
-    rate: float
-    found: float
-    total: float
-
-    @property
-    def expected(self) -> float:
-        """Rate of mistakes before anybody looked, by the channel and the facts."""
-        return (self.n * self.rate + self.found) / self.total
-
-    def share_of(self, before: float) -> float:
-        """Rate among those left, if it was ``before`` among all: its odds are in proportion.
-
-        The channel is as wrong about those left as about all. (Less what was found, the rate of before would be what
-        is left, too. But that is a small difference of large numbers, and below zero at times.)
-        """
-        low, high = _LEAST_RATE, 1.0 - _LEAST_RATE
-        odds = [rate / (1.0 - rate) for rate in (min(max(r, low), high) for r in (self.rate, self.expected))]
-        scaled = before * odds[0]
-        return scaled / (scaled + (1.0 - before) * odds[1])
-
-    def interval(self, before: tuple[float, float], error: float) -> tuple[float, float]:
-        """90 % interval among those left, by that of all before: the wider at each end of what can be said."""
-        own = _proportion(self.rate * self.n, self.n)
-        less = min(1.0, (before[1] * self.total - self.found) / self.n)
-        low = min(self.share_of(before[0]), max(0.0, own[0] - error))
-        return low, max(self.share_of(before[1]), own[1], less)
+    own = _proportion(left.rate * left.n, left.n)
+    of_left = left.interval(interval, (max(0.0, own[0] - error), own[1]))
+    return Verdict(channel, levelled(log_odds, left.share_of(rate), weight, facts.known), of_left, interval[0], left)
 
 
 def _what_is_left(log_odds: Tensor, labels: Tensor, weight: Tensor, facts: Facts) -> Left:

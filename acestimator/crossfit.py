@@ -26,12 +26,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from acestimator.channel import SUREST, Channel, Verdict, levelled, mean_probability
+from acestimator.channel import Channel, Verdict, levelled, mean_probability
 from acestimator.channel import judge as read
 from acestimator.detection import in_order_of
 from acestimator.diagnosis import Tally
 from acestimator.evidence import supported
-from acestimator.facts import Facts
+from acestimator.facts import SUREST, Facts
 from acestimator.folds import folds
 from acestimator.objectives.judge import Judge, Judgement
 from acestimator.objectives.spared import LEFT_OUT
@@ -107,9 +107,7 @@ def _evidence(verdict: Verdict, words: Tensor, labels: Tensor, weight: Tensor | 
     return min(verdict.left.share_of(before), verdict.interval[1])
 
 
-def _raised(
-    log_odds: Tensor, least: float, weight: Tensor | None, facts: Facts | None
-) -> tuple[Tensor, float]:
+def _raised(log_odds: Tensor, least: float, weight: Tensor | None, facts: Facts | None) -> tuple[Tensor, float]:
     """Log-odds whose rate, but for facts, is no less than there is evidence for, and that rate."""
     known = None if facts is None else facts.known
     left = slice(None) if known is None else ~known

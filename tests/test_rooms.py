@@ -18,7 +18,7 @@ TABLE = {
     "plotting": {"detection"},
     "estimators": {
         *("peers", "crossfit", "recipes", "phases", "presets", "training", "objectives", "inputs", "alpha"),
-        *("detection", "mixture", "backbones", "diagnosis", "pickling", "rows", "channel", "facts"),
+        *("detection", "mixture", "backbones", "diagnosis", "pickling", "rows", "facts"),
     },
     "peers": {"phases", "presets", "objectives", "detection", "mixture"},
     "crossfit": {"phases", "objectives", "detection", "diagnosis", "evidence", "channel", "facts", "folds"},
@@ -87,6 +87,7 @@ def test_who_imports_whom(imports):
     assert by["crossfit"] == {"estimators"}
     assert by["folds"] == {"crossfit", "inputs"}
     assert by["channel"] == {"crossfit", "evidence", "objectives"}
+    assert by["facts"] == {"channel", "crossfit", "estimators"}
     assert by["evidence"] == {"crossfit"}
     assert by["__main__"] == by["theory"] == set()
     assert by["__init__"] <= {"theory"}

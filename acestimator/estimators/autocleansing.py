@@ -17,12 +17,12 @@ from torch import Tensor
 
 from acestimator import detection, recipes
 from acestimator.alpha import check_penalty
-from acestimator.channel import SUREST
 from acestimator.crossfit import concluded, judged, spared
 from acestimator.diagnosis import Tally
 from acestimator.estimators.advice import Trained
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.estimators.network import NetworkClassifier
+from acestimator.facts import SUREST
 from acestimator.inputs.validation import Number, StrOptions
 from acestimator.mixture import upper_probability
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective

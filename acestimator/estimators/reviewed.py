@@ -60,7 +60,7 @@ def read_reviewed(reviewed: Any, y: np.ndarray) -> Reviewed | None:
         return None
     is_mask = str(getattr(reviewed, "dtype", "")) == "boolean"  # pandas's, which may hold gaps
     values = np.asarray(reviewed)
-    if values.ndim == 2 and values.shape[1] == 1 or values.ndim == 1:
+    if values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1):
         values = column_or_1d(values)
     if values.shape != y.shape:
         raise ValueError(
@@ -98,12 +98,13 @@ def _check_kind(facts: np.ndarray, y: np.ndarray, *, is_all: bool) -> None:
         kind = sorted(unlike)[0]
         others = ", ".join(f"{name} such as {value!r}" for name, value in sorted(expected.items()))
         raise ValueError(
-            f"reviewed holds {kind} such as {found[kind]!r}, expected {others} as in y: {cure}{mask if numbers else ''}."
+            f"reviewed holds {kind} such as {found[kind]!r}, expected {others} as in y: "
+            f"{cure}{mask if numbers else ''}."
         )
     if is_all and numbers and not set(y.tolist()) <= {0, 1}:
         raise ValueError(
-            f"reviewed holds nothing but 0 and 1, of dtype {facts.dtype}, and y other labels, too: it looks like a mask. "
-            f"Expected labels, or a mask of dtype bool: {cure}{mask}."
+            f"reviewed holds nothing but 0 and 1, of dtype {facts.dtype}, and y other labels, too: it looks like a "
+            f"mask, which must have dtype bool: {cure}{mask}."
         )
 
 

@@ -101,11 +101,11 @@ class Spared(AutoCleansing):
         if self.pulls and (step.block.first_step + step.number + step.block.epoch) % EVERY == 0:
             assert self.averages is not None
             proba = softmax(logits)
-            known = self.judgement.known
-            unpulled = None if known is None else grad.clone()
-            add_pull_(grad, proba, self.averages.doubts(step.number, proba), self.strength * EVERY)
-            if known is not None:
-                grad = torch.where(known.index_select(0, step.index)[:, None], unpulled, grad)
+            pulled = grad if self.judgement.known is None else grad.clone()
+            add_pull_(pulled, proba, self.averages.doubts(step.number, proba), self.strength * EVERY)
+            if self.judgement.known is not None:
+                pulled = torch.where(self.judgement.known.index_select(0, step.index)[:, None], grad, pulled)
+            return pulled, log_proba
         return grad, log_proba
 
     def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
