@@ -303,14 +303,16 @@
     }
   }
 
+  // Decisions that were made before this page count for rows that it does not show, whatever the browser kept of them.
   function restore() {
     let kept = null;
+    const before = page.decided.map((d) => [d.row, d]);
     try {
       kept = localStorage.getItem(KEY);
-      if (!kept) return;
+      if (!kept) return before.forEach(([row, d]) => decided.set(row, d));
       const found = read(JSON.parse(kept));
       decided.clear();
-      put(found);
+      put([...found, ...before]);
       cards.forEach((_, row) => refresh(itemOf.get(row)));
     } catch (error) {
       warn(`What this browser kept of earlier decisions cannot be used. ${error.message}`);
