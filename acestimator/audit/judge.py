@@ -108,7 +108,7 @@ def find(
     labelled = np.array([label is not None for label in in_use])
     fitted = np.flatnonzero(labelled & examined)
     classes = np.unique(np.array([label for label in (*labels, *in_use) if label is not None], dtype=str))
-    given, used = _codes(labels, classes), _codes(in_use, classes)
+    given, used = encode(labels, classes), encode(in_use, classes)
     _check(classes, used[fitted])
     notes = _fit(model, X, labels, past, fitted)
     judge = model[-1]
@@ -166,7 +166,7 @@ def _fit(model: Pipeline, X: Any, labels: np.ndarray, past: Past, fitted: np.nda
     return tuple(dict.fromkeys(str(one.message) for one in caught if one.category is AutoCleansingWarning))
 
 
-def _codes(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
+def encode(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Positions (N,) in the classes (K,), sorted; -1 of None."""
     known = np.array([label is not None for label in labels])
     codes = np.full(len(labels), -1, dtype=np.int64)

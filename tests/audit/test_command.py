@@ -296,7 +296,7 @@ def test_a_build_fails_by_what_was_drawn_at_random(source, table):
     page = page_of(source.parent / "audit")
     given = [page["classes"][item["given"]] for item in page["items"]]
     others = {
-        item["row"]: ("relabel", NAMES[(NAMES == name).argmax() - 1])
+        item["row"]: ("relabel", NAMES[(name == NAMES).argmax() - 1])
         for item, name in zip(page["items"], given, strict=True)
     }
     (source.parent / "decisions.json").write_text(json.dumps(decided_on(page, table[1], len(given), others)))

@@ -2,11 +2,13 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from acestimator.audit import outputs
+from acestimator.audit.decisions import Decision
 from acestimator.audit.judge import Findings, encode
 from acestimator.audit.summary import confusions, variants
 
@@ -76,7 +78,15 @@ def test_labels_that_differ_in_blanks_and_capitals_are_named():
     assert variants(["gold", "silver"]) == []
 
 
-def test_codes_are_positions_in_the_sorted_labels():
-    classes, given = encode(np.array(["b", None, "a", "b"], dtype=object))
-    assert classes.tolist() == ["a", "b"]
-    assert given.tolist() == [1, -1, 0, 1]
+def test_codes_are_positions_in_the_classes():
+    labels = np.array(["b", None, "a", "b"], dtype=object)
+    assert encode(labels, np.array(["a", "aa", "b"])).tolist() == [2, -1, 0, 2]
+
+
+def test_what_was_decided_is_suspected_no_more_and_is_in_the_table(findings):
+    decided = replace(findings, is_open=np.array([False, True, False, True]))
+    assert decided.suspects.tolist() == []
+    assert confusions(decided) == []
+    one = Decision(0, None, "d", "a", "relabel", findings.classes[1])
+    text = outputs.issues_csv(decided, [""] * 4, None, ["d"] * 4, {0: one})
+    assert [row["decision"] for row in csv.DictReader(text.splitlines())] == ["relabel", "", "", ""]
