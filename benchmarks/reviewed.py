@@ -1,4 +1,4 @@
-"""Does a second round of review find more wrong labels than a first one of twice the length?
+"""Whether a second round of review finds more wrong labels than a first one of twice the length.
 
 The labels of 70 % of the rows are corrupted. A simulated reviewer looks at 2.5, 5, 10 or 20 % of them and says what is
 right; in one setting a tenth of what he says is wrong, another class at random. Four ways to choose what he looks at:
@@ -9,9 +9,9 @@ right; in one setting a tenth of what he says is wrong, another class at random.
 - corrected: the same, but the second fit is one on the corrected labels, without a word of what was reviewed.
 
 Precision is the share of the labels looked at that were wrong, recall the share of wrong labels among them. Of the
-second fits, the rate of wrong labels that they say is left is compared with the true one, too.
+fits, the rate of wrong labels that they say is left is compared with the true one, too.
 
-Run: python benchmarks/reviewed.py --data FOLDER [--seeds 2] [--sets digits ...] [--processes symmetric_20 ...]
+Run: python benchmarks/reviewed.py --data FOLDER [--seeds 0 1] [--sets digits ...] [--processes symmetric_20 ...]
 [--control]. Prints a JSON line for each cell, reviewer, budget and way, and at last the means. Needs cleanlab; the data
 folder is that of the suite, and without it digits alone can be read. A cell of a table takes one to two minutes on a
 core; "corrected" is run with ``--control`` alone.
@@ -87,13 +87,16 @@ def found(task: Task, looked_at: np.ndarray) -> dict[str, float]:
 
 def measured(task: Task, seed: int, *, control: bool) -> Iterator[dict[str, Any]]:
     """Records of a cell."""
-    first = ranked(AutoCleansingClassifier(random_state=seed).fit(task.X_train, task.observed).mislabel_scores_)
+    classifier = AutoCleansingClassifier(random_state=seed).fit(task.X_train, task.observed)
+    first, rate = ranked(classifier.mislabel_scores_), float(task.is_wrong.mean())
+    low, high = classifier.noise_rate_interval_
+    of_first = {"said": classifier.noise_rate_, "left": rate, "covered": low <= rate <= high}
     of_cleanlab = ranked(fit_method(CLEANLAB, task, seed).found["scores"])
     for budget in BUDGETS:
         n = round(budget * len(first))
         half = first[: n // 2]
         yield {"way": CLEANLAB, "budget": budget, **found(task, of_cleanlab[:n])}
-        yield {"way": "one round", "budget": budget, **found(task, first[:n])}
+        yield {"way": "one round", "budget": budget, **found(task, first[:n]), **of_first}
         for reviewer, error in REVIEWERS.items():
             decided = decisions(task, error, seed)
             for way, told in (("two rounds", True), ("corrected", False)):
@@ -124,7 +127,7 @@ def main() -> None:
     """Run the cells and print what was measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1))
     parser.add_argument("--sets", nargs="+", default=SETS)
     parser.add_argument("--processes", nargs="+", default=PROCESSES)
     parser.add_argument("--control", action="store_true")
@@ -136,7 +139,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache:
         sources = Sources(arguments.data, Path(cache))
         for name in arguments.sets:
-            for seed in range(arguments.seeds):
+            for seed in arguments.seeds:
                 for process in arguments.processes:
                     if process not in ALL_SETS[name].processes:
                         continue

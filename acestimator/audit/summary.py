@@ -159,7 +159,8 @@ class Summary:
         if self.interval is None:
             return start
         low, high = (round(end * n) for end in self.interval)
-        return f"{start} By the network's estimate, about {round(self.rate * n):,} wrong ones are left, {low:,} to {high:,}."
+        about = f"about {round(self.rate * n):,} wrong ones are left, {low:,} to {high:,}"
+        return f"{start} By the network's estimate, {about}."
 
     def _which(self) -> list[str]:
         lines = []

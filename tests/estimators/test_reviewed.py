@@ -271,7 +271,7 @@ def test_a_fit_goes_on_and_knows_its_facts(noisy, tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             clone(clf).fit(X, y, reviewed=reviewed)
     for other in (None, told(y, np.arange(50)), told(right, np.arange(51)), np.arange(N) < 50):
-        with pytest.raises(ValueError, match="reviewed is|y is"):
+        with pytest.raises(ValueError, match=r"reviewed is|y is"):
             clone(clf).fit(X, y, reviewed=other)
     assert_same(clone(clf).fit(X, y, reviewed=reviewed), plain)
 
