@@ -233,9 +233,10 @@ def concluded(
         return log_odds, none
     known, low = judgement.known, judgement.interval[0]
     left = slice(None) if known is None else ~known
+    of_left = log_odds[left]
+    ordered = in_order_of(of_left, constants[left], None if weight is None else weight[left])
     log_odds = log_odds.clone()
-    ordered = in_order_of(log_odds[left], constants[left], None if weight is None else weight[left])
-    log_odds[left] = 0.5 * (log_odds[left] + ordered)
+    log_odds[left] = 0.5 * (of_left + ordered)
     at_least = levelled(log_odds, low, weight, known) if low > 0.0 else none
     return levelled(log_odds, judgement.rate, weight, known), at_least
 

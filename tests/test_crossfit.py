@@ -172,7 +172,7 @@ def test_judges_are_trained_on_facts_and_say_nothing_of_them(are_pairs):
     alone = concluded(replace(judgement, known=None), of_others, constants[~known], None)
     for found, expected in zip((log_odds, at_least), alone, strict=True):
         torch.testing.assert_close(found[~known], expected)
-        assert (found[known] == -SUREST).all()
+        assert (found[known] <= -SUREST).all()
 
 
 def test_where_all_labels_are_facts_nobody_is_asked():

@@ -55,13 +55,24 @@ class Past:
     def _of(self, decision: str) -> list[int]:
         return [row for row, one in self.decisions.items() if one.decision == decision]
 
-    def kept_for(self, shown: set[int]) -> tuple[Decision, ...]:
-        """Decisions of rows that a new page does not show: to that page's draw they are facts, and no sample."""
-        return tuple(
-            replace(one, row=row, group="suspect", stratum=None)
-            for row, one in sorted(self.decisions.items())
-            if row not in shown
-        )
+    def kept_for(self, source: Source, shown: set[int]) -> tuple[Decision, ...]:
+        """Decisions of rows that a new page of the source does not show.
+
+        To that page's draw they are facts, and no sample. In a source that was changed since, a row that has the
+        decided label by now is one whose label is kept.
+        """
+        digests, found = source.digests(), []
+        for row, one in sorted(self.decisions.items()):
+            if row in shown:
+                continue
+            now = replace(one, row=row, group="suspect", stratum=None)
+            if not self.is_same:
+                id, label = None if source.ids is None else source.ids[row], source.labels[row]
+                now = replace(now, id=id, digest=digests[row], given=label)
+                if one.label is not None and one.label.strip() == label:
+                    now = replace(now, decision="keep", label=None)
+            found.append(now)
+        return tuple(found)
 
     def review(self) -> Review | None:
         """What the decisions say of the labels; None if there are none."""

@@ -174,7 +174,7 @@ def write(found: Audit, out: Path, *, labelstudio: bool = False) -> list[Path]:
         strata=found.drawn.strata,
         confusions=tuple(confusions(findings)),
         summary=tuple(found.summary.sentences()),
-        decided=found.past.kept_for(set(found.drawn.rows.tolist())),
+        decided=found.past.kept_for(source, set(found.drawn.rows.tolist())),
     )
     contents = {
         outputs.PAGE: render(page),

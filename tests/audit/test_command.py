@@ -323,3 +323,45 @@ def test_decisions_of_something_else_are_refused_in_one_line(source, table, caps
     assert words in error
     assert len(error.strip().splitlines()) == 1
     assert not list(source.parent.glob("new/*"))
+
+
+def test_a_corrected_file_knows_what_was_decided_by_its_ids(source, table):
+    audit = ["--label", "segment", "--id", "customer", "--quiet"]
+    assert main(["audit", "customers.csv", *audit]) == 0
+    content = decided_on(page_of(source.parent / "audit"), table[1])
+    (source.parent / "decisions.json").write_text(json.dumps(content))
+    assert main(["apply", "customers.csv", "decisions.json", "--out", "clean.csv", "--quiet"]) == 0
+    lines = (source.parent / "clean.csv").read_text().splitlines()
+    (source.parent / "clean.csv").write_text("\n".join([lines[0], *lines[:0:-1]]) + "\n")  # the last row first
+    assert main(["audit", "clean.csv", *audit, "--reviewed", "decisions.json", "--out", "second"]) == 0
+    issues = pd.read_csv("second/label_issues.csv", keep_default_na=False).set_index("id")
+    for one in content["decisions"]:
+        row = issues.loc[one["id"]]
+        label = one["label"] or one["given"]
+        assert (row["decision"], row["given_label"], row["suggested_label"]) == (one["decision"], label, label)
+        assert row["mislabel_probability"] == 0
+    summary = json.loads((source.parent / "second/summary.json").read_text())
+    assert summary["review"]["interval"] is None  # the draw was from another file
+    assert main(["audit", "clean.csv", "--label", "segment", "--reviewed", "decisions.json", "--out", "third"]) == 2
+
+
+def test_images_that_were_decided(tmp_path, monkeypatch):
+    Image = pytest.importorskip("PIL.Image")
+    monkeypatch.chdir(tmp_path)
+    X, y = load_digits(n_class=2, return_X_y=True)
+    right = {}
+    for i in range(160):
+        folder = tmp_path / "photos" / str(y[i] if i >= 8 else 1 - y[i])
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((X[i].reshape(8, 8) * 15).astype(np.uint8)).save(folder / f"{i:03d}.png")
+        right[f"{i:03d}.png"] = str(y[i])
+    (tmp_path / "photos/1/broken.png").write_bytes(b"no image")
+    assert main(["audit", "photos", "--quiet"]) == 0
+    page = page_of(tmp_path / "audit")
+    by_row = {item["row"]: right[item["name"][2:]] for item in page["items"]}
+    (tmp_path / "decisions.json").write_text(json.dumps(decided_on(page, by_row, 20)))
+    assert main(["audit", "photos", "--reviewed", "decisions.json", "--quiet", "--out", "second"]) == 0
+    assert json.loads((tmp_path / "second/summary.json").read_text())["review"]["n_decided"] == 20
+    assert not {item["row"] for item in page["items"][:20]} & {
+        item["row"] for item in page_of(tmp_path / "second")["items"]
+    }

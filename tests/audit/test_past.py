@@ -113,11 +113,28 @@ def test_to_a_new_page_they_are_facts_and_no_sample(source):
     decisions = decide(source, {0: "keep", 1: "unsure", 2: "unsure"})
     first = replace(decisions.decisions[0], group="random", stratum=0)
     past = match(source, replace(decisions, decisions=(first, *decisions.decisions[1:])))
-    kept = past.kept_for({2})
+    kept = past.kept_for(source, {2})
     assert [(one.row, one.decision, one.group, one.stratum) for one in kept] == [
         (0, "keep", "suspect", None),
         (1, "unsure", "suspect", None),
     ]
+
+
+def test_decisions_that_a_corrected_file_has_taken_are_kept_there(source, tmp_path):
+    decisions = decide(source, {0: "keep", 1: ("relabel", "cat"), 2: ("relabel", "dog"), 4: "unsure"})
+    corrected = opened(
+        tmp_path / "clean.csv", b"id,x,kind\ne,5,dog\nc,7,cat\nb,2,cat\na,1,cat\n", label="kind", id="id"
+    )
+    past = match(corrected, decisions)
+    kept = past.kept_for(corrected, set())
+    assert [(one.row, one.id, one.given, one.decision, one.label) for one in kept] == [
+        (0, "e", "dog", "unsure", None),
+        (1, "c", "cat", "relabel", "dog"),
+        (2, "b", "cat", "keep", None),
+        (3, "a", "cat", "keep", None),
+    ]
+    again = match(corrected, Decisions(corrected.info, ("cat", "dog"), kept))
+    assert (again.facts, again.is_same) == (past.facts, True)
 
 
 def test_an_old_file_reads_as_one_of_this_source(source):
