@@ -20,6 +20,12 @@ middle of their log-odds, and moves those of the labels by one number so that th
 mean. (Unmoved, their mean is lower than the channel's rate where the channel does not fit: a label that a network has
 learned to predict seems right, whatever pi is.)
 
+Of some samples the true category may be known (:class:`acestimator.facts.Facts`). Their posterior is that category; one
+whose label before is unknown moves the temperature alone. The rate among the others is not the channel's, for what was
+looked at first was the likeliest to be wrong; nor can it be counted among the surest of the others, of whose mistakes
+most may have been found. So both rates are those of all labels as they were before, the facts' mistakes among them, and
+the mean of the others' probabilities is moved as far as that of all would be (:class:`acestimator.facts.Left`).
+
 Logits may be logarithms of probabilities, those of zero among them. Products of probabilities are sums of logarithms
 here, so that no sample, however unlikely, is zero divided by zero.
 
@@ -34,9 +40,10 @@ import torch
 from scipy import special
 from torch import Tensor
 
+from acestimator.facts import SUREST, Facts, Left
+
 SURE_SHARE, SURE_LEAST = 0.1, 30.0  # of the weight, and in units of weight
 _SHRINKAGE = 3.0  # labels a category that the counts are shrunk by, towards mistakes that are all as frequent
-SUREST = 20.0  # largest log-odds, so that a mean of several is not the word of one
 _LEAST_RATE = 1e-6
 _LEVELLING = 50  # halvings of where the number lies that log-odds are moved by
 _STARTS = (0.3, 0.8, 1.6)  # temperatures that EM starts from: the likelihood can have several maxima
@@ -103,7 +110,7 @@ def temperature(logits: Tensor, labels: Tensor, weight: Tensor | None = None) ->
     return 1.0 / inverse, _expected(logits, observed, share, inverse)
 
 
-def sure_counts(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
+def sure_counts(logits: Tensor, labels: Tensor, weight: Tensor | None = None, facts: Facts | None = None) -> Tensor:
     """Count the observed labels of the samples whose predicted category is the surest.
 
     In the order of their margin (the largest logit less the next), the first are taken, until they have a tenth of the
@@ -115,18 +122,21 @@ def sure_counts(logits: Tensor, labels: Tensor, weight: Tensor | None = None) ->
     labels : Tensor of int64, shape (N,)
     weight : Tensor of float64, shape (N,), optional
         Weight 2 is a sample twice.
+    facts : Facts, optional
 
     Returns
     -------
     Tensor of float64, shape (K, K)
-        Row k: the weights of the labels, of those that are predicted k.
+        Row k: the weights of the labels, of those that are predicted k, or are k for a fact.
     """
-    return _counted(logits, labels, *surest(logits, labels, weight))
+    return _counted(logits, labels, *surest(logits, labels, weight), facts)
 
 
-def _counted(logits: Tensor, labels: Tensor, order: Tensor, taken: Tensor) -> Tensor:
-    """Weights (K, K) of predicted category and label, of what :func:`surest` takes."""
+def _counted(logits: Tensor, labels: Tensor, order: Tensor, taken: Tensor, facts: Facts | None = None) -> Tensor:
+    """Weights (K, K) of predicted category and label, of what :func:`surest` takes; of facts the true category."""
     n_classes, predicted = logits.shape[1], logits.argmax(dim=1)
+    if facts is not None:
+        predicted, taken = torch.where(facts.known, facts.truth, predicted), taken * facts.teaching[order]
     counts = torch.zeros(n_classes, n_classes, dtype=torch.float64, device=labels.device)
     return counts.index_put_((predicted[order], labels[order]), taken, accumulate=True)
 
@@ -181,37 +191,59 @@ class Verdict:
     ----------
     channel : Channel
     log_odds : Tensor of float64, shape (N,)
-        That each label is wrong; at most :data:`SUREST` in size.
+        That each label is wrong; at most :data:`SUREST` in size, and the least of facts.
     interval : tuple of float
-        90 % interval of the rate of wrong labels.
+        90 % interval of the rate of wrong labels among those that are no facts.
+    low_before : float, optional
+        Where there are facts, the low end of that rate among all labels, as they were before anybody looked.
+    left : Left, optional
+        Where there are facts.
     """
 
     channel: Channel
     log_odds: Tensor
     interval: tuple[float, float]
+    low_before: float | None = None
+    left: Left | None = None
 
 
-def judge(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Verdict:
+def judge(logits: Tensor, labels: Tensor, weight: Tensor | None = None, facts: Facts | None = None) -> Verdict:
     """Judge labels by predictions that have not seen them.
 
     Parameters
     ----------
     logits : Tensor, shape (N, K)
     labels : Tensor of int64, shape (N,)
+        As they were observed, those that are facts now, too.
     weight : Tensor of float64, shape (N,), optional
         Weight 2 is a sample twice.
+    facts : Facts, optional
+        Not all samples are known, or nothing is left to judge.
     """
     order, taken = surest(logits, labels, weight)
-    counts, share = _counted(logits, labels, order, taken), _shares(labels, weight)
-    channel = fit_channel(logits, labels, weight, prior=shrunk(counts))
+    counts, share = _counted(logits, labels, order, taken, facts), _shares(labels, weight)
+    channel = fit_channel(logits, labels, weight, prior=shrunk(counts), facts=facts)
     log_odds = channel.log_odds(logits, labels)
     eta = torch.softmax(centred(logits / channel.temperature), dim=1)
-    expected = float(share @ eta @ (1.0 - channel.pi.diagonal()))
+    error = 1.0 - float(taken @ eta.amax(dim=1)[order] / taken.sum())
+    left = None if facts is None else _what_is_left(log_odds, labels, weights(labels, weight), facts)
+    expected = float(share @ eta @ (1.0 - channel.pi.diagonal())) if left is None else left.expected
+    total = float(weights(labels, weight).sum()) if left is None else left.total
     rates = torch.tensor([expected, mistake_rate(counts)], dtype=torch.float64)
     rate = float(torch.sigmoid(torch.logit(rates, eps=_LEAST_RATE).mean()))
-    error = 1.0 - float(taken @ eta.amax(dim=1)[order] / taken.sum())
-    total = float(weights(labels, weight).sum())
-    return Verdict(channel, levelled(log_odds, rate, share), rate_interval(counts, expected, total, error))
+    interval = rate_interval(counts, expected, total, error)
+    if facts is None or left is None:
+        return Verdict(channel, levelled(log_odds, rate, share), interval)
+    own = _proportion(left.rate * left.n, left.n)
+    of_left = left.interval(interval, (max(0.0, own[0] - error), own[1]))
+    return Verdict(channel, levelled(log_odds, left.share_of(rate), weight, facts.known), of_left, interval[0], left)
+
+
+def _what_is_left(log_odds: Tensor, labels: Tensor, weight: Tensor, facts: Facts) -> Left:
+    left = weight * ~facts.known
+    n = float(left.sum())
+    found = float((weight * (facts.paired & (labels != facts.truth))).sum())
+    return Left(n, float(left @ torch.sigmoid(log_odds)) / n, found, float((weight * facts.teaching).sum()))
 
 
 def rate_interval(counts: Tensor, expected: float, total: float, error: float) -> tuple[float, float]:
@@ -249,7 +281,7 @@ def mean_probability(log_odds: Tensor, weight: Tensor | None = None) -> float:
     return float(_shares(log_odds, weight) @ torch.sigmoid(log_odds))
 
 
-def levelled(log_odds: Tensor, rate: float, weight: Tensor | None = None) -> Tensor:
+def levelled(log_odds: Tensor, rate: float, weight: Tensor | None = None, known: Tensor | None = None) -> Tensor:
     """Log-odds (N,), moved by one number so that their probabilities have a mean; none is then above ``SUREST``.
 
     Parameters
@@ -259,7 +291,13 @@ def levelled(log_odds: Tensor, rate: float, weight: Tensor | None = None) -> Ten
         Above 0 and below 1.
     weight : Tensor of float64, shape (N,), optional
         Of the mean.
+    known : Tensor of bool, shape (N,), optional
+        Facts: they are no part of the mean, and have the least log-odds.
     """
+    if known is not None:
+        found = torch.full_like(log_odds, -SUREST, dtype=torch.float64)
+        found[~known] = levelled(log_odds[~known], rate, None if weight is None else weight[~known])
+        return found
     log_odds, share = log_odds.double(), _shares(log_odds, weight)
     low, high = -2.0 * SUREST, 2.0 * SUREST
     for _ in range(_LEVELLING):
@@ -270,7 +308,13 @@ def levelled(log_odds: Tensor, rate: float, weight: Tensor | None = None) -> Ten
 
 
 def fit_channel(
-    logits: Tensor, labels: Tensor, weight: Tensor | None = None, *, prior: Tensor | None = None, strength: float = 1.0
+    logits: Tensor,
+    labels: Tensor,
+    weight: Tensor | None = None,
+    *,
+    prior: Tensor | None = None,
+    strength: float = 1.0,
+    facts: Facts | None = None,
 ) -> Channel:
     """Temperature and transition matrix of a maximum of the posterior density.
 
@@ -286,41 +330,72 @@ def fit_channel(
         Weight 2 is a sample twice.
     prior : Tensor of float64, shape (K, K), optional
         A transition matrix, by default that of the surest samples. EM starts from it. What it holds to be impossible,
-        an entry of zero, stays so; but some category must have each of the labels.
+        an entry of zero, stays so, unless a fact shows it; but some category must have each of the labels.
     strength : float, default=1.0
         Labels that the prior counts for, as a share of the samples' weight: the K rows share them. Positive.
+    facts : Facts, optional
+        The likelihood of a fact is that of its true category, and of its observed label where that is known.
 
     Returns
     -------
     Channel
     """
     if prior is None:
-        prior = shrunk(sure_counts(logits, labels, weight))
+        prior = shrunk(sure_counts(logits, labels, weight, facts))
     share, logits = _shares(labels, weight), centred(logits)
     pseudo = strength / len(prior) * prior  # (K, K) labels, as shares of the samples' weight
-    fits = [_maximise(logits, labels, share, prior, pseudo, 1.0 / start) for start in _STARTS]
+    fits = [_maximise(logits, labels, share, prior, pseudo, 1.0 / start, facts) for start in _STARTS]
     return max(fits, key=lambda fit: fit.log_likelihood)
 
 
-def _maximise(logits: Tensor, labels: Tensor, share: Tensor, pi: Tensor, pseudo: Tensor, inverse: float) -> Channel:
+def _maximise(
+    logits: Tensor,
+    labels: Tensor,
+    share: Tensor,
+    pi: Tensor,
+    pseudo: Tensor,
+    inverse: float,
+    facts: Facts | None = None,
+) -> Channel:
     """EM from a transition matrix and one over a temperature."""
     for _ in range(_EM_STEPS):
-        pi, inverse = _em_step(logits, labels, share, pi, pseudo, inverse)
-    log_p = torch.logsumexp(_log_joint(logits, labels, inverse, pi), dim=1)
-    return Channel(1.0 / inverse, pi, float(share @ log_p))
+        pi, inverse = _em_step(logits, labels, share, pi, pseudo, inverse, facts)
+    return Channel(1.0 / inverse, pi, float(share @ _log_likelihoods(logits, labels, inverse, pi, facts)))
+
+
+def _log_likelihoods(logits: Tensor, labels: Tensor, inverse: float, pi: Tensor, facts: Facts | None) -> Tensor:
+    """Log-probability (N,) of what is known of each sample."""
+    log_joint = _log_joint(logits, labels, inverse, pi)
+    log_p = torch.logsumexp(log_joint, dim=1)
+    if facts is None:
+        return log_p
+    truth = facts.truth[:, None]
+    of_truth = torch.log_softmax(inverse * logits, dim=1).gather(1, truth).squeeze(1)
+    of_pair = log_joint.gather(1, truth).squeeze(1)
+    return torch.where(facts.known, torch.where(facts.paired, of_pair, of_truth), log_p)
 
 
 def _em_step(
-    logits: Tensor, labels: Tensor, share: Tensor, pi: Tensor, pseudo: Tensor, inverse: float
+    logits: Tensor,
+    labels: Tensor,
+    share: Tensor,
+    pi: Tensor,
+    pseudo: Tensor,
+    inverse: float,
+    facts: Facts | None = None,
 ) -> tuple[Tensor, float]:
     """Transition matrix and one over the temperature, whose posterior density is no less."""
     counts, log_pi = torch.zeros_like(pi), pi.log().T.contiguous()  # (K, K), rows by label
     wanted, moments = torch.empty_like(share), _no_moments(share)
+    taught = share if facts is None else share * facts.teaching
     for rows in chunks(logits):
         part, observed = logits[rows], labels[rows]  # (n, K), (n,)
         log_eta = torch.log_softmax(inverse * part, dim=1)
         posterior = torch.softmax(log_eta + log_pi[observed], dim=1)  # (n, K), of the true category
-        counts.index_add_(0, observed, posterior * share[rows, None])
+        if facts is not None:
+            certain = torch.zeros_like(posterior).scatter_(1, facts.truth[rows, None], 1.0)
+            posterior = torch.where(facts.known[rows, None], certain, posterior)
+        counts.index_add_(0, observed, posterior * taught[rows, None])
         wanted[rows] = (posterior * part).sum(dim=1)
         _set_moments(moments, rows, part, log_eta)
     counts = counts.T + pseudo

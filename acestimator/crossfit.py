@@ -26,11 +26,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from acestimator.channel import SUREST, Channel, levelled, mean_probability
+from acestimator.channel import Channel, Verdict, levelled, mean_probability
 from acestimator.channel import judge as read
 from acestimator.detection import in_order_of
 from acestimator.diagnosis import Tally
 from acestimator.evidence import supported
+from acestimator.facts import SUREST, Facts
 from acestimator.folds import folds
 from acestimator.objectives.judge import Judge, Judgement
 from acestimator.objectives.spared import LEFT_OUT
@@ -49,21 +50,32 @@ _LEAST_DENSITY = 0.01
 _LEAST_EPOCHS, _LEAST_STEPS = 3, 100  # of it: one epoch to learn all labels, and some without those left out
 
 
-def judged(trainer: Trainer) -> Judgement:
+def judged(trainer: Trainer, facts: Facts | None = None) -> Judgement:
     """Train judges of all labels of a training set, and say what they say.
 
     Parameters
     ----------
     trainer : Trainer
-        Its phases are numbered from 1 here: 0 is for the network that predicts.
+        Its phases are numbered from 1 here: 0 is for the network that predicts. Its labels are those in use: of facts,
+        the true ones.
+    facts : Facts, optional
+        Judges are never spared these labels, and say nothing of them.
 
     Returns
     -------
     Judgement
         That no label is wrong, and the interval from 0 to 1, where there are too few samples for two halves, or where
-        judges have learnt no more than how frequent the classes are.
+        judges have learnt no more than how frequent the classes are. Where all labels are facts, the interval is 0.
     """
-    labels, max_epochs, weight = trainer.labels, trainer.plan.max_epochs, copies(trainer.sample_weight)
+    if facts is None:
+        return _judged(trainer, None)
+    found = _judged(trainer, facts) if not bool(facts.known.all()) else _nothing_told(trainer, (0.0, 0.0))
+    return replace(found, known=facts.known)
+
+
+def _judged(trainer: Trainer, facts: Facts | None) -> Judgement:
+    labels = trainer.labels if facts is None else facts.observed
+    max_epochs, weight = trainer.plan.max_epochs, copies(trainer.sample_weight)
     judges = _Judges(trainer, weight)
     halves = judges.ask(2)
     if len(halves) < 2:
@@ -72,26 +84,38 @@ def judged(trainer: Trainer) -> Judgement:
     words = _asked(trainer, halves, length)
     if not _learnt(words, trainer):
         return _nothing_told(trainer)
-    verdict = read(words, labels, weight)
+    verdict = read(words, labels, weight, facts)
     # Of networks that have learned all labels, as the one that predicts does at first
     channel, high = verdict.channel, verdict.interval[1]
-    least = supported(words, labels, verdict.interval[0], weight)
-    log_odds, _ = _raised(verdict.log_odds, least, weight)
+    least = _evidence(verdict, words, labels, weight, facts)
+    log_odds, _ = _raised(verdict.log_odds, least, weight, facts)
     left = _TRAININGS * max_epochs - _final_epochs(trainer, log_odds, length) - judges.epochs
     n_folds, kept = min(_MOST_FOLDS, int(1 + left / length)), log_odds <= LEFT_OUT
     if n_folds >= 2 and not bool(kept.all()):
-        verdict = read(_asked(trainer, judges.ask(n_folds, length, kept.to(trainer.dtype)), length), labels, weight)
+        words = _asked(trainer, judges.ask(n_folds, length, kept.to(trainer.dtype)), length)
+        verdict = read(words, labels, weight, facts)
         log_odds = 0.5 * (log_odds + verdict.log_odds)
-    log_odds, rate = _raised(log_odds, least, weight)
+    log_odds, rate = _raised(log_odds, least, weight, facts)
     # The second judges' word is no evidence: they were spared the labels that they may now disagree with.
     high = max(high, verdict.interval[1], rate)
     return Judgement(channel, log_odds, rate, (least, high), length, length < max_epochs)
 
 
-def _raised(log_odds: Tensor, least: float, weight: Tensor | None) -> tuple[Tensor, float]:
-    """Log-odds whose rate is no less than there is evidence for, and that rate."""
-    rate = mean_probability(log_odds, weight)
-    return (log_odds, rate) if rate >= least else (levelled(log_odds, least, weight), least)
+def _evidence(verdict: Verdict, words: Tensor, labels: Tensor, weight: Tensor | None, facts: Facts | None) -> float:
+    """Least rate that there is evidence for: among labels that are no facts, by all that are known as observed."""
+    if facts is None or verdict.left is None:
+        return supported(words, labels, verdict.interval[0], weight)
+    rows, low = facts.teaching, verdict.low_before or 0.0
+    before = supported(words[rows], labels[rows], low, None if weight is None else weight[rows])
+    return min(verdict.left.share_of(before), verdict.interval[1])
+
+
+def _raised(log_odds: Tensor, least: float, weight: Tensor | None, facts: Facts | None) -> tuple[Tensor, float]:
+    """Log-odds whose rate, but for facts, is no less than there is evidence for, and that rate."""
+    known = None if facts is None else facts.known
+    left = slice(None) if known is None else ~known
+    rate = mean_probability(log_odds[left], None if weight is None else weight[left])
+    return (log_odds, rate) if rate >= least else (levelled(log_odds, least, weight, known), least)
 
 
 class _Judges:
@@ -148,11 +172,11 @@ def _learnt(words: Tensor, trainer: Trainer) -> bool:
     return tally.learnt().association >= _LEAST_ASSOCIATION
 
 
-def _nothing_told(trainer: Trainer) -> Judgement:
+def _nothing_told(trainer: Trainer, interval: tuple[float, float] = (0.0, 1.0)) -> Judgement:
     n_classes, labels = trainer.n_classes, trainer.labels
     log_odds = torch.full(labels.shape, -SUREST, dtype=torch.float64, device=labels.device)
     right = torch.eye(n_classes, dtype=torch.float64, device=labels.device)
-    return Judgement(Channel(1.0, right, 0.0), log_odds, 0.0, (0.0, 1.0), trainer.plan.max_epochs, False)
+    return Judgement(Channel(1.0, right, 0.0), log_odds, 0.0, interval, trainer.plan.max_epochs, False)
 
 
 def _final_epochs(trainer: Trainer, log_odds: Tensor, length: int) -> int:
@@ -202,7 +226,7 @@ def concluded(
     log_odds : Tensor of float64, shape (N,)
         Of judges and the network's first epochs.
     constants : Tensor, shape (N,)
-        Of the observed labels, in the partition gauge.
+        Of the labels in use, in the partition gauge.
     weight : Tensor of float64, shape (N,), optional
     density : float, default=1.0
         Share of the samples' numbers that are not zero.
@@ -214,10 +238,15 @@ def concluded(
     none = torch.full_like(log_odds, -torch.inf)
     if judgement.rate == 0.0:  # nothing could be told
         return log_odds, none
+    known, low = judgement.known, judgement.interval[0]
     if density >= _LEAST_DENSITY:
-        log_odds = 0.5 * (log_odds + in_order_of(log_odds, constants, weight))
-    low = judgement.interval[0]
-    return levelled(log_odds, judgement.rate, weight), levelled(log_odds, low, weight) if low > 0.0 else none
+        left = slice(None) if known is None else ~known
+        of_left = log_odds[left]
+        ordered = in_order_of(of_left, constants[left], None if weight is None else weight[left])
+        log_odds = log_odds.clone()
+        log_odds[left] = 0.5 * (of_left + ordered)
+    at_least = levelled(log_odds, low, weight, known) if low > 0.0 else none
+    return levelled(log_odds, judgement.rate, weight, known), at_least
 
 
 def copies(weight: Tensor | None) -> Tensor | None:

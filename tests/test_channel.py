@@ -26,6 +26,7 @@ from acestimator.channel import (
     sure_counts,
 )
 from acestimator.channel import temperature as best_temperature
+from acestimator.facts import Facts
 
 SEEDS = st.integers(0, 2**31 - 1)
 CLASSES = st.sampled_from([2, 3, 10, 100])
@@ -366,3 +367,128 @@ def test_extremes_give_numbers(kind, dtype):
     torch.testing.assert_close(fitted.pi.sum(dim=1), torch.ones(len(fitted.pi), dtype=torch.float64))
     for log_odds in (fitted.log_odds(logits, labels), judge(logits, labels).log_odds):
         assert (log_odds.abs() <= SUREST).all()  # and so none is NaN
+
+
+# --- facts ---
+
+
+def some_facts(seed, labels, n_classes, share=0.4):
+    """Facts of some samples: pairs, and others whose label before is unknown."""
+    rng = np.random.RandomState(seed)
+    known = torch.from_numpy(rng.uniform(size=len(labels)) < share)
+    truth = torch.where(known, torch.from_numpy(rng.randint(n_classes, size=len(labels))), labels)
+    return Facts(known, truth, labels, known & torch.from_numpy(rng.uniform(size=len(labels)) < 0.7))
+
+
+def log_posterior_with_facts(logits, labels, weight, pi, pseudo, inverse, facts):
+    """Log-density that EM raises, sample by sample."""
+    eta, total = torch.softmax(inverse * logits, dim=1), 0.0
+    for n, label in enumerate(labels.tolist()):
+        truth = int(facts.truth[n])
+        if not facts.known[n]:
+            likelihood = float(eta[n] @ pi[:, label])
+        else:
+            likelihood = float(eta[n, truth]) * (float(pi[truth, label]) if facts.paired[n] else 1.0)
+        total += float(weight[n]) * math.log(likelihood)
+    return total + float(xlogy(pseudo.numpy(), pi.numpy()).sum())
+
+
+@given(SEEDS, st.sampled_from([2, 3, 10]), st.floats(0.2, 4.0), st.floats(0.01, 2.0))
+def test_no_step_of_em_lowers_the_density_where_some_are_known(seed, n_classes, inverse, strength):
+    logits, labels = draw(seed, n_classes, n_samples=30)
+    logits, facts = centred(logits), some_facts(seed, labels, n_classes)
+    weight = torch.from_numpy(np.random.RandomState(seed).uniform(0.5, 2.0, len(labels)))
+    share, total, pi = weight / weight.sum(), float(weight.sum()), a_matrix(seed, n_classes)
+    pseudo = strength / n_classes * pi
+    density = log_posterior_with_facts(logits, labels, weight, pi, total * pseudo, inverse, facts)
+    for _ in range(8):
+        pi, inverse = _em_step(logits, labels, share, pi, pseudo, inverse, facts)
+        after = log_posterior_with_facts(logits, labels, weight, pi, total * pseudo, inverse, facts)
+        assert after >= density - 1e-9 * (total + abs(density))
+        density = after
+
+
+@given(SEEDS, st.sampled_from([2, 5]), st.booleans())
+def test_the_order_of_rows_and_copies_do_not_matter_where_some_are_known(seed, n_classes, as_copies):
+    logits, labels = draw(seed, n_classes, n_samples=80)
+    facts, rng = some_facts(seed, labels, n_classes), np.random.RandomState(seed)
+    rows = torch.from_numpy(rng.permutation(80))
+    weight = None
+    if as_copies:
+        weight = torch.from_numpy(rng.randint(1, 3, 80).astype(float))
+        rows = rows.repeat_interleave(weight[rows].long())
+    found = judge(logits, labels, weight, facts)
+    other = Facts(*(part[rows] for part in (facts.known, facts.truth, facts.observed, facts.paired)))
+    again = judge(logits[rows], labels[rows], None, other)
+    torch.testing.assert_close(again.channel.pi, found.channel.pi, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(again.log_odds, found.log_odds[rows], rtol=1e-5, atol=1e-6)
+    assert again.interval == pytest.approx(found.interval, rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize("are_pairs", [True, False])
+def test_a_channel_of_facts_alone_is_counted(are_pairs):
+    logits, labels = draw(0, 3, n_samples=300)
+    truth = logits.argmax(dim=1)
+    everything = torch.ones(300, dtype=torch.bool)
+    facts = Facts(everything, truth, labels, everything if are_pairs else ~everything)
+    prior, strength = torch.full((3, 3), 1 / 3, dtype=torch.float64), 0.3
+    found = fit_channel(logits, labels, prior=prior, strength=strength, facts=facts)
+    counts = 300 * strength / 3 * prior
+    if are_pairs:
+        counts.index_put_((truth, labels), torch.ones(300, dtype=torch.float64), accumulate=True)
+    torch.testing.assert_close(found.pi, counts / counts.sum(dim=1, keepdim=True))
+    assert 1 / found.temperature == pytest.approx(1 / best_temperature(logits, truth)[0], rel=1e-3)
+
+
+def noisy_predictions(seed, rate=0.3, n_samples=4000, n_classes=5):
+    """Logits that fit the truth at temperature 1, the truth, and labels of which a rate was flipped to the next one."""
+    rng = np.random.RandomState(seed)
+    logits = 3.0 * rng.normal(size=(n_samples, n_classes))
+    truth = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    labels = np.where(rng.uniform(size=n_samples) < rate, (truth + 1) % n_classes, truth)
+    return torch.from_numpy(logits), torch.from_numpy(truth), torch.from_numpy(labels)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.15, 0.25])
+@pytest.mark.parametrize("how", ["in the order of suspicion", "at random"])
+def test_what_is_left_is_told_whatever_was_looked_at(share, how):
+    logits, truth, labels = noisy_predictions(0)
+    first = judge(logits, labels)
+    order = (
+        torch.argsort(first.log_odds, descending=True)
+        if how != "at random"
+        else torch.from_numpy(np.random.RandomState(1).permutation(len(labels)))
+    )
+    known = torch.zeros(len(labels), dtype=torch.bool)
+    known[order[: int(share * len(labels))]] = True
+    facts = Facts(known, torch.where(known, truth, labels), labels, known)
+    found = judge(logits, labels, None, facts)
+    true = float((truth != labels)[~known].double().mean())
+    said = float(torch.sigmoid(found.log_odds[~known]).mean())
+    assert said == pytest.approx(true, abs=0.02)
+    assert found.interval[0] <= true <= found.interval[1]
+    assert bool((found.log_odds[known] == -SUREST).all())
+    # Counted among the surest of those left it would be far from that.
+    if how != "at random" and share > 0.2:
+        naive = mistake_rate(sure_counts(logits[~known], labels[~known]))
+        assert abs(naive - true) > 2 * abs(said - true)
+
+
+def test_facts_that_are_no_pairs_say_nothing_of_the_noise():
+    logits, truth, labels = noisy_predictions(1)
+    known = torch.zeros(len(labels), dtype=torch.bool)
+    known[::2] = True
+    facts = Facts(known, torch.where(known, truth, labels), labels, torch.zeros_like(known))
+    others = Facts(known, facts.truth, labels.where(~known, (labels + 2) % 5), facts.paired)
+    found, again = judge(logits, labels, None, facts), judge(logits, others.observed, None, others)
+    torch.testing.assert_close(found.channel.pi, again.channel.pi, rtol=0, atol=0)
+    torch.testing.assert_close(found.log_odds, again.log_odds, rtol=0, atol=0)
+    assert float(found.channel.pi.diagonal().mean()) == pytest.approx(0.7, abs=0.03)
+
+
+def test_levelled_log_odds_leave_facts_out():
+    values = torch.tensor([-3.0, 0.0, 5.0, 2.0], dtype=torch.float64)
+    known = torch.tensor([False, True, False, False])
+    found = levelled(values, 0.4, None, known)
+    assert found[1] == -SUREST
+    torch.testing.assert_close(found[~known], levelled(values[~known], 0.4), rtol=0, atol=0)

@@ -1,6 +1,7 @@
 """Labels judged by networks that have not seen them: what is asked of whom, and fits."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,9 +13,19 @@ from torch import nn
 from acestimator import AutoCleansingClassifier, BaselineClassifier
 from acestimator.channel import judge as read
 from acestimator.channel import levelled
-from acestimator.crossfit import _LEAST_STEPS, _MOST_FOLDS, _TRAININGS, copies, judged, times_rarer
+from acestimator.crossfit import (
+    _LEAST_STEPS,
+    _MOST_FOLDS,
+    _TRAININGS,
+    concluded,
+    copies,
+    judged,
+    spared,
+    times_rarer,
+)
 from acestimator.estimators.network import NetworkClassifier
 from acestimator.evidence import supported
+from acestimator.facts import SUREST, Facts
 from acestimator.objectives.judge import Judge
 from acestimator.objectives.spared import LEFT_OUT, Spared
 from acestimator.phases import Trainer
@@ -131,6 +142,48 @@ def test_wrong_labels_are_as_much_rarer_as_those_that_are_left_out_were_more_fre
     assert times_rarer(odds.log(), weight) == pytest.approx(expected)
     assert times_rarer(odds[odds <= 1].log()) == 1.0
     assert times_rarer(odds[odds > 1].log()) == 1.0
+
+
+@pytest.mark.parametrize("are_pairs", [True, False])
+def test_judges_are_trained_on_facts_and_say_nothing_of_them(are_pairs):
+    labels, wrong, (first, second) = words()
+    true = torch.arange(N) % K
+    known = torch.from_numpy(np.random.RandomState(3).uniform(size=N) < 0.3)
+    in_use = torch.where(known, true, labels)
+    facts = Facts(known, in_use, labels, known if are_pairs else torch.zeros_like(known))
+    trainer = Scripted(in_use, first, second)
+    judgement = judged(trainer, facts)
+    assert len(trainer.phases) > 2
+    for phase in trainer.phases.values():
+        assert torch.equal(phase.objective.labels, in_use[phase.judged])
+        if phase.objective.kept is not None:
+            assert (phase.objective.kept[known[phase.keep]] == 1).all()
+    assert torch.equal(judgement.known, known)
+    assert (judgement.log_odds[known] == -SUREST).all()
+    assert torch.equal(judgement.channel.pi, read(first.double().log(), labels, None, facts).channel.pi)
+    of_others = judgement.log_odds[~known]
+    assert judgement.rate == pytest.approx(float(torch.sigmoid(of_others).mean()))
+    assert ((of_others > 0).numpy() == wrong[~known.numpy()]).mean() > 0.9
+    low, high = judgement.interval
+    assert low <= wrong[~known.numpy()].mean() <= high
+    assert low > 0 or not are_pairs
+    constants = torch.from_numpy(np.random.RandomState(4).normal(size=N))
+    log_odds, at_least = concluded(judgement, judgement.log_odds, constants, None)
+    alone = concluded(replace(judgement, known=None), of_others, constants[~known], None)
+    for found, expected in zip((log_odds, at_least), alone, strict=True):
+        torch.testing.assert_close(found[~known], expected)
+        assert (found[known] <= -SUREST).all()
+
+
+def test_where_all_labels_are_facts_nobody_is_asked():
+    labels, _, (first, second) = words()
+    everything = torch.ones(N, dtype=torch.bool)
+    trainer = Scripted(labels, first, second)
+    judgement = judged(trainer, Facts(everything, labels, labels, everything))
+    assert trainer.phases == {}
+    assert (judgement.interval, judgement.rate) == ((0.0, 0.0), 0.0)
+    assert (judgement.log_odds == -SUREST).all()
+    assert spared(trainer, judgement) is trainer
 
 
 def test_where_no_label_is_found_the_second_judges_are_not_asked():

@@ -18,10 +18,10 @@ TABLE = {
     "plotting": {"detection", "datasets", "naive_bayes"},
     "estimators": {
         *("peers", "crossfit", "recipes", "phases", "presets", "training", "objectives", "inputs", "alpha"),
-        *("detection", "mixture", "backbones", "diagnosis", "pickling", "rows"),
+        *("detection", "mixture", "backbones", "diagnosis", "pickling", "rows", "facts"),
     },
     "peers": {"phases", "presets", "objectives", "detection", "mixture"},
-    "crossfit": {"phases", "objectives", "detection", "diagnosis", "evidence", "channel", "folds"},
+    "crossfit": {"phases", "objectives", "detection", "diagnosis", "evidence", "channel", "facts", "folds"},
     "evidence": {"channel"},
     "recipes": {"presets", "training", "augment", "backbones"},
     "phases": {"training", "objectives", "inputs", "diagnosis", "rows"},
@@ -35,7 +35,8 @@ TABLE = {
     "diagnosis": {"rows"},
     "mixture": set(),
     "naive_bayes": set(),
-    "channel": set(),
+    "channel": {"facts"},
+    "facts": set(),
     "folds": set(),
     "noise": set(),
     "augment": set(),
@@ -87,6 +88,7 @@ def test_who_imports_whom(imports):
     assert by["crossfit"] == {"estimators"}
     assert by["folds"] == {"crossfit", "inputs"}
     assert by["channel"] == {"crossfit", "evidence", "objectives"}
+    assert by["facts"] == {"channel", "crossfit", "estimators"}
     assert by["evidence"] == {"crossfit"}
     assert by["naive_bayes"] == {"audit", "plotting"}
     assert by["__main__"] == by["theory"] == set()

@@ -34,10 +34,14 @@ def add_audit(commands: Any) -> None:
     parser.add_argument("--backbone", default="auto", help='network (default: "auto")')
     parser.add_argument("--top", type=_positive, default=500, metavar="N", help="suspects on the page (default: 500)")
     parser.add_argument(
+        "--reviewed", type=Path, metavar="DECISIONS", help="decisions.json of an earlier page, to learn from"
+    )
+    parser.add_argument(
         "--fail-above",
         type=_rate,
         metavar="RATE",
-        help="exit with status 1 if the share of wrong labels is above this even by the lower end of its interval",
+        help="exit with status 1 if the share of wrong labels is above this even by the lower end of its interval (by "
+        "rows drawn at random where some were decided, by the network's estimate else)",
     )
     parser.add_argument("--export", choices=["labelstudio"], help="write the suspects as tasks, too")
     parser.add_argument("--out", type=Path, default=Path("audit"), help="folder to write to (default: audit)")
@@ -75,11 +79,15 @@ def add_apply(commands: Any) -> None:
 def run_audit(arguments: argparse.Namespace) -> int:
     """Audit a source. Returns 1 if ``--fail-above`` says so, else 0."""
     from acestimator.audit import outputs
+    from acestimator.audit.decisions import load_decisions
+    from acestimator.audit.past import match
     from acestimator.audit.run import Settings, audit, write
     from acestimator.audit.sources import open_source
 
+    decisions = None if arguments.reviewed is None else load_decisions(arguments.reviewed)
     with outputs.folder(arguments.out):
         source = open_source(arguments.source, label=arguments.label, id=arguments.id)
+        past = None if decisions is None else match(source, decisions)
         settings = Settings(
             texts=tuple(arguments.text),
             drop=tuple(arguments.drop),
@@ -90,11 +98,11 @@ def run_audit(arguments: argparse.Namespace) -> int:
             device=arguments.device,
             quiet=arguments.quiet,
         )
-        found = audit(source, settings)
+        found = audit(source, settings, past)
         files = write(found, arguments.out, labelstudio=arguments.export == "labelstudio")
     if not arguments.quiet:
         print("\n".join([*found.summary.sentences(), "", *_next_steps(arguments, files)]))
-    low = 0.0 if found.summary.interval is None else found.summary.interval[0]
+    low = found.summary.least_rate
     if arguments.fail_above is not None and low > arguments.fail_above:
         allowed = f"{100 * arguments.fail_above:g} %"
         print(f"At least {100 * low:.1f} % of the labels are wrong, and --fail-above allows {allowed}.")
@@ -132,6 +140,7 @@ def _next_steps(arguments: argparse.Namespace, files: list[Path]) -> list[str]:
         f"Written: {', '.join(map(str, files))}.",
         f'Next: open {page} in a browser, decide, and press "save decisions". Then:',
         f"  acestimator apply {source} decisions.json --out {shlex.quote(str(copy))}",
+        "Or learn from what you decided, and look at the rest: the same audit again, with --reviewed decisions.json",
     ]
 
 

@@ -73,7 +73,8 @@ class Decision:
     group : {"suspect", "random"}
         Why it was shown: for its suspicion, or drawn at random.
     stratum : int or None
-        Of the draw; None of suspects.
+        In which the row was when some were drawn, whether or not it was; None of rows that were in none: those without
+        a label, and those that had been decided before.
     """
 
     row: int
@@ -229,9 +230,7 @@ def _decision(entries: Entries, source: SourceInfo, n_strata: int) -> Decision:
     group = entries.text("group")
     entries.expect("group", group in GROUPS, f"one of {', '.join(GROUPS)}")
     stratum = None if entries.get("stratum") is None else entries.count("stratum")
-    if group == "random":
-        entries.expect("stratum", stratum is not None and stratum < n_strata, f"one of the {n_strata} strata")
-    else:
-        entries.expect("stratum", stratum is None, "null, since the row was no random draw")
+    is_one = stratum is not None and stratum < n_strata
+    entries.expect("stratum", is_one or (stratum is None and group != "random"), f"one of the {n_strata} strata")
     id, given = entries.text_or_none("id"), entries.text_or_none("given")
     return Decision(row, id, digest, given, decision, label, group, stratum)

@@ -27,13 +27,16 @@ class Drawn:
     rows : ndarray of int64, shape (n,)
         In the order of showing.
     stratum : ndarray of int64, shape (n,)
-        -1 of those that are shown for their suspicion alone.
+        -1 of rows that could not be drawn.
+    is_drawn : ndarray of bool, shape (n,)
+        Whether it was drawn; others are shown for their suspicion alone.
     strata : tuple of Stratum
         All S.
     """
 
     rows: np.ndarray
     stratum: np.ndarray
+    is_drawn: np.ndarray
     strata: tuple[Stratum, ...]
 
 
@@ -48,11 +51,11 @@ def draw(probability: np.ndarray, suspects: np.ndarray, n_random: int, random_st
     Parameters
     ----------
     probability : ndarray of float64, shape (N,)
-        That each label is wrong.
+        That each label is wrong; NaN of rows that are not to be drawn.
     suspects : ndarray of int64, shape (n_suspects,)
         Rows to show for their suspicion, in order.
     n_random : int
-        Rows to draw from all N, in proportion to the strata's sizes, but a few of each at least.
+        Rows to draw, in proportion to the strata's sizes, but a few of each at least.
     random_state : int
 
     Returns
@@ -62,8 +65,10 @@ def draw(probability: np.ndarray, suspects: np.ndarray, n_random: int, random_st
         list, since people seldom come to its end.
     """
     rng = np.random.default_rng(random_state)
-    stratum = strata_of(probability)
-    sizes = np.bincount(stratum, minlength=len(BOUNDS) - 1)  # (S,)
+    population = np.flatnonzero(~np.isnan(probability))
+    stratum = np.full(len(probability), -1)
+    stratum[population] = strata_of(probability[population])
+    sizes = np.bincount(stratum[population], minlength=len(BOUNDS) - 1)  # (S,)
     counts = allocate(sizes, n_random)
     chosen = [
         rng.choice(np.flatnonzero(stratum == s), size=count, replace=False) for s, count in enumerate(counts.tolist())
@@ -73,9 +78,9 @@ def draw(probability: np.ndarray, suspects: np.ndarray, n_random: int, random_st
     places = np.concatenate([np.arange(len(others)), rng.uniform(0, max(len(others), 1) / 2, size=len(drawn))])
     rows = np.concatenate([others, drawn])
     order = np.argsort(places, kind="stable")
-    of = np.concatenate([np.full(len(others), -1), stratum[drawn]])
+    rows, is_drawn = rows[order], (np.arange(len(rows)) >= len(others))[order]
     strata = tuple(Stratum(BOUNDS[s], BOUNDS[s + 1], int(sizes[s]), int(counts[s])) for s in range(len(BOUNDS) - 1))
-    return Drawn(rows[order], of[order], strata)
+    return Drawn(rows, stratum[rows], is_drawn, strata)
 
 
 def allocate(sizes: np.ndarray, n_random: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from acestimator.audit.decisions import SourceInfo, Stratum
+from acestimator.audit.decisions import Decision, SourceInfo, Stratum
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,8 @@ class Page:
         Given and suggested label of all suspects, and how many there are; most first.
     summary : tuple of str
         Sentences above the items: how many labels are probably wrong, between which bounds.
+    decided : tuple of Decision
+        Made before, of other rows: the page saves them with its own.
     """
 
     source: SourceInfo
@@ -78,3 +80,4 @@ class Page:
     strata: tuple[Stratum, ...] = ()
     confusions: tuple[tuple[int, int, int], ...] = ()
     summary: tuple[str, ...] = ()
+    decided: tuple[Decision, ...] = ()

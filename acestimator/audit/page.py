@@ -160,6 +160,8 @@ def _check(page: Page) -> None:
         if item.row in seen:
             raise ValueError(f"Row {item.row} is there twice, expected each row once: decisions are kept by row.")
         seen.add(item.row)
+    if again := [decision.row for decision in page.decided if decision.row in seen]:
+        raise ValueError(f"Row {again[0]} is shown and was decided before, expected one of the two.")
 
 
 def _problem(item: Item, n_classes: int) -> str:

@@ -5,7 +5,7 @@ rows, :math:`n_h` of those drawn were decided, :math:`k_h` of them as wrong. The
 the interval of C. J. Clopper and E. S. Pearson ("The use of confidence or fiducial limits illustrated in the case of
 the binomial", Biometrika 26, 1934) at level :math:`1 - \delta / S`, and the sum over the S strata within the sum of the
 bounds at level :math:`1 - \delta` (Bonferroni). Rows that were shown for their suspicion are no sample: they are facts,
-which bound the sum of their stratum from both sides.
+which bound the sum of their stratum from both sides. A stratum of facts alone is known, and needs no level.
 
 Legend: S strata.
 """
@@ -54,7 +54,7 @@ def interval_of_rate(strata: Sequence[Reviewed], level: float = LEVEL) -> tuple[
     low, high : float
     """
     n_rows = sum(stratum.n_rows for stratum in strata)
-    tail = (1.0 - level) / (2.0 * max(1, sum(stratum.n_rows > 0 for stratum in strata)))
+    tail = (1.0 - level) / (2.0 * max(1, sum(stratum.n_rows > stratum.n_facts for stratum in strata)))
     low = high = 0.0
     for stratum in strata:
         least, most = share_of(stratum.n_drawn_wrong, stratum.n_drawn, tail)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from acestimator.audit.images import read_images
 from acestimator.audit.items import Page
 from acestimator.audit.judge import Findings, find
 from acestimator.audit.page import render
+from acestimator.audit.past import Past
 from acestimator.audit.prepare import join_texts, preparation
 from acestimator.audit.show import Look, look_at_arrays, look_at_files, look_at_table, make_items
 from acestimator.audit.sources import ArraySource, ImageSource, Source, TableSource
@@ -75,6 +76,8 @@ class Audit:
         What is seen of a row.
     data : callable
         What Label Studio is to show of a row.
+    past : Past
+        Decisions that were made before.
     """
 
     source: Source
@@ -83,6 +86,7 @@ class Audit:
     drawn: Drawn
     look: Look
     data: Callable[[int], dict[str, Any]]
+    past: Past
 
 
 @dataclass(frozen=True)
@@ -98,8 +102,15 @@ class _Samples:
     broken: Mapping[int, str] = field(default_factory=dict)
 
 
-def audit(source: Source, settings: Settings) -> Audit:
+def audit(source: Source, settings: Settings, past: Past | None = None) -> Audit:
     """Find the wrong labels of a source.
+
+    Parameters
+    ----------
+    source : Source
+    settings : Settings
+    past : Past, optional
+        Decisions that were made before: the fit learns from them, and the page shows other rows.
 
     Raises
     ------
@@ -108,6 +119,7 @@ def audit(source: Source, settings: Settings) -> Audit:
     ValueError
         If the source cannot be learned from: why.
     """
+    past = Past() if past is None else past
     samples = _samples(source, settings)
     examined = np.ones(source.info.n_rows, dtype=bool)
     examined[list(samples.broken)] = False
@@ -115,7 +127,7 @@ def audit(source: Source, settings: Settings) -> Audit:
         settings.backbone, device=settings.device, verbose=int(not settings.quiet), random_state=settings.seed
     )
     model = make_pipeline(*([] if samples.before is None else [samples.before]), classifier)
-    findings = find(model, samples.X, source.labels, examined)
+    findings = find(model, samples.X, source.labels, examined, past)
     summary = summarize(
         source.info,
         findings,
@@ -123,11 +135,20 @@ def audit(source: Source, settings: Settings) -> Audit:
         left_out=[*samples.left_out, *((source.name(row), why) for row, why in samples.broken.items())],
         settings={"backbone": settings.backbone, "device": settings.device, "seed": settings.seed, "top": settings.top},
         versions=outputs.versions(),
+        review=past.review(),
     )
-    probability = findings.probability[examined]
-    drawn = draw(probability, _positions(findings.suspects[: settings.top], examined), N_RANDOM, settings.seed)
-    drawn = replace(drawn, rows=np.flatnonzero(examined)[drawn.rows])
-    return Audit(source, findings, summary, drawn, samples.look(findings), samples.data)
+    return Audit(
+        source, findings, summary, _drawn(findings, past, settings), samples.look(findings), samples.data, past
+    )
+
+
+def _drawn(findings: Findings, past: Past, settings: Settings) -> Drawn:
+    """Rows of the page: suspects, those that a reviewer was unsure of last, and some of the undecided labels."""
+    suspects = findings.suspects
+    is_unsure = np.isin(suspects, past.unsure)
+    suspects = np.concatenate([suspects[~is_unsure], suspects[is_unsure]])[: settings.top]
+    population = np.where(findings.undecided & (findings.given >= 0), findings.probability, np.nan)
+    return draw(population, suspects, N_RANDOM, settings.seed)
 
 
 def write(found: Audit, out: Path, *, labelstudio: bool = False) -> list[Path]:
@@ -153,21 +174,17 @@ def write(found: Audit, out: Path, *, labelstudio: bool = False) -> list[Path]:
         strata=found.drawn.strata,
         confusions=tuple(confusions(findings)),
         summary=tuple(found.summary.sentences()),
+        decided=found.past.kept_for(source, set(found.drawn.rows.tolist())),
     )
     contents = {
         outputs.PAGE: render(page),
-        outputs.ISSUES: outputs.issues_csv(findings, names, source.ids, digests, {}),
+        outputs.ISSUES: outputs.issues_csv(findings, names, source.ids, digests, found.past.decisions),
     }
     if labelstudio:
         data = {row: found.data(row) for row in findings.suspects.tolist()}
         contents[outputs.TASKS] = outputs.tasks_json(findings, data, f"acestimator {version('acestimator')}")
     contents[outputs.SUMMARY] = json.dumps(found.summary.to_dict(), ensure_ascii=False, indent=1) + "\n"
     return outputs.write_files(out, contents)
-
-
-def _positions(rows: np.ndarray, examined: np.ndarray) -> np.ndarray:
-    """Positions of rows among those that were examined."""
-    return np.cumsum(examined)[rows] - 1
 
 
 def _samples(source: Source, settings: Settings) -> _Samples:

@@ -42,7 +42,8 @@ def make_items(
         Gives ``cells``, ``text``, ``image`` and ``large`` of a row, or some of them.
     """
     items = []
-    for row, stratum in zip(drawn.rows.tolist(), drawn.stratum.tolist(), strict=True):
+    of_rows = zip(drawn.rows.tolist(), drawn.stratum.tolist(), drawn.is_drawn.tolist(), strict=True)
+    for row, stratum, is_drawn in of_rows:
         given, suggested = int(findings.given[row]), int(findings.suggested[row])
         items.append(
             Item(
@@ -54,7 +55,7 @@ def make_items(
                 suggested=suggested,
                 probability=round(float(findings.probability[row]), 4),
                 likeliest=tuple(findings.likeliest[row].tolist()),
-                group="suspect" if stratum < 0 else "random",
+                group="random" if is_drawn else "suspect",
                 stratum=None if stratum < 0 else stratum,
                 **look(row, given, _other(findings, row)),
             )

@@ -14,6 +14,7 @@ import numpy as np
 
 from acestimator.audit.decisions import SourceInfo
 from acestimator.audit.judge import Findings
+from acestimator.audit.past import Review
 
 FORMAT = "acestimator audit"
 VERSION = 1
@@ -30,12 +31,13 @@ class Summary:
     n_labelled, n_unlabelled, n_unread : int
         Rows with a label, without one, and that could not be read.
     n_suspects, n_sure : int
-        Labels that are likelier wrong than right; and those of them that are even if as few are wrong as ``interval``
-        allows.
+        Undecided labels that are likelier wrong than right; and those of them that are even if as few are wrong as
+        ``interval`` allows.
     rate : float
-        Estimated share of wrong labels.
+        Estimated share of wrong labels; of those in use, where some were decided: the decided ones are right.
     interval : tuple of float or None
-        90 % interval of it.
+        90 % interval of it, as the estimator has it, which knows nothing of draws. ``review.interval`` is that of rows
+        that were drawn at random.
     confusions : tuple of (str, str, int)
         Given label, suggested one, and how many suspects have them; most first.
     classes : tuple of (str, int, int)
@@ -49,6 +51,8 @@ class Summary:
     settings : dict
         Of the command.
     versions : dict
+    review : Review, optional
+        What was decided before.
     """
 
     source: SourceInfo
@@ -66,6 +70,23 @@ class Summary:
     notes: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    review: Review | None = None
+
+    @property
+    def n_in_use(self) -> int:
+        """Labels that the rate is of."""
+        n_dropped = 0 if self.review is None else self.review.n_dropped
+        return self.n_labelled - n_dropped
+
+    @property
+    def least_rate(self) -> float:
+        """Share of the source's labels that is wrong at least: by what was drawn at random, or else by the estimate."""
+        low = 0.0 if self.interval is None else self.interval[0]
+        if self.review is None or not self.review.n_decided:
+            return low
+        if self.review.interval is not None:
+            return self.review.interval[0]
+        return (self.review.n_wrong + low * self.n_in_use) / self.n_labelled
 
     def to_dict(self) -> dict[str, Any]:
         """Content of the file."""
@@ -73,7 +94,7 @@ class Summary:
 
     def sentences(self) -> list[str]:
         """What a person wants to know, most important first."""
-        lines = [self._how_many()]
+        lines = [*self._looked_at(), self._how_many()]
         if self.n_suspects:
             lines.append(
                 f"{self.n_sure:,} of these can be changed without a look: they are likelier wrong than right even if "
@@ -91,6 +112,8 @@ class Summary:
 
     def _how_many(self) -> str:
         n = self.n_labelled
+        if self.review is not None:
+            return self._how_many_left()
         are = _count(self.n_suspects, f"of {n:,} labels is", f"of {n:,} labels are")
         start = f"{are} likelier wrong than right."
         if self.interval is None:
@@ -105,6 +128,39 @@ class Summary:
         return (
             f"{start} The share of wrong labels is about {_percent(self.rate)}, {between} (with a probability of 90 %)."
         )
+
+    def _looked_at(self) -> list[str]:
+        """What a reviewer found."""
+        if self.review is None:
+            return []
+        review = self.review
+        of = f"{_count(review.n_decided, 'label was', 'labels were')} decided, and {review.n_wrong:,} of them wrong"
+        more = [(review.n_dropped, "dropped"), (review.n_unsure, "left open")]
+        rows = " and ".join(f"{_count(n, 'row was', 'rows were')} {word}" for n, word in more if n)
+        lines = [f"{of}.{f' {rows}.' if rows else ''}"]
+        if review.interval is None:
+            return lines
+        low, high = review.interval
+        left = [max(0, round(end * review.n_labels) - review.n_wrong) for end in review.interval]
+        lines.append(
+            f"Of {_count(review.n_drawn, 'label that was', 'labels that were')} drawn at random, "
+            f"{review.n_drawn_wrong:,} were wrong. So between {_percent(low)} and {_percent(high)} of all "
+            f"{review.n_labels:,} labels were wrong before the review, whatever the network thinks (with a probability "
+            f"of 90 %), and {left[0]:,} to {left[1]:,} wrong ones are left."
+        )
+        return lines
+
+    def _how_many_left(self) -> str:
+        """What is said of the labels that nobody has decided."""
+        n = self.n_in_use
+        left = self.n_labelled - (0 if self.review is None else self.review.n_decided)
+        are = _count(self.n_suspects, f"of the other {left:,} labels is", f"of the other {left:,} labels are")
+        start = f"{are} likelier wrong than right."
+        if self.interval is None:
+            return start
+        low, high = (round(end * n) for end in self.interval)
+        about = f"about {round(self.rate * n):,} wrong ones are left, {low:,} to {high:,}"
+        return f"{start} By the network's estimate, {about}."
 
     def _which(self) -> list[str]:
         lines = []
@@ -126,12 +182,13 @@ def summarize(
     left_out: Sequence[tuple[str, str]] = (),
     settings: dict[str, Any],
     versions: dict[str, str],
+    review: Review | None = None,
 ) -> Summary:
     """Count what was found."""
     given, classes = findings.given, findings.classes
     labelled = given >= 0
-    unread = np.isnan(findings.probability)
-    suspect = labelled & ~unread & (findings.probability > 0.5)
+    unread = np.isnan(findings.probability) & (True if findings.is_open is None else findings.is_open)
+    suspect = labelled & findings.undecided & (findings.probability > 0.5)
     n, n_suspects = (np.bincount(given[of], minlength=len(classes)).tolist() for of in (labelled, suspect))
     return Summary(
         source=source,
@@ -149,12 +206,14 @@ def summarize(
         notes=(*findings.notes, *variants(classes)),
         settings=settings,
         versions=versions,
+        review=review,
     )
 
 
 def confusions(findings: Findings) -> list[tuple[int, int, int]]:
     """Given and suggested label of the suspects that have another one suggested, and how many; most first."""
-    rows = np.flatnonzero((findings.given >= 0) & (findings.probability > 0.5) & (findings.suggested != findings.given))
+    suspect = findings.undecided & (findings.given >= 0) & (findings.probability > 0.5)
+    rows = np.flatnonzero(suspect & (findings.suggested != findings.given))
     pairs = Counter(zip(findings.given[rows].tolist(), findings.suggested[rows].tolist(), strict=True))
     return sorted(((a, b, count) for (a, b), count in pairs.items()), key=lambda c: (-c[2], c[0], c[1]))
 

@@ -22,6 +22,7 @@ from acestimator.diagnosis import Tally
 from acestimator.estimators.advice import Trained
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.estimators.network import NetworkClassifier
+from acestimator.facts import SUREST
 from acestimator.inputs.validation import Number, StrOptions
 from acestimator.mixture import upper_probability
 from acestimator.objectives import AutoCleansing, CrossEntropy, Objective
@@ -121,22 +122,26 @@ class AutoCleansingClassifier(NetworkClassifier):
         network's own first epochs, and the order of the constants (but not of these for samples such as texts, less
         than a hundredth of whose numbers are not zero). All are -20 where there are too few samples for two
         judges, or where these have learnt nothing. With ``alpha_lr="paper"`` or ``preset="paper"``, the constant of
-        the observed label, in nats.
+        the observed label, in nats. -20 for labels that were reviewed.
     mislabel_proba_ : ndarray of shape (N,)
         Probability that each label is wrong: the same as a probability; where the scores are constants, the posterior
-        of a mixture of two normal distributions.
+        of a mixture of two normal distributions. 0 for labels that were reviewed.
     noise_rate_ : float
-        Estimated share of wrong labels: the (weighted) mean of ``mislabel_proba_``.
+        Estimated share of wrong labels: the (weighted) mean of ``mislabel_proba_``. Where labels were reviewed, of
+        those in use, theirs among them.
     noise_rate_interval_ : tuple of float or None
         90 % interval of that share: (0, 1) where judges could say nothing, None where there are none. It does not cover
-        what judges cannot see, such as samples of no category: see the user guide.
+        what judges cannot see, such as samples of no category: see the user guide. Where labels were reviewed it is
+        that of the others, times their share: labels that were looked at for their suspicion are no sample of the rest,
+        and the estimator does not know which were drawn at random. Of these,
+        :func:`acestimator.audit.rates.interval_of_rate` makes an interval.
     left_out_ : ndarray of bool, shape (N,), or None
         Labels that the network was spared from learning; None where none were judged. Where judges still learnt when
         the training ended they are fewer than those of ``mislabel_proba_`` above one half: no more than there is
         evidence for.
     suggested_labels_ : ndarray of shape (N,)
         The network's label where it is likelier right than the given one, even if as few labels are wrong as
-        ``noise_rate_interval_`` allows; the given one elsewhere.
+        ``noise_rate_interval_`` allows; the given one elsewhere, and the reviewer's of labels that were reviewed.
     history_ : list of dict
         One an epoch of the network that predicts, not of the judges: epoch, loss, accuracy on the observed labels, lr,
         alpha_norm (root mean square norm of a row, as its last visit left it), noise_rate, seconds.
@@ -208,7 +213,7 @@ class AutoCleansingClassifier(NetworkClassifier):
         "alpha_weight_decay": [Number(Real, 0, None, closed="left"), None],
         "penalty": [tuple, None],
     }
-    _fitted = (*NetworkClassifier._fitted, "noise_rate_interval_", "left_out_", "alpha_", "_used")
+    _fitted = (*NetworkClassifier._fitted, "noise_rate_interval_", "left_out_", "alpha_", "_listed")
 
     def __init__(
         self,
@@ -303,6 +308,52 @@ class AutoCleansingClassifier(NetworkClassifier):
 
     # ------------------------------------------------------------------ fitting
 
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, reviewed: Any = None) -> Self:
+        """Train, and read off what the training samples' labels look like.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, D) or (N, C, H, W), or ImageFolder
+            An :class:`acestimator.datasets.ImageFolder` is streamed: its training crops are decoded at every visit.
+        y : array-like of shape (N,)
+            Observed labels; ``folder.labels`` of a folder.
+        sample_weight : array-like of shape (N,), optional
+            Non-negative.
+        reviewed : array-like of shape (N,), optional
+            What somebody who has looked at samples knows. Labels, with None, NaN, NaT or pandas.NA where nobody has
+            looked (not -1, which would be a class); they may name classes that y has not. Leave y as it was observed:
+            the pairs of both teach how labels go wrong. Or a mask of dtype bool, where y is right, and whether it was
+            so before is unknown.
+
+        Returns
+        -------
+        self : AutoCleansingClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter cannot be used; before any training.
+        FloatingPointError
+            If the loss, a logit or a constant becomes NaN or infinite.
+
+        Warns
+        -----
+        AutoCleansingWarning
+            If the network's outputs are bounded, if it has not learnt, or not in time, or if most labels of a class are
+            taken for wrong. The estimator is fitted then, even where a filter makes the warning an error.
+
+        Notes
+        -----
+        A fit that fails or is interrupted leaves the estimator as it was before the call.
+
+        Reviewed labels are facts. The network and the judges learn them in place of those in y, and are never spared
+        one; they are not suspected, suggested otherwise or listed; the noise is learned from them, too. What is said of
+        the other labels holds if what was reviewed was chosen by X and y: at random, or in the order of suspicion.
+        Samples of weight 0 take no part, reviewed or not.
+        """
+        return self._fit_or_leave(X, y, sample_weight, reviewed)
+
     def _resolved(self, settings: Preset) -> dict[str, Any]:
         resolved = super()._resolved(settings)
         return resolved | {name: getattr(settings, name) for name in ("judges", "early_learning")}
@@ -310,7 +361,8 @@ class AutoCleansingClassifier(NetworkClassifier):
     def _train(self, trainer: Trainer, settings: Preset, labels: TrainingLabels) -> Trained:
         """Algorithm 1: train the network and the constants, drop the constants, and read them."""
         check_penalty(settings.penalty)
-        judgement = judged(trainer) if settings.judges and settings.alpha_lr != 0 else None
+        facts = labels.facts_on(trainer.labels.device)
+        judgement = judged(trainer, facts) if settings.judges and settings.alpha_lr != 0 else None
         trainer = trainer if judgement is None else spared(trainer, judgement)
         objective = self._make_objective(settings, judgement)
         network, self.history_ = trainer.run(Phase(objective))
@@ -318,22 +370,27 @@ class AutoCleansingClassifier(NetworkClassifier):
         logits = trainer.logits(network, tally)
         if isinstance(objective, AutoCleansing):
             alpha, observed, predicted, share = read_constants(objective.table.dense(), logits, trainer.labels)
-            scores, proba, sure = (found.cpu().numpy() for found in _suspicion(objective, observed, trainer))
+            found = _suspicion(objective, observed, trainer.sample_weight, None if facts is None else ~facts.known)
+            scores, proba, sure = (values.cpu().numpy() for values in found)
         else:
             predicted = np.concatenate([part.argmax(dim=1).cpu().numpy() for part in logits])
             alpha = np.zeros((len(predicted), len(labels.classes)), dtype=np.float32)
-            scores = proba = sure = share = np.zeros(len(predicted))
+            scores, proba, sure, share = np.zeros((4, len(predicted)))
+        if facts is not None:
+            scores[labels.known], proba[labels.known], sure[labels.known] = -SUREST, 0.0, 0.0
         suggested = detection.suggested_labels(labels.codes, predicted, sure, share)
         self._set_suspects(scores, proba, predicted, labels, suggested)
-        self.noise_rate_interval_ = None if judgement is None else judgement.interval
+        self.noise_rate_interval_ = None if judgement is None else _of_all(judgement.interval, labels)
         self.left_out_ = None
         if isinstance(objective, Spared):
             self.left_out_ = labels.scatter((objective.kept == 0).cpu().numpy(), False)
         self.alpha_ = labels.scatter(alpha, 0.0)  # samples of weight 0 have no constants
-        self._used = labels.used
+        self._listed = labels.used
+        if facts is not None:
+            self._listed = np.flatnonzero(labels.scatter(~labels.known, False))
         if judgement is None:
             return Trained(network, tally)
-        return Trained(network, tally, proba > 0.5, judgement.interval)
+        return Trained(network, tally, proba > 0.5, self.noise_rate_interval_)
 
     def _make_objective(self, settings: Preset, judgement: Judgement | None) -> Objective:
         if settings.alpha_lr == 0:
@@ -352,7 +409,7 @@ class AutoCleansingClassifier(NetworkClassifier):
         ----------
         percent : float, default=1.0
             :math:`\tau`, the percentage of the training samples to list, 0 to 100. Samples of weight 0 do not count
-            and are not listed.
+            and are not listed, nor are those whose label was reviewed.
 
         Returns
         -------
@@ -364,21 +421,34 @@ class AutoCleansingClassifier(NetworkClassifier):
             If ``percent`` is not between 0 and 100.
         """
         check_is_fitted(self)
-        if self._used is None:
+        if self._listed is None:
             return detection.find_mislabeled(self.alpha_, percent)
-        return self._used[detection.find_mislabeled(self.alpha_[self._used], percent)]
+        return self._listed[detection.find_mislabeled(self.alpha_[self._listed], percent)]
 
 
-def _suspicion(objective: AutoCleansing, constants: Tensor, trainer: Trainer) -> tuple[Tensor, Tensor, Tensor]:
-    """Scores and probabilities (N,), and those that labels are changed by.
+def _of_all(interval: tuple[float, float], labels: TrainingLabels) -> tuple[float, float]:
+    """Interval of the rate among all labels, by that of those that are no facts."""
+    if labels.facts is None:
+        return interval
+    left = float(np.average(~labels.known, weights=labels.weight))
+    return interval[0] * left, interval[1] * left
+
+
+def _suspicion(
+    objective: AutoCleansing, constants: Tensor, weight: Tensor | None, left: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores and probabilities (N,), and those that labels are changed by; of facts, whatever.
 
     Where nobody has judged the labels, they are of the observed labels' constants. Where judges have, a label is
     changed only if it is likelier wrong than right at the lowest rate that they hold to be possible, too: what is
     changed is as a rule not looked at again.
     """
-    weight = trainer.sample_weight
     if not isinstance(objective, Spared):
-        proba = upper_probability(constants, weight)
+        if left is None:
+            proba = upper_probability(constants, weight)
+        else:
+            proba = torch.zeros_like(constants)
+            proba[left] = upper_probability(constants[left], None if weight is None else weight[left])
         return constants, proba, proba
     density = trainer.samples.density()
     log_odds, at_least = concluded(objective.judgement, objective.log_odds, constants, weight, density)

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_para
 
 from acestimator.diagnosis import AutoCleansingWarning
 from acestimator.estimators.autocleansing import AutoCleansingClassifier
+from acestimator.estimators.reviewed import read_reviewed
 from acestimator.inputs import validation
 from acestimator.inputs.missing import check_known
 from acestimator.inputs.validation import HasMethods, StrOptions
@@ -87,6 +88,9 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
     Sample weights that are given to ``fit`` go to the cleanser and to the classifier; "weight" multiplies them. Samples
     whose weight comes to 0 are left out.
 
+    Labels that were reviewed are facts to both: the cleanser learns them and suspects none, and the classifier is
+    trained on them, whatever the strategy.
+
     Examples
     --------
     >>> from sklearn.datasets import load_digits
@@ -124,7 +128,7 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
 
     # ------------------------------------------------------------------ fitting
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, reviewed: Any = None) -> Self:
         """Fit the cleanser, then the classifier.
 
         Parameters
@@ -135,6 +139,8 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
             Observed labels.
         sample_weight : array-like of shape (N,), optional
             Non-negative.
+        reviewed : array-like of shape (N,), optional
+            Labels that somebody has looked at: see :meth:`acestimator.AutoCleansingClassifier.fit`.
 
         Returns
         -------
@@ -144,7 +150,8 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
         Raises
         ------
         ValueError
-            If a parameter cannot be used, or weights are needed and are not taken; before any training.
+            If a parameter cannot be used, or weights are needed and are not taken, or ``reviewed`` is given and the
+            cleanser does not take it; before any training.
         TypeError
             If the cleanser has no ``mislabel_proba_`` and ``suggested_labels_`` once fitted.
 
@@ -161,17 +168,21 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
         cleanser, estimator = self._members()
         if sample_weight is not None:
             sample_weight = validation.check_weights(sample_weight, X)
-            _check_takes_weights(cleanser, "cleanser", "give no sample_weight")
-            _check_takes_weights(estimator, "estimator", "give no sample_weight")
+            _check_takes(cleanser, "cleanser", "sample_weight", "give no sample_weight")
+            _check_takes(estimator, "estimator", "sample_weight", "give no sample_weight")
         elif self.strategy == "weight":
-            _check_takes_weights(estimator, "estimator", 'take strategy="relabel" or "drop"')
+            _check_takes(estimator, "estimator", "sample_weight", 'take strategy="relabel" or "drop"')
         check_known(y)
         given, y = y, column_or_1d(y, warn=True)
         is_series = hasattr(given, "isna") and given.ndim == 1
+        facts = read_reviewed(reviewed, y)
+        if facts is not None:
+            _check_takes(cleanser, "cleanser", "reviewed", "give y as the reviewer wants it, and no reviewed")
+        seen = None if facts is None else reviewed
 
         try:
             # A Series as it is: the cleanser's table has the labels in its type.
-            _fit(cleanser, X, given if is_series else y, sample_weight)
+            _fit(cleanser, X, given if is_series else y, sample_weight=sample_weight, reviewed=seen)
         except ValueError as error:
             if self.cleanser is None:
                 error.add_note(
@@ -182,6 +193,9 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
         proba, suggested = _verdict(cleanser)
         left_out = getattr(_last(cleanser), "left_out_", None)
         left_out = proba > 0.5 if left_out is None else left_out
+        if facts is not None:
+            y, left_out = facts.labels, left_out & ~facts.known
+            proba, suggested = np.where(facts.known, 0.0, proba), np.where(facts.known, y, suggested)
         keep, labels, weight, restored = clean_labels(y, sample_weight, proba, suggested, left_out, self.strategy)
         if len(restored):
             warnings.warn(
@@ -192,7 +206,7 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
             )
         if len(keep) < len(y):
             X = validation.select(X, keep)
-        _fit(estimator, X, labels, weight)
+        _fit(estimator, X, labels, sample_weight=weight)
 
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
@@ -333,22 +347,23 @@ def _seed(estimator: Any, rng: np.random.RandomState) -> None:
     estimator.set_params(**{name: rng.randint(np.iinfo(np.int32).max) for name in names})
 
 
-def _weight_parameter(estimator: Any) -> str:
-    """Name of fit's parameter for weights: in a pipeline, with its last step's name before it."""
+def _parameter(estimator: Any, name: str) -> str:
+    """Name of fit's parameter for weights, or another one: in a pipeline, with its last step's name before it."""
     # With metadata routing a pipeline is given the bare name, and its steps say whether they ask for it.
     if isinstance(estimator, Pipeline) and not get_config()["enable_metadata_routing"]:
-        name, last = estimator.steps[-1]
-        return f"{name}__{_weight_parameter(last)}"
-    return "sample_weight"
+        step, last = estimator.steps[-1]
+        return f"{step}__{_parameter(last, name)}"
+    return name
 
 
-def _check_takes_weights(estimator: Any, name: str, cure: str) -> None:
-    if not has_fit_parameter(_last(estimator), "sample_weight"):
+def _check_takes(estimator: Any, name: str, parameter: str, cure: str) -> None:
+    if not has_fit_parameter(_last(estimator), parameter):
         raise ValueError(
-            f"{name} is {estimator!r}, whose fit does not take sample_weight, expected one that does: {cure}."
+            f"{name} is {estimator!r}, whose fit does not take {parameter}, expected one that does: {cure}."
         )
 
 
-def _fit(estimator: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> None:
-    """Fit an estimator, with weights only where there are any: not all take them."""
-    estimator.fit(X, y, **({} if sample_weight is None else {_weight_parameter(estimator): sample_weight}))
+def _fit(estimator: Any, X: Any, y: np.ndarray, **of_samples: Any) -> None:
+    """Fit an estimator, with weights and the like only where there are any: not all take them."""
+    given = {_parameter(estimator, name): values for name, values in of_samples.items() if values is not None}
+    estimator.fit(X, y, **given)

@@ -11,9 +11,12 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.multiclass import check_classification_targets
 
+from acestimator.estimators.reviewed import Reviewed
+from acestimator.facts import Facts
 from acestimator.inputs.validation import Number
 
 _POSITIVE = Number(Real, 0, None, closed="neither")
@@ -27,7 +30,7 @@ class TrainingLabels:
     Parameters
     ----------
     given : ndarray of shape (N,)
-        As the user gave them.
+        As the user gave them; of facts, the reviewer's.
     classes : ndarray of shape (K,)
         Sorted; those of the samples in use.
     codes : ndarray of int64, shape (N',)
@@ -38,6 +41,7 @@ class TrainingLabels:
         Positive; None where the user gave none.
     loss_weight : ndarray of float64, shape (N',), or None
         Of the samples in the network's loss: ``weight`` times that of the sample's class. None where neither was given.
+    facts : CodedFacts or None
     """
 
     given: np.ndarray
@@ -46,10 +50,15 @@ class TrainingLabels:
     used: np.ndarray | None
     weight: np.ndarray | None
     loss_weight: np.ndarray | None
+    facts: CodedFacts | None = None
 
     @classmethod
     def encode(
-        cls, given: np.ndarray, weight: np.ndarray | None, class_weight: Mapping[Any, float] | str | None = None
+        cls,
+        given: np.ndarray,
+        weight: np.ndarray | None,
+        class_weight: Mapping[Any, float] | str | None = None,
+        reviewed: Reviewed | None = None,
     ) -> TrainingLabels:
         """Codes of the samples whose weight is positive.
 
@@ -60,6 +69,8 @@ class TrainingLabels:
             Not negative.
         class_weight : dict, "balanced" or None, default=None
             See :func:`weights_of_classes`.
+        reviewed : Reviewed, optional
+            Its labels take the place of those given.
 
         Raises
         ------
@@ -67,6 +78,10 @@ class TrainingLabels:
             If these are no labels of classes, or all of one class; if ``class_weight`` names another class, or has
             another number than positive ones; or if the weights of the samples in the loss overflow.
         """
+        names = set(given.tolist()) if isinstance(class_weight, Mapping) else set()
+        if reviewed is not None:
+            given = reviewed.labels
+            names |= set(given.tolist()) if names else names
         check_classification_targets(given)
         used = None if weight is None or (weight > 0).all() else np.flatnonzero(weight > 0)
         encoder = LabelEncoder()
@@ -77,12 +92,25 @@ class TrainingLabels:
             dropped = "" if used is None else f" once the {len(given) - len(used)} samples of weight 0 are left out"
             raise ValueError(f"y holds {found}{dropped}, expected at least 2 classes: nothing can be told apart.")
         weight = weight if used is None or weight is None else weight[used]
+        facts = None if reviewed is None else CodedFacts.encode(reviewed, classes, codes, used)
         if class_weight is None:
-            return cls(given, classes, codes, used, weight, weight)
+            return cls(given, classes, codes, used, weight, weight, facts)
         if isinstance(class_weight, Mapping):
-            _check_class_weight(class_weight, set(given.tolist()))
+            _check_class_weight(class_weight, names)
         by_class = weights_of_classes(class_weight, classes, codes, weight)
-        return cls(given, classes, codes, used, weight, _times(by_class[codes], weight))
+        return cls(given, classes, codes, used, weight, _times(by_class[codes], weight), facts)
+
+    @property
+    def known(self) -> np.ndarray:
+        """Mask (N',) of the facts."""
+        return np.zeros(len(self.codes), dtype=bool) if self.facts is None else self.facts.known
+
+    def facts_on(self, device: torch.device) -> Facts | None:
+        """Facts (N') where a training is."""
+        if self.facts is None:
+            return None
+        parts = (self.facts.known, self.codes, self.facts.observed, self.facts.paired)
+        return Facts(*(torch.from_numpy(part).to(device) for part in parts))
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Labels (N,) by codes (N',); samples of weight 0 have the label that was given."""
@@ -100,6 +128,42 @@ class TrainingLabels:
         result = np.full((len(self.given), *values.shape[1:]), fill, dtype=values.dtype)
         result[self.used] = values
         return result
+
+
+@dataclass(frozen=True)
+class CodedFacts:
+    """Which of the samples in use are facts, and what they were labelled as before.
+
+    Parameters
+    ----------
+    known : ndarray of bool, shape (N',)
+    observed : ndarray of int64, shape (N',)
+        Positions in the classes; of what is no pair, that of the label in use.
+    paired : ndarray of bool, shape (N',)
+        Facts whose label before is known, and is one of the classes. (A class that nobody has any more is none.)
+    """
+
+    known: np.ndarray
+    observed: np.ndarray
+    paired: np.ndarray
+
+    @classmethod
+    def encode(
+        cls, reviewed: Reviewed, classes: np.ndarray, codes: np.ndarray, used: np.ndarray | None
+    ) -> CodedFacts | None:
+        """Those of the samples in use; None where there are none."""
+        rows = slice(None) if used is None else used
+        known = reviewed.known[rows]
+        if not known.any():
+            return None
+        position = {label: code for code, label in enumerate(classes.tolist())}
+        before = np.array([position.get(label, -1) for label in reviewed.observed[rows].tolist()], dtype=np.int64)
+        paired = known & (before >= 0) & reviewed.are_pairs
+        return cls(known, np.where(paired, before, codes), paired)
+
+    def described(self) -> np.ndarray:
+        """Numbers (N') that say the same: what a fact was labelled as, -2 if that is unknown, -1 of others."""
+        return np.where(self.paired, self.observed, np.where(self.known, -2, -1))
 
 
 def weights_of_classes(

@@ -27,6 +27,7 @@ from acestimator.estimators.given import GivenSeries
 from acestimator.estimators.issues import label_issues
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.estimators.progress import OnEpoch, progress
+from acestimator.estimators.reviewed import read_reviewed
 from acestimator.inputs import validation
 from acestimator.inputs.device import resolve_device
 from acestimator.inputs.missing import check_known
@@ -129,16 +130,20 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         -----
         A fit that fails or is interrupted leaves the estimator as it was before the call.
         """
+        return self._fit_or_leave(X, y, sample_weight)
+
+    def _fit_or_leave(self, X: Any, y: Any, sample_weight: Any, reviewed: Any = None) -> Self:
+        """Fit, or stay as before the call to ``fit``, which calls this."""
         fresh = object.__new__(type(self))
         fresh.__dict__.update({name: value for name, value in vars(self).items() if name not in self._fitted})
-        texts = fresh._fit(X, y, sample_weight)
+        texts = fresh._fit(X, y, sample_weight, reviewed)
         self.__dict__ = fresh.__dict__
         for text in texts:  # last, so that nothing is lost where a filter raises them
-            warnings.warn(text, AutoCleansingWarning, stacklevel=2)
+            warnings.warn(text, AutoCleansingWarning, stacklevel=3)
         return self
 
     @torch.inference_mode(False)
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> list[str]:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, reviewed: Any) -> list[str]:
         """Fit, and return the texts of warnings."""
         parameters = validation.check_parameters(self)
         check_schedule(parameters["schedule"])
@@ -147,7 +152,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         series = GivenSeries.of(y)
         source, y = training_source(self, X, y)
         weight = None if sample_weight is None else validation.check_weights(sample_weight, y)
-        labels = TrainingLabels.encode(y, weight, self.class_weight)
+        labels = TrainingLabels.encode(y, weight, self.class_weight, read_reviewed(reviewed, y))
         if labels.used is not None:
             source = source.subset(labels.used)
         self.classes_, self.input_shape_ = labels.classes, source.shape[1:]
@@ -226,6 +231,8 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         # Of the device "auto", too, may stand for another one next time.
         parts = self._resolved(settings) | {"estimator": type(self).__name__, "device": str(device)}
         parts |= {"y": labels.codes, "sample_weight": labels.weight}
+        if labels.facts is not None:
+            parts["reviewed"] = labels.facts.described()
         configuration = {name: describe(part, name) for name, part in parts.items()} | {"X": source.fingerprint()}
         return Checkpoint(self.checkpoint, configuration, seconds=self._checkpoint_seconds)
 
@@ -282,8 +289,8 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
             * ``is_label_issue``, bool: ``mislabel_proba_ > 0.5``.
             * ``label_quality``, from 0 to 1, lower is more suspicious: ``1 - mislabel_proba_`` to within 0.001, which
               put samples of equal probability in the order of ``mislabel_scores_``.
-            * ``given_label``: as in y. If that is of pandas (Int64, boolean, string, category), this column and the
-              next two have its type.
+            * ``given_label``: as in y, or what a reviewer said. If y is of pandas (Int64, boolean, string, category),
+              this column and the next two have its type.
             * ``predicted_label``: the network's, which has seen the sample in training. For samples of weight 0, which
               it has not, the given one.
             * ``suggested_label``: ``suggested_labels_``.

@@ -100,7 +100,7 @@ def check_samples(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bo
             f"X has shape {np.shape(X)} and is read as (N, C, H, W), images of {np.shape(X)[1]} channels: "
             "if its channels come last, give X.transpose(0, 3, 1, 2).",
             UserWarning,
-            stacklevel=6,  # from here over training_source, _fit, its context and fit to the caller
+            stacklevel=7,  # from here over training_source, _fit, its context, what calls it and fit to the caller
         )
     dtypes = [np.float64, np.float32, np.uint8] if images else [np.float64, np.float32]
     checked = validate_data(

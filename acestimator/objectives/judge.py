@@ -30,15 +30,17 @@ class Judgement:
     channel : Channel
         By which the word of networks that have learned all labels is read.
     log_odds : Tensor of float64, shape (N,)
-        That each label is wrong.
+        That each label is wrong; the least of facts.
     rate : float
-        Their (weighted) mean probability.
+        Their (weighted) mean probability, but for facts.
     interval : tuple of float
         90 % interval of the rate.
     length : int
         Epochs after which networks begin to learn wrong labels by heart.
     finished : bool
         Whether judges had learnt all that they could before the training's end.
+    known : Tensor of bool, shape (N,), optional
+        Labels that are facts.
     """
 
     channel: Channel
@@ -47,6 +49,7 @@ class Judgement:
     interval: tuple[float, float]
     length: int
     finished: bool
+    known: Tensor | None = None
 
     @property
     def is_evident(self) -> bool:

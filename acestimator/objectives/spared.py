@@ -12,7 +12,8 @@ From then on three things differ from plain training, and only where some label 
 * Each prediction is pulled towards the average of its sample's own past ones
   (:mod:`acestimator.objectives.early_learning`), so that the network does not learn the wrong labels by heart that were
   kept. The strength is in proportion to the share of the training that is left after judges had learnt all that they
-  could: a network that learns to the end must not be held. Nor must one be of whose labels none may be wrong.
+  could: a network that learns to the end must not be held. Nor must one be of whose labels none may be wrong, nor
+  the prediction for a label that is a fact.
 * The constants are learned throughout, with the gradient of their own loss, :math:`\mathrm{softmax}(m + \alpha) -
   \mathrm{onehot}(y)`. They are not in the network's: what they would keep away from it, it is spared already.
   What they have gathered orders the suspects in the end, together with the log-odds.
@@ -100,7 +101,11 @@ class Spared(AutoCleansing):
         if self.pulls and (step.block.first_step + step.number + step.block.epoch) % EVERY == 0:
             assert self.averages is not None
             proba = softmax(logits)
-            add_pull_(grad, proba, self.averages.doubts(step.number, proba), self.strength * EVERY)
+            pulled = grad if self.judgement.known is None else grad.clone()
+            add_pull_(pulled, proba, self.averages.doubts(step.number, proba), self.strength * EVERY)
+            if self.judgement.known is not None:
+                pulled = torch.where(self.judgement.known.index_select(0, step.index)[:, None], grad, pulled)
+            return pulled, log_proba
         return grad, log_proba
 
     def end_block(self, block: Block, outputs: Tensor, records: Tensor, grads: Tensor) -> Tensor:
@@ -126,11 +131,11 @@ class Spared(AutoCleansing):
         training, judged = self.training, self.judgement
         own = judged.channel.log_odds(self.said.double().log(), training.labels)
         log_odds = 0.5 * (judged.log_odds + own)
-        self.log_odds = levelled(log_odds, judged.rate, training.sample_weight)
+        self.log_odds = levelled(log_odds, judged.rate, training.sample_weight, judged.known)
         if judged.spared_rate > 0.0:
             suspicion = self.log_odds
             if not judged.finished:
-                suspicion = levelled(log_odds, judged.spared_rate, training.sample_weight)
+                suspicion = levelled(log_odds, judged.spared_rate, training.sample_weight, judged.known)
             self.kept = (suspicion <= LEFT_OUT).to(self.kept.dtype)
             weight = weights(self.kept, training.loss_weight)
             kept = float((weight * self.kept.double()).sum())  # by the same sum, so that the scale of all is one

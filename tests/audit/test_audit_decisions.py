@@ -41,7 +41,7 @@ def decisions(draw):
         word = draw(st.sampled_from(CHOICES))
         label = draw(texts.filter(str.strip)) if word == "relabel" else None
         stratum = draw(st.none() | st.integers(0, n_strata - 1)) if n_strata else None
-        group = "suspect" if stratum is None else "random"
+        group = "suspect" if stratum is None else draw(st.sampled_from(["suspect", "random"]))
         digest = row_digest([draw(st.binary(max_size=3))])
         found.append(Decision(row, draw(ids), digest, draw(ids), word, label, group, stratum))
     return Decisions(info, tuple(draw(st.lists(texts, unique=True))), tuple(found), tuple(strata))
@@ -108,7 +108,7 @@ FIRST, SECOND = ("decisions", 0), ("decisions", 1)
         ((*FIRST, "decision"), "keep", "has label 'b', expected null, since the decision is keep"),
         ((*FIRST, "given"), 1, "has given 1, expected a text"),
         ((*FIRST, "group"), "chosen", "expected one of suspect, random"),
-        ((*FIRST, "stratum"), 0, "has stratum 0, expected null, since the row was no random draw"),
+        ((*FIRST, "stratum"), 1, "decision 0 has stratum 1, expected one of the 1 strata"),
         ((*SECOND, "stratum"), None, "decision 1 has stratum None, expected one of the 1 strata"),
         ((*SECOND, "stratum"), 1, "expected one of the 1 strata"),
         (("strata", 0, "above"), 0.5, "stratum 0 has upto 0.5, expected more than above"),

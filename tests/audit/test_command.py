@@ -190,3 +190,178 @@ def test_version(capsys):
         main(["--version"])
     assert stop.value.code == 0
     assert capsys.readouterr().out.startswith("acestimator ")
+
+
+# --- a second round ---
+
+
+def page_of(folder):
+    """What the page of an audit holds."""
+    block = (folder / "review.html").read_text().split('type="application/json"', 1)[1].split(">", 1)[1]
+    return json.loads(block.split("</script>", 1)[0])["page"]
+
+
+def decided_on(page, right, n=40, words=None):
+    """``decisions.json`` of a reviewer who knows the right labels, and looks at the first rows of a page."""
+    decisions = []
+    for item in page["items"][:n]:
+        given = None if item["given"] is None else page["classes"][item["given"]]
+        word, label = ("keep", None) if given == right[item["row"]] else ("relabel", right[item["row"]])
+        word, label = (words or {}).get(item["row"], (word, label))
+        fields = {name: item[name] for name in ("row", "id", "digest", "group", "stratum")}
+        decisions.append({**fields, "given": given, "decision": word, "label": label})
+    parts = {"source": page["source"], "classes": page["classes"], "strata": page["strata"]}
+    return {"format": "acestimator decisions", "version": 1, **parts, "decisions": decisions + page["decided"]}
+
+
+def test_a_second_audit_learns_from_what_was_decided(source, table, capsys):
+    frame, right = table
+    audit = ["audit", "customers.csv", "--label", "segment"]
+    assert main([*audit, "--quiet"]) == 0
+    page = page_of(source.parent / "audit")
+    assert page["decided"] == []
+    shown = [item["row"] for item in page["items"]]
+    words = {shown[3]: ("drop", None), shown[5]: ("unsure", None), shown[7]: ("relabel", "copper")}
+    content = decided_on(page, right, words=words)
+    (source.parent / "decisions.json").write_text(json.dumps(content))
+    capsys.readouterr()
+    assert main([*audit, "--reviewed", "decisions.json", "--out", "second"]) == 0
+    said = capsys.readouterr().out
+    wrong = [one for one in content["decisions"] if one["decision"] in ("relabel", "drop")]
+    assert f"39 labels were decided, and {len(wrong)} of them wrong. 1 row was dropped and 1 row was left open." in said
+    assert "drawn at random" in said
+    assert "of all 240 labels were wrong before the review" in said
+
+    issues = pd.read_csv("second/label_issues.csv", keep_default_na=False)
+    for one in content["decisions"]:
+        row = issues.iloc[one["row"]]
+        assert row["decision"] == one["decision"]
+        assert row["given_label"] == one["given"]
+        if one["decision"] == "relabel":
+            assert (row["suggested_label"], row["mislabel_probability"]) == (one["label"], "1")
+        elif one["decision"] == "keep":
+            assert (row["suggested_label"], row["mislabel_probability"]) == (one["given"], "0")
+        elif one["decision"] == "drop":
+            assert row["mislabel_probability"] == ""
+    summary = json.loads((source.parent / "second/summary.json").read_text())
+    low, high = summary["review"]["interval"]
+    true = (frame["segment"].to_numpy() != right).mean()
+    assert low <= true <= high
+    assert summary["review"]["n_decided"] == 39
+
+    second = page_of(source.parent / "second")
+    closed = {one["row"] for one in content["decisions"] if one["decision"] != "unsure"}
+    again = [item["row"] for item in second["items"]]
+    assert not closed & set(again)
+    assert {one["row"] for one in second["decided"]} >= closed
+    assert {one["stratum"] for one in second["decided"]} == {None}
+    assert sum(stratum["n_rows"] for stratum in second["strata"]) == 240 - len(closed)
+    assert "copper" in second["classes"]
+
+    # The file of the second page holds both rounds: it is applied, and learned from again.
+    last = decided_on(second, right)
+    (source.parent / "last.json").write_text(json.dumps(last))
+    assert main(["apply", "customers.csv", "last.json", "--out", "clean.csv", "--quiet"]) == 0
+    assert len(pd.read_csv("clean.csv")) == 239
+    assert main([*audit, "--reviewed", "last.json", "--out", "third", "--quiet"]) == 0
+    third = json.loads((source.parent / "third/summary.json").read_text())["review"]
+    assert third["n_decided"] == sum(one["decision"] != "unsure" for one in last["decisions"])
+    assert third["n_labels"] == 240
+    assert third["interval"][0] <= true <= third["interval"][1]
+
+
+def test_suggestions_go_with_what_was_decided(source, table):
+    _, right = table
+    audit = ["audit", "customers.csv", "--label", "segment", "--quiet"]
+    assert main(audit) == 0
+    page = page_of(source.parent / "audit")
+    shown = [item["row"] for item in page["items"]]
+    words = {shown[0]: ("keep", None), shown[1]: ("drop", None), shown[2]: ("relabel", "copper")}
+    (source.parent / "decisions.json").write_text(json.dumps(decided_on(page, right, 3, words)))
+    assert main([*audit, "--reviewed", "decisions.json"]) == 0
+    assert (
+        main(["apply", "customers.csv", "audit", "--all-suggested", "--above", "0.5", "--out", "c.csv", "--quiet"]) == 0
+    )
+    before, clean = (pd.read_csv(name, index_col=0)["segment"] for name in ("customers.csv", "c.csv"))
+    assert clean[shown[0]] == before[shown[0]]
+    assert shown[1] not in clean.index
+    assert clean[shown[2]] == "copper"
+    assert (clean.drop(shown[:3], errors="ignore") == right[clean.drop(shown[:3], errors="ignore").index]).mean() > 0.97
+
+
+def test_a_build_fails_by_what_was_drawn_at_random(source, table):
+    """By the network a tenth is wrong; by a reviewer who finds each row drawn at random wrong, more than half."""
+    audit = ["audit", "customers.csv", "--label", "segment", "--quiet"]
+    assert main([*audit, "--fail-above", "0.4"]) == 0
+    page = page_of(source.parent / "audit")
+    given = [page["classes"][item["given"]] for item in page["items"]]
+    others = {
+        item["row"]: ("relabel", NAMES[(name == NAMES).argmax() - 1])
+        for item, name in zip(page["items"], given, strict=True)
+    }
+    (source.parent / "decisions.json").write_text(json.dumps(decided_on(page, table[1], len(given), others)))
+    assert main([*audit, "--reviewed", "decisions.json", "--fail-above", "0.4"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda content: content["decisions"][0].update(given="gilt"), "has the label"),
+        (lambda content: content["source"].update(fingerprint="sha256:" + "0" * 64), "match rows by a column of ids"),
+        (lambda content: content["source"].update(label="city"), "about labels 'city'"),
+        (lambda content: content.update(version=7), "has version 7 of the format"),
+    ],
+)
+def test_decisions_of_something_else_are_refused_in_one_line(source, table, capsys, change, words):
+    audit = ["audit", "customers.csv", "--label", "segment", "--quiet"]
+    assert main(audit) == 0
+    content = decided_on(page_of(source.parent / "audit"), table[1], 5)
+    change(content)
+    (source.parent / "decisions.json").write_text(json.dumps(content))
+    assert main([*audit, "--reviewed", "decisions.json", "--out", "new"]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert len(error.strip().splitlines()) == 1
+    assert not list(source.parent.glob("new/*"))
+
+
+def test_a_corrected_file_knows_what_was_decided_by_its_ids(source, table):
+    audit = ["--label", "segment", "--id", "customer", "--quiet"]
+    assert main(["audit", "customers.csv", *audit]) == 0
+    content = decided_on(page_of(source.parent / "audit"), table[1])
+    (source.parent / "decisions.json").write_text(json.dumps(content))
+    assert main(["apply", "customers.csv", "decisions.json", "--out", "clean.csv", "--quiet"]) == 0
+    lines = (source.parent / "clean.csv").read_text().splitlines()
+    (source.parent / "clean.csv").write_text("\n".join([lines[0], *lines[:0:-1]]) + "\n")  # the last row first
+    assert main(["audit", "clean.csv", *audit, "--reviewed", "decisions.json", "--out", "second"]) == 0
+    issues = pd.read_csv("second/label_issues.csv", keep_default_na=False).set_index("id")
+    for one in content["decisions"]:
+        row = issues.loc[one["id"]]
+        label = one["label"] or one["given"]
+        assert (row["decision"], row["given_label"], row["suggested_label"]) == (one["decision"], label, label)
+        assert row["mislabel_probability"] == 0
+    summary = json.loads((source.parent / "second/summary.json").read_text())
+    assert summary["review"]["interval"] is None  # the draw was from another file
+    assert main(["audit", "clean.csv", "--label", "segment", "--reviewed", "decisions.json", "--out", "third"]) == 2
+
+
+def test_images_that_were_decided(tmp_path, monkeypatch):
+    Image = pytest.importorskip("PIL.Image")
+    monkeypatch.chdir(tmp_path)
+    X, y = load_digits(n_class=2, return_X_y=True)
+    right = {}
+    for i in range(160):
+        folder = tmp_path / "photos" / str(y[i] if i >= 8 else 1 - y[i])
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((X[i].reshape(8, 8) * 15).astype(np.uint8)).save(folder / f"{i:03d}.png")
+        right[f"{i:03d}.png"] = str(y[i])
+    (tmp_path / "photos/1/broken.png").write_bytes(b"no image")
+    assert main(["audit", "photos", "--quiet"]) == 0
+    page = page_of(tmp_path / "audit")
+    by_row = {item["row"]: right[item["name"][2:]] for item in page["items"]}
+    (tmp_path / "decisions.json").write_text(json.dumps(decided_on(page, by_row, 20)))
+    assert main(["audit", "photos", "--reviewed", "decisions.json", "--quiet", "--out", "second"]) == 0
+    assert json.loads((tmp_path / "second/summary.json").read_text())["review"]["n_decided"] == 20
+    assert not {item["row"] for item in page["items"][:20]} & {
+        item["row"] for item in page_of(tmp_path / "second")["items"]
+    }

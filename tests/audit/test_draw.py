@@ -28,11 +28,10 @@ def test_each_row_is_shown_once_and_suspects_keep_their_order(n_rows, n_random, 
     drawn = draw(probability, suspects, n_random, seed)
     assert len(np.unique(drawn.rows)) == len(drawn.rows)
     assert set(suspects) <= set(drawn.rows)
-    ordered = drawn.rows[drawn.stratum < 0]
+    ordered = drawn.rows[~drawn.is_drawn]
     assert ordered.tolist() == [row for row in suspects if row in set(ordered)]
-    of_random = drawn.stratum >= 0
-    assert np.array_equal(strata_of(probability[drawn.rows[of_random]]), drawn.stratum[of_random])
-    counts = np.bincount(drawn.stratum[of_random], minlength=len(drawn.strata))
+    assert np.array_equal(strata_of(probability[drawn.rows]), drawn.stratum)
+    counts = np.bincount(drawn.stratum[drawn.is_drawn], minlength=len(drawn.strata))
     assert [s.n_drawn for s in drawn.strata] == counts.tolist()
     assert sum(s.n_rows for s in drawn.strata) == n_rows
 
@@ -45,3 +44,15 @@ def test_rows_are_drawn_without_regard_to_their_rank():
     expected = 400 * 50 / 1000
     halves = seen[:500].mean(), seen[500:].mean()
     assert np.allclose(halves, expected, rtol=0.06)
+
+
+def test_rows_of_no_probability_are_shown_and_never_drawn():
+    probability = np.r_[np.full(10, np.nan), np.linspace(0.0, 1.0, 50)]
+    drawn = draw(probability, np.array([3, 59]), 200, 0)
+    shown = dict(
+        zip(drawn.rows.tolist(), zip(drawn.stratum.tolist(), drawn.is_drawn.tolist(), strict=True), strict=True)
+    )
+    assert shown.pop(3) == (-1, False)
+    assert sorted(shown) == list(range(10, 60))
+    assert all(is_drawn and stratum >= 0 for stratum, is_drawn in shown.values())
+    assert sum(stratum.n_rows for stratum in drawn.strata) == 50

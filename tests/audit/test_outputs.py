@@ -2,13 +2,16 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from acestimator.audit import outputs
+from acestimator.audit.decisions import Decision, SourceInfo
 from acestimator.audit.judge import Findings, encode
-from acestimator.audit.summary import confusions, variants
+from acestimator.audit.past import Review
+from acestimator.audit.summary import confusions, summarize, variants
 
 
 @pytest.fixture
@@ -91,7 +94,44 @@ def test_labels_that_differ_in_blanks_and_capitals_are_named():
     assert variants(["gold", "silver"]) == []
 
 
-def test_codes_are_positions_in_the_sorted_labels():
-    classes, given = encode(np.array(["b", None, "a", "b"], dtype=object))
-    assert classes.tolist() == ["a", "b"]
-    assert given.tolist() == [1, -1, 0, 1]
+def test_codes_are_positions_in_the_classes():
+    labels = np.array(["b", None, "a", "b"], dtype=object)
+    assert encode(labels, np.array(["a", "aa", "b"])).tolist() == [2, -1, 0, 2]
+
+
+def test_what_was_decided_is_suspected_no_more_and_is_in_the_table(findings):
+    decided = replace(findings, is_open=np.array([False, True, False, True]))
+    assert decided.suspects.tolist() == []
+    assert confusions(decided) == []
+    one = Decision(0, None, "d", "a", "relabel", findings.classes[1])
+    text = outputs.issues_csv(decided, [""] * 4, None, ["d"] * 4, {0: one})
+    assert [row["decision"] for row in csv.DictReader(text.splitlines())] == ["relabel", "", "", ""]
+
+
+def a_summary(findings, review):
+    info = SourceInfo("in.csv", "table", "sha256:" + "0" * 64, "kind", None, 4)
+    return summarize(info, findings, settings={}, versions={}, review=review)
+
+
+def test_the_least_rate_is_that_of_what_was_drawn_at_random_where_there_is_one(findings):
+    """Else that of the estimate, and the wrong labels that were found are wrong for sure."""
+    assert a_summary(findings, None).least_rate == 0.1
+    review = Review(2, 1, 0, 0, 0, 0, 0, None)
+    assert a_summary(findings, review).least_rate == pytest.approx((1 + 0.1 * 3) / 3)
+    drawn = Review(2, 1, 0, 0, 1, 0, 3, (0.4, 0.9))
+    assert a_summary(findings, drawn).least_rate == 0.4
+
+
+def test_a_review_is_told_in_words(findings):
+    summary = a_summary(findings, Review(2, 1, 1, 1, 2, 1, 3, (1 / 3, 2 / 3)))
+    told = summary.sentences()
+    assert told[0] == "2 labels were decided, and 1 of them wrong. 1 row was dropped and 1 row was left open."
+    assert told[1].startswith(
+        "Of 2 labels that were drawn at random, 1 were wrong. So between 33.3 % and 66.7 % of all 3 "
+    )
+    assert told[1].endswith("(with a probability of 90 %), and 0 to 1 wrong ones are left.")
+    assert told[2] == (
+        "1 of the other 1 labels is likelier wrong than right. By the network's estimate, about 1 wrong ones are left, "
+        "0 to 1."
+    )
+    assert summary.to_dict()["review"]["interval"] == (1 / 3, 2 / 3)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pages import HOSTILE, drawn_of, hostile_page, item_of, page_of
 
 from acestimator.audit import page as module
-from acestimator.audit.decisions import SourceInfo, Stratum
+from acestimator.audit.decisions import Decision, SourceInfo, Stratum
 from acestimator.audit.items import Item, Page
 from acestimator.audit.page import MAX_BYTES, embed, page_size, render
 
@@ -279,3 +279,11 @@ def test_without_jinja2_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(ImportError, match=r"pip install acestimator\[audit\]"):
         render(page_of([]))
+
+
+def test_what_was_decided_before_is_on_the_page_and_its_rows_are_not():
+    before = Decision(77, "x", "ab" * 8, "cat", "relabel", "llama")
+    page = page_of([item_of(0)], decided=(before,))
+    assert embedded(render(page))["page"]["decided"] == [asdict(before)]
+    with pytest.raises(ValueError, match="Row 77 is shown and was decided before, expected one of the two"):
+        render(replace(page, items=(item_of(77),)))

@@ -1,5 +1,7 @@
 """A network that is spared labels: which, from when on, and that they are without influence then; its constants."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from acestimator.channel import Channel, levelled
+from acestimator.facts import SUREST
 from acestimator.objectives import AutoCleansing, CrossEntropy
 from acestimator.objectives.early_learning import DECAY, EVERY, add_pull_
 from acestimator.objectives.judge import Judgement
@@ -333,3 +336,26 @@ def test_its_state_is_all_that_it_goes_on_from(stop, judgement):
     for name in ("log_odds", "kept"):
         assert torch.equal(getattr(resumed, name), getattr(whole, name))
     assert torch.equal(resumed.table.dense(), whole.table.dense())
+
+
+# --- facts ---
+
+
+def test_facts_are_learned_as_they_are():
+    """At full weight, whatever they look like, and without a pull; all else is as without them."""
+    known = torch.arange(N) % 4 == 0
+    found = {}
+    for name, mask in (("with", known), ("without", None)):
+        judgement = replace(a_judgement(), known=mask)
+        objective = started(Spared(judgement, early_learning=3.0, **TABLE), problem()[1], K, max_epochs=9)
+        found[name] = objective, *drive(objective, outputs(1))
+    objective, weights, grads = found["with"]
+    assert objective.pulls
+    assert (objective.log_odds[known] == -SUREST).all()
+    assert (objective.kept[known] == 1).all()
+    assert (weights[objective.first :, known] == objective.scale).all()
+    plain = started(CrossEntropy(), problem()[1], K, max_epochs=9)
+    _, unpulled = drive(plain, outputs(1))
+    torch.testing.assert_close(grads[:, known], unpulled[:, known])
+    assert not torch.allclose(grads[objective.first :, ~known], unpulled[objective.first :, ~known])
+    torch.testing.assert_close(grads[:, ~known], found["without"][2][:, ~known])

@@ -214,13 +214,13 @@
     ({ row, id, digest, given: labelOf(given), decision, label, group, stratum });
 
   // Put decisions in their places; one that is undefined is taken away.
-  function put(changes) {
+  function put(changes, isNew = true) {
     for (const [row, decision] of changes) {
       decided.delete(row); // so that it comes last
       if (decision) decided.set(row, decision);
       if (itemOf.has(row)) refresh(itemOf.get(row));
     }
-    store();
+    if (isNew) store();
     drawProgress();
     drawDock();
   }
@@ -303,14 +303,18 @@
     }
   }
 
+  // Decisions that were made before this page count for rows that it does not show, whatever the browser kept of them.
+  // Nothing is stored here: two pages of one source, open at once, would answer each other without end.
   function restore() {
     let kept = null;
+    const before = page.decided.map((d) => [d.row, d]);
     try {
+      for (const [row, d] of before) decided.set(row, d);
       kept = localStorage.getItem(KEY);
       if (!kept) return;
       const found = read(JSON.parse(kept));
       decided.clear();
-      put(found);
+      put([...found, ...before], false);
       cards.forEach((_, row) => refresh(itemOf.get(row)));
     } catch (error) {
       warn(`What this browser kept of earlier decisions cannot be used. ${error.message}`);

@@ -182,6 +182,46 @@ def test_rows_drawn_from_other_strata_are_facts_and_no_part_of_this_draw(review)
     assert saved["strata"] == [asdict(each) for each in STRATA]
 
 
+def test_what_was_decided_before_this_page_is_saved_with_it(review):
+    before = Decision(77, "x", "ab" * 8, "cat", "relabel", "llama")
+    page = replace(PAGE, decided=(before,))
+    review.open(page)
+    assert review.text("#detail") == "1 of rows that are not on this page"
+    assert json.loads(review.save())["decisions"] == [asdict(before)]
+    review.press("k")
+    review.driver.refresh()
+    saved = json.loads(review.save())
+    assert {each["row"] for each in saved["decisions"]} == {0, 77}
+    assert saved["classes"] == ["cat", "dog", "horse", "llama"]
+
+
+def test_what_was_decided_before_this_page_counts_though_the_browser_kept_another_thing(review):
+    other = Decision(77, "x", "ab" * 8, "cat", "drop")
+    review.open(PAGE).load(replace(decided_of(PAGE, row_0="drop"), decisions=(other,)).to_json())
+    review.press("k")
+    before = replace(other, decision="keep")
+    review.open(replace(PAGE, decided=(before,)))
+    saved = {each["row"]: each["decision"] for each in json.loads(review.save())["decisions"]}
+    assert saved == {77: "keep", 0: "keep"}
+
+
+def test_two_pages_of_one_source_do_not_answer_each_other_without_end(review):
+    """A second page has other strata, and keeps its decisions in the same place."""
+    review.open(PAGE)
+    here = review.driver.current_window_handle
+    review.driver.switch_to.new_window("tab")
+    try:
+        review.open(replace(PAGE, strata=(Stratum(0.0, 0.5, 900, 4),)), "second.html")
+        review.do("window.n = 0; window.addEventListener('storage', () => (window.n += 1))")
+        review.press("k")
+        review.driver.execute_async_script("setTimeout(arguments[0], 500)")
+        assert review.do("return window.n") == 0
+    finally:
+        review.driver.close()
+        review.driver.switch_to.window(here)
+    assert review.decisions() == {0: ("keep", None)}
+
+
 PAGE_2 = decided_of(PAGE, row_2="keep").decisions[0]
 
 
