@@ -46,9 +46,9 @@ def read_images(paths: Sequence[Path], side: int | None = None) -> tuple[np.ndar
         try:
             X[i] = evaluation_crop(read_image(path), side, side)
         except (OSError, ValueError) as error:
-            broken[i] = str(error)
+            broken[i] = str(error).removesuffix(".")  # it becomes a part of sentences
     if len(broken) == len(paths):
-        raise ValueError(f"none of the {len(paths)} images can be read; the first: {broken[0]}")
+        raise ValueError(f"none of the {len(paths)} images can be read; the first: {broken[0]}.")
     return X, broken
 
 

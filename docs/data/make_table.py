@@ -6,7 +6,7 @@ from sklearn.datasets import load_breast_cancer
 from acestimator.noise import corrupt, symmetric
 
 frame = load_breast_cancer(as_frame=True).frame
-right = frame.pop("target").map({0: "malignant", 1: "benign"})
+right = frame.pop("target").map({0: "malignant", 1: "benign"}).rename("diagnosis")
 codes, names = right.factorize()
 rng = np.random.default_rng(0)
 
