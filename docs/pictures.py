@@ -92,7 +92,7 @@ def labels_of(right):
 
 
 def table():
-    run(f"python {HERE}/data/make_table.py")
+    run("python make_table.py")
     run("acestimator audit patients.csv --label diagnosis --id patient")
     page = Page(Path("audit/review.html"), *labels_of(column("patients_right.csv", "diagnosis")))
     page.decide(4)
@@ -102,13 +102,13 @@ def table():
     page.decide(6)
     page.save()
     run("acestimator apply patients.csv decisions.json --out patients.clean.csv")
-    run(f"python {HERE}/data/count_right.py patients_right.csv patients.csv patients.clean.csv")
-    0 and run("acestimator audit patients.csv --label diagnosis --id patient --reviewed decisions.json --out second")
-    0 and run("acestimator apply patients.csv second --all-suggested --out patients.more.csv")
+    run("python count_right.py patients_right.csv patients.csv patients.clean.csv")
+    run("acestimator audit patients.csv --label diagnosis --id patient --reviewed decisions.json --out second")
+    run("acestimator apply patients.csv second --all-suggested --out patients.more.csv")
 
 
 def texts():
-    run(f"python {HERE}/data/make_texts.py")
+    run("python make_texts.py")
     run("acestimator audit functions.csv --label part")
     page = Page(Path("audit/review.html"), *labels_of(column("functions_right.csv", "part")))
     page.decide(5)
@@ -121,11 +121,11 @@ def texts():
     run("acestimator apply functions.csv decisions.json --out functions.clean.csv")
     run("acestimator apply functions.csv audit --all-suggested --above 0.9 --out functions.suggested.csv")
     files = "functions.csv functions.clean.csv functions.suggested.csv"
-    run(f"python {HERE}/data/count_right.py functions_right.csv {files}")
+    run(f"python count_right.py functions_right.csv {files}")
 
 
 def images():
-    run(f"python {HERE}/data/make_images.py")
+    run("python make_images.py")
     run("acestimator audit digits")
     right = dict(zip(column("digits_right.csv", "file"), column("digits_right.csv", "label"), strict=True))
     names = column("audit/label_issues.csv", "name")
@@ -138,7 +138,7 @@ def images():
     page.driver.execute_script("document.querySelector('#picture').close()")
     page.save()
     run("acestimator apply digits decisions.json --out digits.clean")
-    run(f"python {HERE}/data/count_right.py digits_right.csv digits digits.clean")
+    run("python count_right.py digits_right.csv digits digits.clean")
 
 
 if __name__ == "__main__":
@@ -147,6 +147,6 @@ if __name__ == "__main__":
         if len(sys.argv) > 2 and tutorial.__name__ not in sys.argv[2:]:
             continue
         folder = root / tutorial.__name__
-        folder.mkdir(parents=True)
+        shutil.copytree(HERE / "data", folder)  # the scripts
         os.chdir(folder)
         tutorial()

@@ -1,4 +1,4 @@
-"""Count the right labels of copies: ``python count_right.py RIGHT.csv COPY ...``, tables or folders of class folders."""
+"""Count the right labels of tables or class folders: ``python count_right.py RIGHT.csv COPY ...``."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Write digits/: handwritten digits in a folder for each class; a tenth lie in a wrong one, and two files are broken."""
+"""Write digits/: images in a folder for each class; a tenth lie in a wrong one, and two files are broken."""
 
 from pathlib import Path
 

@@ -3,7 +3,6 @@
 import re
 from importlib import import_module
 
-import numpy as np
 import pandas as pd
 
 from acestimator.noise import corrupt, symmetric
@@ -16,7 +15,7 @@ for part in PARTS:
     for name in module.__all__:
         doc = getattr(module, name).__doc__ or ""
         text = re.split(r"\n *\w[\w ]*\n *---", doc)[0]  # what stands above "Parameters"
-        text = " ".join(re.sub(r"^\s*\w+\(.*", "", text).split()[:80])  # without the call, if it begins with that
+        text = " ".join(re.sub(r"(?m)^ *\w+\(.*", "", text).split()[:80])  # without lines of calls
         if len(text.split()) > 4:
             rows.append((name, text, part))
 
