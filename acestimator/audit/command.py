@@ -78,20 +78,20 @@ def run_audit(arguments: argparse.Namespace) -> int:
     from acestimator.audit.run import Settings, audit, write
     from acestimator.audit.sources import open_source
 
-    outputs.check_folder(arguments.out)
-    source = open_source(arguments.source, label=arguments.label, id=arguments.id)
-    settings = Settings(
-        texts=tuple(arguments.text),
-        drop=tuple(arguments.drop),
-        image_size=arguments.image_size,
-        backbone=arguments.backbone,
-        top=arguments.top,
-        seed=arguments.seed,
-        device=arguments.device,
-        quiet=arguments.quiet,
-    )
-    found = audit(source, settings)
-    files = write(found, arguments.out, labelstudio=arguments.export == "labelstudio")
+    with outputs.folder(arguments.out):
+        source = open_source(arguments.source, label=arguments.label, id=arguments.id)
+        settings = Settings(
+            texts=tuple(arguments.text),
+            drop=tuple(arguments.drop),
+            image_size=arguments.image_size,
+            backbone=arguments.backbone,
+            top=arguments.top,
+            seed=arguments.seed,
+            device=arguments.device,
+            quiet=arguments.quiet,
+        )
+        found = audit(source, settings)
+        files = write(found, arguments.out, labelstudio=arguments.export == "labelstudio")
     if not arguments.quiet:
         print("\n".join([*found.summary.sentences(), "", *_next_steps(arguments, files)]))
     low = 0.0 if found.summary.interval is None else found.summary.interval[0]

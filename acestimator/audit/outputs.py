@@ -10,8 +10,8 @@ import io
 import json
 import os
 import platform
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,9 @@ COLUMNS = (
 )
 
 
-def check_folder(out: Path) -> None:
-    """Look whether an audit may write to a folder, before anything is read.
+@contextmanager
+def folder(out: Path) -> Iterator[None]:
+    """Make a folder that an audit may write to, before anything is read; take it away again if nothing was written.
 
     Raises
     ------
@@ -47,10 +48,17 @@ def check_folder(out: Path) -> None:
         raise FileExistsError(
             f"{out} holds {', '.join(ours)}, which no audit has written: give another folder by --out."
         )
+    is_new = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
-    trial = out / ".acestimator"
-    trial.write_bytes(b"")
-    trial.unlink()
+    try:
+        trial = out / ".acestimator"
+        trial.write_bytes(b"")
+        trial.unlink()
+        yield
+    finally:
+        if is_new:
+            with suppress(OSError):  # something is in it
+                out.rmdir()
 
 
 def _is_audit(out: Path) -> bool:

@@ -52,13 +52,28 @@ def test_tasks_have_the_suggestion_as_a_prediction(findings):
 
 def test_a_folder_of_something_else_is_refused_and_one_of_an_audit_taken(tmp_path):
     (tmp_path / "review.html").write_text("mine")
-    with pytest.raises(FileExistsError, match="which no audit has written"):
-        outputs.check_folder(tmp_path)
+    with pytest.raises(FileExistsError, match="which no audit has written"), outputs.folder(tmp_path):
+        pass
     assert (tmp_path / "review.html").read_text() == "mine"
     (tmp_path / "summary.json").write_text(json.dumps({"format": "acestimator audit"}))
-    outputs.check_folder(tmp_path)
-    with pytest.raises(FileExistsError, match="is a file"):
-        outputs.check_folder(tmp_path / "review.html")
+    with outputs.folder(tmp_path):
+        assert (tmp_path / "review.html").read_text() == "mine"
+    with pytest.raises(FileExistsError, match="is a file"), outputs.folder(tmp_path / "review.html"):
+        pass
+
+
+def test_a_folder_that_stays_empty_goes_again_and_others_stay(tmp_path):
+    with outputs.folder(tmp_path / "new"):
+        assert (tmp_path / "new").is_dir()
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(ZeroDivisionError), outputs.folder(tmp_path / "new"):
+        1 / 0  # noqa: B018 -- any error
+    assert not (tmp_path / "new").exists()
+    with outputs.folder(tmp_path / "new"):
+        (tmp_path / "new/file").touch()
+    with outputs.folder(tmp_path / "new"):
+        pass
+    assert (tmp_path / "new/file").exists()
 
 
 def test_files_are_written_together_or_not_at_all(tmp_path):

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import pytest
 from pages import STRATA, drawn_of, hostile_page, item_of, page_of
 
-from acestimator.audit.decisions import Decision, Decisions, Stratum
+from acestimator.audit.decisions import Decision, Decisions, Stratum, parse_decisions
 
 pytestmark = pytest.mark.browser
 
@@ -116,6 +116,7 @@ def test_saved_file_is_that_of_the_commands(review):
     text = review.save()
     same(text, decided_of(PAGE, **choices, row_4="unsure"))
     assert text.endswith("\n")
+    assert parse_decisions(json.loads(text), "decisions.json") == decided_of(PAGE, **choices, row_4="unsure")
     assert json.loads(text)["classes"] == ["cat", "dog", "horse", "llama"]
     assert review.text("#said") == "Saved 5 decisions to decisions.json."
 
