@@ -1,13 +1,15 @@
 """Run the three tutorials of the audit, and take their pictures: ``python docs/pictures.py FOLDER``.
 
-It needs the extra "audit", selenium, and chromium with its driver. In FOLDER it makes the data, runs the commands and
-prints what they print; opens the page, decides as somebody who knows the right labels, and saves the decisions. The
-pictures are written to ``docs/_static``.
+It needs the extra "audit", selenium, and chromium with its driver. In FOLDER it makes the data and runs the commands;
+opens the page, decides as somebody who knows the right labels, and saves the decisions. The pictures are written to
+``docs/_static``, and what the commands print to the pages, below the same commands. More arguments name tutorials:
+table, texts, images.
 """
 
 import csv
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 HERE = Path(__file__).parent
 WIDTH, HEIGHT = 1200, 900
+PRINTED = {}  # by command
 
 
 class Page:
@@ -70,14 +73,26 @@ class Page:
 
 
 def run(command):
-    """Run a command of a tutorial, and print it with what it prints; a progress bar is left out."""
-    print(f"$ {command}")
+    """Run a command of a tutorial, and keep what it prints, but for a progress bar."""
     program, rest = command.split(" ", 1)
     words = f"{sys.executable} {'-m acestimator' if program == 'acestimator' else ''} {rest}"
     done = subprocess.run(words, shell=True, capture_output=True, text=True, check=False, env=os.environ)
-    print(done.stdout, end="")
     if done.returncode:
-        sys.exit(done.stderr)
+        sys.exit(f"$ {command}\n{done.stdout}{done.stderr}")
+    PRINTED[command] = done.stdout.strip()
+    print(f"$ {command}\n{PRINTED[command]}", flush=True)
+
+
+def put_outputs(page):
+    """Write what was printed below the commands of a page."""
+
+    def block(found):
+        commands = re.findall(r"^\$ (.+)$", found[1], re.MULTILINE)
+        lines = [line for command in commands for line in (f"$ {command}", PRINTED[command]) if line]
+        return "```console\n" + "\n".join(lines) + "\n```"
+
+    text = page.read_text(encoding="utf-8")
+    page.write_text(re.sub(r"```console\n(.*?)\n```", block, text, flags=re.DOTALL), encoding="utf-8")
 
 
 def column(path, name):
@@ -104,7 +119,6 @@ def table():
     run("acestimator apply patients.csv decisions.json --out patients.clean.csv")
     run("python count_right.py patients_right.csv patients.csv patients.clean.csv")
     run("acestimator audit patients.csv --label diagnosis --id patient --reviewed decisions.json --out second")
-    run("acestimator apply patients.csv second --all-suggested --out patients.more.csv")
 
 
 def texts():
@@ -119,8 +133,9 @@ def texts():
     page.driver.execute_script("document.querySelector('#other').close()")
     page.save()
     run("acestimator apply functions.csv decisions.json --out functions.clean.csv")
-    run("acestimator apply functions.csv audit --all-suggested --above 0.9 --out functions.suggested.csv")
-    files = "functions.csv functions.clean.csv functions.suggested.csv"
+    run("acestimator audit functions.csv --label part --reviewed decisions.json --out second")
+    run("acestimator apply functions.csv second --all-suggested --above 0.9 --out functions.more.csv")
+    files = "functions.csv functions.clean.csv functions.more.csv"
     run(f"python count_right.py functions_right.csv {files}")
 
 
@@ -150,3 +165,4 @@ if __name__ == "__main__":
         shutil.copytree(HERE / "data", folder)  # the scripts
         os.chdir(folder)
         tutorial()
+        put_outputs(HERE / f"audit-{tutorial.__name__}.md")
