@@ -43,6 +43,9 @@ _LEAST_LOG = -50.0  # in place of minus infinity, of probabilities in float32, w
 # Standard errors. Of 400 samples with 40 % of two classes' labels wrong, judges that are right in 19 of 20 may have
 # little more than one.
 _LEAST_ASSOCIATION = 1.0
+# Of samples for the constants to have a say. On texts with .0005 and .003 of their numbers not zero they cost from .002
+# to .024 of the area under the ROC curve, and gained a little with .014.
+_LEAST_DENSITY = 0.01
 _LEAST_EPOCHS, _LEAST_STEPS = 3, 100  # of it: one epoch to learn all labels, and some without those left out
 
 
@@ -184,12 +187,14 @@ def spared(trainer: Trainer, judgement: Judgement) -> Trainer:
 
 
 def concluded(
-    judgement: Judgement, log_odds: Tensor, constants: Tensor, weight: Tensor | None
+    judgement: Judgement, log_odds: Tensor, constants: Tensor, weight: Tensor | None, density: float = 1.0
 ) -> tuple[Tensor, Tensor]:
     """What is said of the labels in the end: at the judges' rate, and at the least that they hold to be possible.
 
     The constants have half a say in the order: the log-odds are averaged with the same in their order. They were
-    learned beside a network that has seen more samples than any judge, for longer, and without most wrong labels.
+    learned beside a network that has seen more samples than any judge, for longer, and without most wrong labels. They
+    have none where the samples are all but empty, as texts are: each has features that hardly another has, by which a
+    network knows it at once, and leaves the constants nothing to explain.
 
     Parameters
     ----------
@@ -199,6 +204,8 @@ def concluded(
     constants : Tensor, shape (N,)
         Of the observed labels, in the partition gauge.
     weight : Tensor of float64, shape (N,), optional
+    density : float, default=1.0
+        Share of the samples' numbers that are not zero.
 
     Returns
     -------
@@ -207,7 +214,8 @@ def concluded(
     none = torch.full_like(log_odds, -torch.inf)
     if judgement.rate == 0.0:  # nothing could be told
         return log_odds, none
-    log_odds = 0.5 * (log_odds + in_order_of(log_odds, constants, weight))
+    if density >= _LEAST_DENSITY:
+        log_odds = 0.5 * (log_odds + in_order_of(log_odds, constants, weight))
     low = judgement.interval[0]
     return levelled(log_odds, judgement.rate, weight), levelled(log_odds, low, weight) if low > 0.0 else none
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import check_random_state, column_or_1d
 
 # How far a row's sum, or two mirrored entries, may be off: room for rounded input, none for a forgotten category.
@@ -136,7 +137,7 @@ def instance_dependent(
 
     Parameters
     ----------
-    X : array-like of shape (N, ...)
+    X : array-like of shape (N, ...), or sparse matrix or array of shape (N, D)
         Features, taken as they are. Their scale matters: where :math:`x_n` is long the softmax is close to one wrong
         label, the same for similar samples (the authors take pixels from 0 to 255); where it is short, all wrong labels
         are alike.
@@ -163,8 +164,8 @@ def instance_dependent(
     from scipy.stats import truncnorm
 
     X, (classes, true) = _numbers(X), _categories(y)
-    if len(X) != len(true):
-        raise ValueError(f"X has {len(X)} samples and y {len(true)} labels, expected one label for each sample.")
+    if X.shape[0] != len(true):
+        raise ValueError(f"X has {X.shape[0]} samples and y {len(true)} labels, expected one label for each sample.")
     n_classes = len(classes)
     _check(n_classes, rate)
     rng = _own_stream(random_state)
@@ -173,7 +174,8 @@ def instance_dependent(
     pi = np.empty((len(true), 1, n_classes))
     for k in range(n_classes):
         members = np.flatnonzero(true == k)
-        x = X[members].reshape(len(members), -1).astype(np.float64)
+        x = X[members].astype(np.float64)
+        x = x if issparse(x) else x.reshape(len(members), -1)
         logits = x @ rng.normal(size=(x.shape[1], n_classes))
         logits[:, k] = -np.inf  # the true label is none of the wrong ones
         wrong = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -348,8 +350,12 @@ def _is_missing(label: Any) -> bool:
         return True
 
 
-def _numbers(X: Any) -> np.ndarray:
-    """Features as an array of finite numbers."""
+def _numbers(X: Any) -> Any:
+    """Features as an array of finite numbers, or as CSR if they are sparse."""
+    if issparse(X):
+        X = X.tocsr()
+        _numbers(X.data)
+        return X
     X = np.asarray(X)
     if X.dtype.kind not in "buif":
         try:

@@ -11,11 +11,11 @@ TABLE = {
     "__main__": {"cli"},
     "cli": {"audit", "demo", "comparison", "experiments"},
     "demo": {"audit", "estimators", "diagnosis", "noise", "plotting"},
-    "audit": {"estimators", "inputs", "datasets", "diagnosis"},
+    "audit": {"estimators", "inputs", "datasets", "diagnosis", "naive_bayes"},
     "comparison": {"estimators", "peers", "datasets", "noise", "runs"},
     "experiments": {"estimators", "plotting", "recipes", "training", "inputs", "datasets", "detection", "runs"},
     "runs": set(),
-    "plotting": {"detection"},
+    "plotting": {"detection", "datasets", "naive_bayes"},
     "estimators": {
         *("peers", "crossfit", "recipes", "phases", "presets", "training", "objectives", "inputs", "alpha"),
         *("detection", "mixture", "backbones", "diagnosis", "pickling", "rows"),
@@ -34,6 +34,7 @@ TABLE = {
     "detection": set(),
     "diagnosis": {"rows"},
     "mixture": set(),
+    "naive_bayes": set(),
     "channel": set(),
     "folds": set(),
     "noise": set(),
@@ -87,6 +88,7 @@ def test_who_imports_whom(imports):
     assert by["folds"] == {"crossfit", "inputs"}
     assert by["channel"] == {"crossfit", "evidence", "objectives"}
     assert by["evidence"] == {"crossfit"}
+    assert by["naive_bayes"] == {"audit", "plotting"}
     assert by["__main__"] == by["theory"] == set()
     assert by["__init__"] <= {"theory"}
     assert {b for a, b in rooms.arrows(imports) if a == "alpha"} <= {"checks"}

@@ -1,9 +1,7 @@
-r"""What in a row speaks for the suggested label, and against the given one: by each column, or word, alone.
+"""What in a row speaks for the suggested label, and against the given one: by each column, or word, alone.
 
-The weight of a value x of a column is :math:`\ln p(x \mid \text{suggested}) - \ln p(x \mid \text{given})`, with the
-frequencies of the rows that are not suspected: a normal density of numbers, smoothed frequencies of categories, and of
-words the smoothed share of the rows that have them. This is what naive Bayes would say. It is not what the network has
-done, but a person can check it by eye.
+Columns weigh as :mod:`acestimator.naive_bayes` has it, and so do words, by the smoothed share of the rows that have
+them.
 
 Legend: N rows, K classes, V words.
 """
@@ -16,8 +14,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-_FAR = 2.0  # standard deviations
-_RARE = 0.05  # share of a class
+from acestimator.naive_bayes import class_normals, class_shares, is_far, is_rare, log_normal, log_share
+
 _SPEAKS = 1.0  # nats, from which on a word is marked
 _LONGEST = 2000  # characters of a value that are shown
 _PIECES = re.compile(r"\w+|\W+")
@@ -68,55 +66,32 @@ class ColumnEvidence:
 class _Numbers:
     def __init__(self, values: np.ndarray, texts: Any, codes: np.ndarray, trusted: np.ndarray, n_classes: int) -> None:
         self._values, self._texts = values, texts
-        known = values[trusted]
-        finite = np.isfinite(known)
-        spread = float(known[finite].std()) if finite.any() else 0.0
-        self._mean, self._std = np.zeros(n_classes), np.full(n_classes, max(spread, 1e-12))
-        for k in range(n_classes):
-            own = known[finite & (codes == k)]
-            if len(own) > 1:
-                self._mean[k] = own.mean()
-                self._std[k] = max(float(own.std()), 0.05 * spread, 1e-12)  # a class of equal values is no certainty
-            elif finite.any():
-                self._mean[k] = known[finite].mean()
+        mean, std = class_normals(values[trusted][:, None], codes, n_classes)
+        self._mean, self._std = mean[:, 0], std[:, 0]
 
     def text(self, row: int) -> str:
         return _shown(self._texts.iloc[row])
 
     def log_proba(self, row: int, k: int) -> float:
-        value = self._values[row]
-        if not np.isfinite(value):
-            return 0.0  # a gap speaks for nobody
-        z = min(abs(value - self._mean[k]) / self._std[k], 5.0)  # one odd value is not worth more than many others
-        return float(-0.5 * z * z - np.log(self._std[k]))
+        return float(log_normal(self._values[row], self._mean[k], self._std[k]))
 
     def departs(self, row: int, k: int) -> bool:
-        value = self._values[row]
-        return bool(np.isfinite(value) and abs(value - self._mean[k]) > _FAR * self._std[k])
+        return bool(is_far(self._values[row], self._mean[k], self._std[k]))
 
 
 class _Categories:
     def __init__(self, values: np.ndarray, texts: Any, codes: np.ndarray, trusted: np.ndarray, n_classes: int) -> None:
         self._values, self._texts = values, texts
-        n_values = int(values.max(initial=-1)) + 1
-        known = values[trusted]
-        has = known >= 0
-        counts = np.zeros((n_classes, max(n_values, 1)))
-        np.add.at(counts, (codes[has], known[has]), 1.0)
-        everywhere = (counts.sum(axis=0) + 1.0) / (counts.sum() + counts.shape[1])  # (V,)
-        # One imagined row a class, of the value's frequency everywhere: a rare class does not look sure.
-        self._proba = (counts + everywhere) / (counts.sum(axis=1, keepdims=True) + 1.0)
+        self._shares = class_shares(values[trusted], codes, n_classes, int(values.max(initial=-1)) + 1)
 
     def text(self, row: int) -> str:
         return _shown(self._texts.iloc[row])
 
     def log_proba(self, row: int, k: int) -> float:
-        value = self._values[row]
-        return 0.0 if value < 0 else float(np.log(self._proba[k, value]))
+        return float(log_share(self._values[row : row + 1], self._shares[k : k + 1])[0])
 
     def departs(self, row: int, k: int) -> bool:
-        value = self._values[row]
-        return bool(value >= 0 and self._proba[k, value] < _RARE)
+        return bool(is_rare(self._values[row : row + 1], self._shares[k : k + 1])[0])
 
 
 def _column(values: Any, codes: np.ndarray, trusted: np.ndarray, n_classes: int) -> _Numbers | _Categories:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from acestimator.datasets._crops import evaluation_crop, read_image
+from acestimator.datasets.decoding import read_crops
 
 _LARGEST = 64  # pixels: what small_resnet learns in minutes without a GPU
 _TRIED = 50  # images whose size is looked at
@@ -40,13 +41,8 @@ def read_images(paths: Sequence[Path], side: int | None = None) -> tuple[np.ndar
         If none can be read.
     """
     side = _usual_side(paths) if side is None else side
-    X = np.zeros((len(paths), 3, side, side), dtype=np.uint8)
-    broken = {}
-    for i, path in enumerate(paths):
-        try:
-            X[i] = evaluation_crop(read_image(path), side, side)
-        except (OSError, ValueError) as error:
-            broken[i] = str(error).removesuffix(".")  # it becomes a part of sentences
+    X, errors = read_crops(paths, side, lambda image, _: evaluation_crop(image, side, side))
+    broken = {i: str(error).removesuffix(".") for i, error in errors.items()}  # parts of sentences
     if len(broken) == len(paths):
         raise ValueError(f"none of the {len(paths)} images can be read; the first: {broken[0]}.")
     return X, broken

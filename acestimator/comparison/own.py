@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -109,7 +110,7 @@ def _can_be_run(method: str, processes: Sequence[str]) -> bool:
 
 
 @functools.lru_cache(maxsize=1)
-def _read(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
+def _read(path: Path, target: str | None) -> tuple[Any, np.ndarray]:
     X, y = load_samples(path, target)
     classes, labels = np.unique(y, return_inverse=True)
     rare = {classes[k].item(): n for k, n in Counter(labels.tolist()).items() if n < 3}

@@ -212,7 +212,7 @@ def _estimator(method: str, task: Task, seed: int, settings: dict[str, Any]) -> 
     return BaselineClassifier(name, params=params, random_state=seed, **settings)
 
 
-def _fit_cleanlab(X: np.ndarray, y: np.ndarray, seed: int, settings: dict[str, Any]) -> tuple[Any, np.ndarray]:
+def _fit_cleanlab(X: Any, y: np.ndarray, seed: int, settings: dict[str, Any]) -> tuple[Any, np.ndarray]:
     """CleanLearning around the same network, 5 folds as by default, and the held-out probabilities (N, K)."""
     from cleanlab.classification import CleanLearning
     from cleanlab.count import estimate_cv_predicted_probabilities

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import sklearn.datasets
+from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
 
 from acestimator import noise
@@ -30,20 +31,20 @@ class Task:
 
     Parameters
     ----------
-    X_train : ndarray of shape (N, D)
+    X_train : ndarray of shape (N, D) or (N, C, H, W), or csr_array or csr_matrix of shape (N, D)
     observed : ndarray of int64, shape (N,)
     is_wrong : ndarray of bool, shape (N,), or None
         None where nobody knows.
-    X_test : ndarray of shape (M, D)
+    X_test : of the same kind, shape (M, ...)
     y_test : ndarray of int64, shape (M,)
     right : ndarray of int64, shape (N,), optional
         The right labels, -1 for samples of no class that there is. None where nobody knows.
     """
 
-    X_train: np.ndarray
+    X_train: Any
     observed: np.ndarray
     is_wrong: np.ndarray | None
-    X_test: np.ndarray
+    X_test: Any
     y_test: np.ndarray
     right: np.ndarray | None = None
 
@@ -53,17 +54,17 @@ class Split(NamedTuple):
 
     Parameters
     ----------
-    X_train : ndarray of shape (N, D) or (N, C, H, W)
+    X_train : ndarray of shape (N, D) or (N, C, H, W), or csr_array or csr_matrix of shape (N, D)
     y_train : ndarray of int64, shape (N,)
-    X_test : ndarray of shape (M, D) or (M, C, H, W)
+    X_test : of the same kind, shape (M, ...)
     y_test : ndarray of int64, shape (M,)
     human : dict of str to ndarray of int64, shape (N,), optional
         Labels that people gave to the training samples, by the name of their process.
     """
 
-    X_train: np.ndarray
+    X_train: Any
     y_train: np.ndarray
-    X_test: np.ndarray
+    X_test: Any
     y_test: np.ndarray
     human: dict[str, np.ndarray] | None = None
 
@@ -130,7 +131,7 @@ def _chosen(name: str, n_all: int, n_samples: int, seed: int) -> np.ndarray:
     return np.random.RandomState(seed).permutation(n_all)[:n_samples]
 
 
-def split(X: np.ndarray, y: np.ndarray, seed: int) -> Split:
+def split(X: Any, y: np.ndarray, seed: int) -> Split:
     """70 % of the samples for training, 30 % for testing, stratified."""
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.3, random_state=seed, stratify=y)
     return Split(X_train, y_train, X_test, y_test)
@@ -228,8 +229,8 @@ def _n_classes(data: Split) -> int:
     return int(data[1].max()) + 1
 
 
-def _vectors(X: np.ndarray) -> np.ndarray:
-    return X.reshape(len(X), -1)
+def _vectors(X: Any) -> Any:
+    return X if issparse(X) else X.reshape(len(X), -1)
 
 
 UNCHANGED = ("none", "given")

@@ -9,24 +9,30 @@ import csv
 import math
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from scipy.sparse import load_npz
+
+_SPARSE = {"format", "shape", "data", "indices", "indptr"}  # what scipy writes of a matrix
 
 
-def load_samples(path: str | Path, target: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+def load_samples(path: str | Path, target: str | None = None) -> tuple[Any, np.ndarray]:
     """Read samples and their labels.
 
     Parameters
     ----------
     path : str or Path
-        ``.npz`` with the arrays X and y; or ``.csv``, separated by commas, whose first line names the columns.
+        ``.npz`` with the arrays X and y, or for sparse X with y beside the arrays that ``scipy.sparse.save_npz`` writes
+        of a CSR matrix (format, shape, data, indices, indptr); or ``.csv``, separated by commas, whose first line names
+        the columns.
     target : str, optional
         Column of the labels, by default the last one; of an ``.npz``, their array, by default "y". All other columns
         are features, and must be numbers.
 
     Returns
     -------
-    X : ndarray of shape (N, D) or (N, C, H, W)
+    X : ndarray of shape (N, D) or (N, C, H, W), or csr_array or csr_matrix of shape (N, D)
     y : ndarray of shape (N,)
         Text, if it comes from a ``.csv``.
 
@@ -52,24 +58,25 @@ def load_samples(path: str | Path, target: str | None = None) -> tuple[np.ndarra
     return X, y
 
 
-def _read_npz(path: Path, target: str) -> tuple[np.ndarray, np.ndarray]:
+def _read_npz(path: Path, target: str) -> tuple[Any, np.ndarray]:
     path.stat()  # raises that there is no such file
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is no .npz: write it with numpy.savez(path, X=X, y=y).")
     with np.load(path, allow_pickle=False) as file:
-        if "X" not in file or target not in file:
+        sparse = "X" not in file and set(file.files) >= _SPARSE
+        if ("X" not in file and not sparse) or target not in file:
             raise ValueError(
                 f"{path} holds the arrays {', '.join(map(repr, file.files)) or 'none'}, expected 'X' and {target!r}."
             )
         try:
-            X, y = file["X"], file[target]
+            X, y = load_npz(path).tocsr() if sparse else file["X"], file[target]
         except (ValueError, zipfile.BadZipFile) as error:
             raise ValueError(
                 f"{path}: {error}. Save numbers, and labels as numbers or text (y.astype(str))."
             ) from error
     if X.dtype.kind not in "buif":
         raise ValueError(f"{path}: X has dtype {X.dtype}, expected numbers.")
-    for name, values in (("X", X), (target, y)):
+    for name, values in (("X", X.data if sparse else X), (target, y)):
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise ValueError(f"{path}: {name} holds entries that are not finite: fill gaps, or leave the samples out.")
     return X, y

@@ -8,9 +8,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import torch
@@ -18,13 +19,19 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from acestimator.datasets._crops import evaluation_crop, read_image, training_crop
+from acestimator.datasets._crops import evaluation_crop, training_crop
+from acestimator.datasets.decoding import Broken, failure, listed, read_crops
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".ppm", ".tif", ".tiff")
 _LAYOUT = "expected ROOT/CLASS/IMAGE, a folder for each class"
 _BATCH = 128  # images at a time, where all are read
+_LISTED = 100  # broken images that a warning names, at most
 
 Request = tuple[int | None, np.ndarray]  # epoch, or None for evaluation crops, and indices
+Decoded = tuple[Tensor, Broken]  # zeros of those images that are broken, which are named by their index
 
 
 class ImageFolder:
@@ -54,6 +61,10 @@ class ImageFolder:
         Of the training crops, not negative.
     start_method : {"fork", "spawn", "forkserver"}, optional
         How workers are started; by default the platform's.
+    on_error : {"raise", "skip"}, default="raise"
+        What is done about images that cannot be decoded. "raise" is an error at the read that meets them, which may be
+        late in a training, and names all of them that this read has met. "skip" decodes every image once, here, and
+        leaves those out: as long as an epoch takes. One warning then says how many there are.
 
     Attributes
     ----------
@@ -63,13 +74,18 @@ class ImageFolder:
         Positions in ``classes``.
     shape : tuple of int
         (3, S, S), of one crop.
+    skipped : list of (Path, str)
+        Images that were left out, and why. They have no index.
 
     Raises
     ------
     FileNotFoundError
         If there is no such folder.
+    ImportError
+        If images are decoded, and Pillow is missing.
     ValueError
-        If it has no class folders, or one without images (which); or if a parameter is out of range.
+        If it has no class folders, or one without images (which); if a parameter is out of range; or if no image can be
+        decoded, and broken ones are skipped.
     """
 
     def __init__(
@@ -81,20 +97,28 @@ class ImageFolder:
         workers: int = 0,
         random_state: int = 0,
         start_method: str | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
     ) -> None:
         resize = round(size * 256 / 224) if resize is None else resize
         if not 1 <= size <= resize:
             raise ValueError(f"size is {size!r} and resize {resize!r}, expected 1 <= size <= resize.")
         if workers < 0 or random_state < 0:
             raise ValueError(f"workers is {workers!r} and random_state {random_state!r}, expected no negative number.")
+        _check_on_error(on_error)
         self.classes, files, self.labels = _scan(Path(root))
         self.shape = (3, size, size)
         self.workers = workers
         self.start_method = start_method
         self._decoder = _Decoder(Path(root), files, size, resize, random_state)
         self._requests = _Requests()
-        self._loader: DataLoader[Tensor] | None = None
+        self._loader: DataLoader[Decoded] | None = None
         self._n_streams = 0
+        self.skipped: list[tuple[Path, str]] = []
+        if on_error == "skip":
+            broken: Broken = {}
+            for _, found in self._decode_all():
+                broken |= found
+            self._leave_out(broken)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -109,6 +133,10 @@ class ImageFolder:
     def path(self, index: int) -> Path:
         """File of one image."""
         return self._decoder.path(index)
+
+    def name(self, index: int) -> str:
+        """File of one image relative to the root, with "/" between names."""
+        return self.path(index).relative_to(self._decoder.root).as_posix()
 
     def digest(self, index: np.ndarray) -> str:
         """A text that tells these images (n,) from others, by the names of their files; checkpoints hold it."""
@@ -146,9 +174,9 @@ class ImageFolder:
         IndexError
             If an index is out of range.
         ValueError
-            If an image cannot be decoded: which.
+            If images cannot be decoded: which.
         """
-        return self._decoder[self._request(index, epoch)]
+        return self._whole(self._decoder[self._request(index, epoch)])
 
     def stream(self, batches: Iterable[ArrayLike], epoch: int | None = None) -> Iterator[Tensor]:
         """Decode one batch after another, ahead of what is asked for if there are workers.
@@ -171,20 +199,56 @@ class ImageFolder:
         RuntimeError
             If another stream of this object was begun meanwhile and they would share the workers.
         """
-        requests = (self._request(batch, epoch) for batch in batches)
+        yield from map(self._whole, self._stream(self._request(batch, epoch) for batch in batches))
+
+    def _stream(self, requests: Iterable[Request]) -> Iterator[Decoded]:
+        """What comes of requests, one after another."""
         if not self.workers:
             yield from map(self._decoder.__getitem__, requests)
             return
         self._n_streams += 1
         this = self._n_streams
         self._requests.now = requests
-        for crops in self._workers():
-            yield crops
+        for decoded in self._workers():
+            yield decoded
             if self._n_streams != this:
                 raise RuntimeError(
                     "another stream was begun before this one ended, and the workers left it: read them one after the "
                     "other, or make an ImageFolder for each."
                 )
+
+    def _decode_all(self) -> Iterator[Decoded]:
+        """Evaluation crops of all images in order, a number of them at a time."""
+        starts = range(0, len(self), _BATCH)
+        return self._stream((None, np.arange(start, min(start + _BATCH, len(self)))) for start in starts)
+
+    def _whole(self, decoded: Decoded) -> Tensor:
+        """Crops, if none is of a broken image."""
+        crops, broken = decoded
+        if broken:
+            raise failure({self.path(i): error for i, error in broken.items()})
+        return crops
+
+    def _leave_out(self, broken: Broken) -> None:
+        """Go on without these images, and warn of them."""
+        if not broken:
+            return
+        if len(broken) == len(self):
+            raise ValueError(f"none of the {len(self)} images in {self._decoder.root} can be decoded: {broken[0]}.")
+        self.skipped = [(self.path(i), str(error)) for i, error in broken.items()]
+        kept = np.setdiff1d(np.arange(len(self)), [*broken])
+        lost = [self.classes[k] for k in np.setdiff1d(np.arange(len(self.classes)), self.labels[kept]).tolist()]
+        nobody = f" None is left of {', '.join(map(repr, lost))}." if lost else ""
+        warnings.warn(
+            f"{len(broken)} of {len(self)} images cannot be decoded and are left out.{nobody} They are:\n"
+            + listed(self.skipped, _LISTED),
+            UserWarning,
+            stacklevel=3,
+        )
+        self.labels = self.labels[kept]
+        self._decoder = copy.copy(self._decoder)
+        self._decoder.files = self._decoder.files[kept]
+        self._requests, self._loader = _Requests(), None  # workers know the files that they were started with
 
     def _request(self, index: ArrayLike, epoch: int | None) -> Request:
         array = np.asarray(index)
@@ -196,11 +260,12 @@ class ImageFolder:
             raise ValueError(f"epoch is {epoch!r}, expected None or a number from 0 on.")
         return epoch, array.astype(np.int64)
 
-    def _workers(self) -> DataLoader[Tensor]:
+    def _workers(self) -> DataLoader[Decoded]:
         if self._loader is None:
             self._loader = DataLoader(
                 self._decoder,
                 batch_size=None,  # a request is a batch
+                collate_fn=_as_it_is,
                 sampler=self._requests,
                 num_workers=self.workers,
                 persistent_workers=True,
@@ -210,7 +275,35 @@ class ImageFolder:
         return self._loader
 
 
-def load_image_folder(root: str | Path, size: int, workers: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@overload
+def load_image_folder(
+    root: str | Path,
+    size: int,
+    workers: int = 0,
+    *,
+    on_error: Literal["raise", "skip"] = "raise",
+    return_paths: Literal[False] = False,
+) -> Arrays: ...
+@overload
+def load_image_folder(
+    root: str | Path,
+    size: int,
+    workers: int = 0,
+    *,
+    on_error: Literal["raise", "skip"] = "raise",
+    return_paths: Literal[True],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]: ...
+def load_image_folder(
+    root: str | Path,
+    size: int,
+    workers: int = 0,
+    *,
+    on_error: Literal["raise", "skip"] = "raise",
+    return_paths: bool = False,
+) -> Arrays | tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Read all images of a folder, for what fits into memory: N images take 3 S^2 N bytes.
 
     The shorter side is resized to ``size``, and the central square taken: images of S by S pixels stay as they are.
@@ -219,6 +312,11 @@ def load_image_folder(root: str | Path, size: int, workers: int = 0) -> tuple[np
     ----------
     root, size, workers
         As for :class:`ImageFolder`.
+    on_error : {"raise", "skip"}, default="raise"
+        What is done about images that cannot be decoded: an error that names all of them, or a warning that does, and
+        they are left out.
+    return_paths : bool, default=False
+        Whether to say which file each image is of.
 
     Returns
     -------
@@ -227,19 +325,36 @@ def load_image_folder(root: str | Path, size: int, workers: int = 0) -> tuple[np
         Positions in ``classes``.
     classes : ndarray of str, shape (K,)
         ``classes[y]`` are the names, which an estimator takes as labels too.
+    paths : ndarray of str, shape (N,)
+        Files relative to the root, with "/" between names. Only with ``return_paths``.
 
     Raises
     ------
     ImportError, FileNotFoundError, ValueError
         As :class:`ImageFolder`.
+
+    Warns
+    -----
+    UserWarning
+        If images are left out.
     """
+    _check_on_error(on_error)
     folder = ImageFolder(root, size, resize=size, workers=workers)
     X = np.empty((len(folder), *folder.shape), dtype=np.uint8)
-    starts = range(0, len(folder), _BATCH)
-    batches = [np.arange(start, min(start + _BATCH, len(folder))) for start in starts]
-    for start, crops in zip(starts, folder.stream(batches), strict=True):
-        X[start : start + len(crops)] = crops.numpy()
-    return X, folder.labels, np.array(folder.classes)
+    broken: Broken = {}
+    n_seen = n_kept = 0
+    for crops, found in folder._decode_all():
+        kept = [i for i in range(len(crops)) if n_seen + i not in found]
+        X[n_kept : n_kept + len(kept)] = crops.numpy()[kept]
+        n_seen, n_kept = n_seen + len(crops), n_kept + len(kept)
+        broken |= found
+    if broken and on_error == "raise":
+        raise failure({folder.path(i): error for i, error in broken.items()})
+    folder._leave_out(broken)
+    arrays = X[:n_kept], folder.labels, np.array(folder.classes)
+    if not return_paths:
+        return arrays
+    return *arrays, np.array([folder.name(i) for i in range(len(folder))])
 
 
 class _Requests:
@@ -252,7 +367,7 @@ class _Requests:
         return iter(self.now)
 
 
-class _Decoder(Dataset[Tensor]):
+class _Decoder(Dataset[Decoded]):
     """What a worker knows. Names are one array of bytes: a million strings would be copied into every worker."""
 
     def __init__(self, root: Path, files: np.ndarray, size: int, resize: int, random_state: int) -> None:
@@ -263,17 +378,26 @@ class _Decoder(Dataset[Tensor]):
     def path(self, index: int) -> Path:
         return self.root / os.fsdecode(self.files[index])
 
-    def __getitem__(self, request: Request) -> Tensor:
-        epoch, index = request
-        crops = torch.empty((len(index), 3, self.size, self.size), dtype=torch.uint8)
-        for crop, i in zip(crops.numpy(), index.tolist(), strict=True):
-            image = read_image(self.path(i))
+    def __getitem__(self, request: Request) -> Decoded:
+        epoch, index = request[0], request[1].tolist()
+
+        def crop(image: Image, position: int) -> np.ndarray:
             if epoch is None:
-                crop[:] = evaluation_crop(image, self.size, self.resize)
-            else:
-                rng = np.random.default_rng((self.random_state, epoch, i))
-                crop[:] = training_crop(image, self.size, rng)
-        return crops
+                return evaluation_crop(image, self.size, self.resize)
+            rng = np.random.default_rng((self.random_state, epoch, index[position]))
+            return training_crop(image, self.size, rng)
+
+        crops, broken = read_crops([self.path(i) for i in index], self.size, crop)
+        return torch.from_numpy(crops), {index[position]: error for position, error in broken.items()}
+
+
+def _as_it_is(decoded: Any) -> Any:
+    return decoded
+
+
+def _check_on_error(on_error: str) -> None:
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f"on_error is {on_error!r}, expected 'raise' or 'skip'.")
 
 
 def _scan(root: Path) -> tuple[list[str], np.ndarray, np.ndarray]:

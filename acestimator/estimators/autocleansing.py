@@ -86,7 +86,8 @@ class AutoCleansingClassifier(NetworkClassifier):
         the images of several steps. X must be of dtype uint8. The images as they are decide the predictions, and all
         that is read off the training samples.
     standardize : bool, default=True
-        Standardise the inputs with the training set's statistics, per feature or per channel.
+        Standardise the inputs with the training set's statistics, per feature or per channel. Sparse X is never centred
+        and has scales of its own: see the notes.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, by observed label: positive numbers, of 1 for labels that are not in the dictionary.
         They multiply the sample weights in the network's loss and nowhere else: not in the input statistics, the noise
@@ -117,7 +118,8 @@ class AutoCleansingClassifier(NetworkClassifier):
         The constants, in the partition gauge: entry k is what they add to the log-probability of category k.
     mislabel_scores_ : ndarray of shape (N,)
         Higher is more suspicious: the log-odds in nats that the label is wrong, from -20 to 20, by the judges, the
-        network's own first epochs, and the order of the constants. All are -20 where there are too few samples for two
+        network's own first epochs, and the order of the constants (but not of these for samples such as texts, less
+        than a hundredth of whose numbers are not zero). All are -20 where there are too few samples for two
         judges, or where these have learnt nothing. With ``alpha_lr="paper"`` or ``preset="paper"``, the constant of
         the observed label, in nats.
     mislabel_proba_ : ndarray of shape (N,)
@@ -161,6 +163,16 @@ class AutoCleansingClassifier(NetworkClassifier):
     sample twice: a row's gradient is divided by the number of samples in its batch, whatever their weights.
 
     Labels may be in any form that scikit-learn takes. Predictions never see the constants.
+
+    X may be sparse, a matrix or an array of scipy; CSR is used inside. It is never dense as a whole: "mlp" takes its
+    rows as they are, and any other backbone, or one that is compiled, gets dense rows of some batches at a time. With
+    ``standardize`` each feature is divided by the root mean square of its numbers that are not zero, and features that
+    fewer than one in 64 samples have are shrunk, the more the rarer they are
+    (:func:`acestimator.inputs.sparse.fit_sparse_scaler`): the standard deviation would blow them up. Where all rows
+    have the same length, as those of TF-IDF have, features share a unit, and keep their weights against each other.
+
+    A memory-mapped array of numbers of any type (float16, say) that has more than four million of them stays in its
+    file: it is read in blocks, standardised at every visit, and never copied as a whole.
 
     What cannot be identified from noisy labels alone: how many are wrong, where even the surest predictions err, since
     overlapping classes and wrong labels then give the same data; mistakes that follow a rule of the features, which
@@ -368,7 +380,8 @@ def _suspicion(objective: AutoCleansing, constants: Tensor, trainer: Trainer) ->
     if not isinstance(objective, Spared):
         proba = upper_probability(constants, weight)
         return constants, proba, proba
-    log_odds, at_least = concluded(objective.judgement, objective.log_odds, constants, weight)
+    density = trainer.samples.density()
+    log_odds, at_least = concluded(objective.judgement, objective.log_odds, constants, weight, density)
     return log_odds, torch.sigmoid(log_odds), torch.sigmoid(at_least)
 
 

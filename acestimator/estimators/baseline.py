@@ -50,6 +50,11 @@ class BaselineClassifier(NetworkClassifier):
         One an epoch, over all phases; ``phase`` counts these from 1.
     n_iter_, module_, scaler_, input_shape_, n_features_in_, feature_names_in_
         As for :class:`~acestimator.AutoCleansingClassifier`.
+
+    Notes
+    -----
+    X may be sparse, or an array in a file, as for :class:`~acestimator.AutoCleansingClassifier`. Methods that mix
+    samples ("dynamic_bootstrapping") are given dense rows of each batch.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

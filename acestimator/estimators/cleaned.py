@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_para
 from acestimator.diagnosis import AutoCleansingWarning
 from acestimator.estimators.autocleansing import AutoCleansingClassifier
 from acestimator.inputs import validation
+from acestimator.inputs.missing import check_known
 from acestimator.inputs.validation import HasMethods, StrOptions
 from acestimator.pickling import PublicName
 
@@ -128,7 +129,7 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
 
         Parameters
         ----------
-        X : array-like of shape (N, D)
+        X : array-like, sparse matrix or array of shape (N, D)
             Or whatever else both take.
         y : array-like of shape (N,)
             Observed labels.
@@ -164,10 +165,13 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
             _check_takes_weights(estimator, "estimator", "give no sample_weight")
         elif self.strategy == "weight":
             _check_takes_weights(estimator, "estimator", 'take strategy="relabel" or "drop"')
-        y = column_or_1d(y, warn=True)
+        check_known(y)
+        given, y = y, column_or_1d(y, warn=True)
+        is_series = hasattr(given, "isna") and given.ndim == 1
 
         try:
-            _fit(cleanser, X, y, sample_weight)
+            # A Series as it is: the cleanser's table has the labels in its type.
+            _fit(cleanser, X, given if is_series else y, sample_weight)
         except ValueError as error:
             if self.cleanser is None:
                 error.add_note(

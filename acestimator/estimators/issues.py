@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from acestimator.estimators.given import GivenSeries
+
 # Share of the quality that ranks decide: small beside the errors of the probabilities, large beside rounding.
 _BY_RANK = 1e-3
 
@@ -34,7 +36,12 @@ def label_quality(proba: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def label_issues(
-    given: np.ndarray, predicted: np.ndarray, suggested: np.ndarray, proba: np.ndarray, scores: np.ndarray
+    given: np.ndarray,
+    predicted: np.ndarray,
+    suggested: np.ndarray,
+    proba: np.ndarray,
+    scores: np.ndarray,
+    series: GivenSeries | None = None,
 ) -> Any:
     """Table of N rows: a data frame where pandas is installed, else a structured array.
 
@@ -44,13 +51,15 @@ def label_issues(
         Labels.
     proba, scores : ndarray of shape (N,)
         As of :func:`label_quality`.
+    series : GivenSeries, optional
+        Labels as the user's Series has them, whose type the table's labels then have.
 
     Returns
     -------
     pandas.DataFrame or ndarray of shape (N,)
         Columns is_label_issue, label_quality, given_label, predicted_label, suggested_label and mislabel_probability.
     """
-    columns = {
+    columns: dict[str, Any] = {
         "is_label_issue": proba > 0.5,
         "label_quality": label_quality(proba, scores),
         "given_label": given,
@@ -65,4 +74,14 @@ def label_issues(
         for name, column in columns.items():
             table[name] = column
         return table
+    if series is not None:
+        for name in ("predicted_label", "suggested_label"):
+            columns[name] = _series(series.like(given, columns[name]))
+        columns["given_label"] = _series(series.values())
     return pd.DataFrame(columns)
+
+
+def _series(values: Any) -> Any:
+    import pandas as pd
+
+    return pd.Series(values, dtype=values.dtype)  # a data frame would make texts of objects

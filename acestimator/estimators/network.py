@@ -23,11 +23,13 @@ from torch import nn
 from acestimator import backbones, detection
 from acestimator.diagnosis import AutoCleansingWarning
 from acestimator.estimators.advice import Trained, warnings_of
+from acestimator.estimators.given import GivenSeries
 from acestimator.estimators.issues import label_issues
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.estimators.progress import OnEpoch, progress
 from acestimator.inputs import validation
 from acestimator.inputs.device import resolve_device
+from acestimator.inputs.missing import check_known
 from acestimator.inputs.source import Source, SparseSource, Wanted, prediction_source, training_source
 from acestimator.inputs.validation import Number, StrOptions
 from acestimator.phases import Trainer
@@ -67,7 +69,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
     }
     # What a fit sets, and the next one forgets.
     _fitted: ClassVar[tuple[str, ...]] = (
-        *("classes_", "history_", "n_iter_", "module_", "scaler_", "input_shape_"),
+        *("classes_", "history_", "n_iter_", "module_", "scaler_", "input_shape_", "_given_series"),
         *("n_features_in_", "feature_names_in_"),
         *("mislabel_scores_", "mislabel_proba_", "noise_rate_", "suggested_labels_", "_given", "_predicted"),
         "_takes_sparse_rows",
@@ -75,6 +77,8 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
 
     _checkpoint_seconds: ClassVar[float] = 30.0  # least time between two writes of a checkpoint
     _takes_sparse_rows: bool = False  # whether the fitted network does
+
+    _given_series: GivenSeries | None = None  # of models that were pickled without it, too
 
     # What a subclass must have as parameters.
     backbone: Any
@@ -96,7 +100,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : array-like of shape (N, D) or (N, C, H, W), or ImageFolder
+        X : array-like of shape (N, D) or (N, C, H, W), sparse matrix or array of shape (N, D), or ImageFolder
             An :class:`acestimator.datasets.ImageFolder` is streamed: its training crops are decoded at every visit.
         y : array-like of shape (N,)
             Observed labels; ``folder.labels`` of a folder.
@@ -139,6 +143,8 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         parameters = validation.check_parameters(self)
         check_schedule(parameters["schedule"])
         device = resolve_device(self.device)
+        check_known(y)
+        series = GivenSeries.of(y)
         source, y = training_source(self, X, y)
         weight = None if sample_weight is None else validation.check_weights(sample_weight, y)
         labels = TrainingLabels.encode(y, weight, self.class_weight)
@@ -152,6 +158,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
             trainer = self._trainer(source, labels, settings, device, on_epoch)
             trained = self._train(trainer, settings, labels)
         self.n_iter_ = len(self.history_)
+        self._given_series = series
         texts = warnings_of(trained, labels, settings, trainer.some_samples)
         # On vectors in float64: a sample's prediction then does not depend on which others are asked for.
         self.module_ = trained.network.double() if self._has_own_perceptron() else trained.network
@@ -275,7 +282,8 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
             * ``is_label_issue``, bool: ``mislabel_proba_ > 0.5``.
             * ``label_quality``, from 0 to 1, lower is more suspicious: ``1 - mislabel_proba_`` to within 0.001, which
               put samples of equal probability in the order of ``mislabel_scores_``.
-            * ``given_label``: as in y.
+            * ``given_label``: as in y. If that is of pandas (Int64, boolean, string, category), this column and the
+              next two have its type.
             * ``predicted_label``: the network's, which has seen the sample in training. For samples of weight 0, which
               it has not, the given one.
             * ``suggested_label``: ``suggested_labels_``.
@@ -283,7 +291,12 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         return label_issues(
-            self._given, self._predicted, self.suggested_labels_, self.mislabel_proba_, self.mislabel_scores_
+            self._given,
+            self._predicted,
+            self.suggested_labels_,
+            self.mislabel_proba_,
+            self.mislabel_scores_,
+            self._given_series,
         )
 
     # ------------------------------------------------------------------ predicting
@@ -293,7 +306,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : array-like of shape (M, D) or (M, C, H, W), or ImageFolder
+        X : array-like of shape (M, D) or (M, C, H, W), sparse matrix or array of shape (M, D), or ImageFolder
 
         Returns
         -------

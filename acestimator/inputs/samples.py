@@ -55,6 +55,10 @@ class Samples(ABC):
     def subset(self, keep: Tensor) -> Samples:
         """Those at the positions ``keep`` (N',)."""
 
+    def density(self) -> float:
+        """Share of the numbers that are not zero; one where nobody has counted."""
+        return 1.0
+
     def keys(self) -> Tensor | None:
         """Number of each sample, int64 (N,), the same for equal ones; None where no two are looked for."""
         return None
@@ -94,6 +98,10 @@ class TensorSamples(Samples):
     def subset(self, keep: Tensor) -> TensorSamples:
         """Those at the positions ``keep``, where all of them lie."""
         return TensorSamples(self.features[keep.to(self.features.device)], self.preprocessing)
+
+    def density(self) -> float:
+        """Of vectors."""
+        return 1.0 if len(self.shape) > 1 else float(torch.count_nonzero(self.features)) / self.features.numel()
 
     def keys(self) -> Tensor:
         """Those of the numbers of each sample."""

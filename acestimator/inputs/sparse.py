@@ -12,14 +12,17 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.extmath import row_norms
 from torch import Tensor
 
 from acestimator.folds import sparse_row_keys
 from acestimator.inputs.preprocessing import Preprocessing
 from acestimator.inputs.samples import Samples
-from acestimator.inputs.standardize import overflow
+from acestimator.inputs.standardize import check_variances, overflow
 from acestimator.rows import Rows, SparseRows, numbers_of_a_row
 
+ONE_OF = 1 / 64  # share of samples in which a feature must be for a batch to have it
+_ROUNDING = 1e-5  # of a sum of squares in single precision
 _CHUNK_ELEMENTS, _CHUNK_ROWS = 1 << 22, 1 << 16  # that are handed out at one go, at most
 
 
@@ -58,6 +61,10 @@ class SparseSamples(Samples):
     def subset(self, keep: Tensor) -> SparseSamples:
         """Copies of the rows at the positions ``keep``."""
         return SparseSamples(self.matrix[keep.cpu().numpy()], self.preprocessing, sparse=self.sparse)
+
+    def density(self) -> float:
+        """Share of the numbers that are not zero."""
+        return float(np.count_nonzero(self.matrix.data)) / (self.matrix.shape[0] * self.matrix.shape[1])
 
     def keys(self) -> Tensor:
         """Those of the numbers of each sample, as if the zeros were there."""
@@ -107,10 +114,65 @@ def scaled(X: Any, scaler: StandardScaler | None, dtype: torch.dtype) -> Any:
 
 
 def fit_sparse_scaler(X: Any, sample_weight: np.ndarray | None) -> StandardScaler:
-    """TODO"""
+    r"""Scale of every feature over the weighted training set, for samples that are not centred.
+
+    With the (weighted) share :math:`f_j` of samples in which feature j is not zero, and its mean square over these
+    :math:`q_j`,
+
+    .. math:: s_j = c \sqrt{q_j} \sqrt{1 + \frac{1}{B f_j}}, \qquad B = 64,
+
+    where c makes the mean square of all numbers that are not zero one. So the unit of a feature is of no matter, as
+    with the standard deviation. That, however, is :math:`\sqrt{q_j f_j}` of a rare feature: a word of one text alone
+    would be a hundred times as large as a common one. Here it is smaller. AdamW divides a weight's gradients by their
+    root mean square, and so moves one that has a gradient in every n-th batch alone :math:`\sqrt n` times as far when
+    it has one. The last factor evens that for batches of 64.
+
+    Where all rows have the same length, as those of TF-IDF have, their features share a unit, and have been weighed
+    against each other: :math:`q_j = 1` then.
+
+    Parameters
+    ----------
+    X : csr_array or csr_matrix of shape (N, D)
+    sample_weight : ndarray of shape (N,), optional
+
+    Returns
+    -------
+    StandardScaler
+        That does not centre; ``scale_`` is s, and one for features that are zero in all samples.
+
+    Raises
+    ------
+    ValueError
+        If a variance overflows float64.
+    """
+    weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight / sample_weight.mean()
     scaler = StandardScaler(with_mean=False)
-    if sample_weight is not None:
-        sample_weight = sample_weight / sample_weight.mean()
-    scaler.fit(X, sample_weight=sample_weight)
-    scaler.scale_ = np.full(X.shape[1], np.sqrt(scaler.var_.mean()))
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaler.fit(X, sample_weight=None if sample_weight is None else weight)
+    check_variances(scaler, X.data)
+    share, square = np.zeros((2, X.shape[1]))  # of the samples that have it, and mean over all
+    for part in row_chunks(X, numbers_of_a_row(SparseRows.of(X))):
+        of_rows, weight = np.split(weight, [part.shape[0]])
+        of_numbers = np.repeat(of_rows, np.diff(part.indptr)) / X.shape[0]
+        share += np.bincount(part.indices, weights=of_numbers * (part.data != 0), minlength=X.shape[1])
+        square += np.bincount(
+            part.indices, weights=of_numbers * part.data.astype(np.float64) ** 2, minlength=X.shape[1]
+        )
+    seen = (share > 0) & (square > 0)
+    share, square = share[seen], square[seen]
+    scaler.scale_ = np.ones(X.shape[1])
+    if len(share):
+        unit = np.ones(len(share)) if _rows_have_one_length(X, sample_weight) else np.sqrt(square / share)
+        scale = unit * np.sqrt(1.0 + ONE_OF / share)
+        # The mean square is taken of numbers that are near one, so that it does not overflow.
+        scaler.scale_[seen] = scale * np.sqrt((square / scale**2).sum() / share.sum())
     return scaler
+
+
+def _rows_have_one_length(X: Any, sample_weight: np.ndarray | None) -> bool:
+    """Whether the rows that are not empty have the same sum of squares, to rounding in single precision."""
+    squares = row_norms(X, squared=True)
+    if sample_weight is not None:
+        squares = squares[sample_weight > 0]
+    squares = squares[squares > 0]
+    return len(squares) > 0 and bool(np.ptp(squares) <= _ROUNDING * squares.max())

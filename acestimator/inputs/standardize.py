@@ -38,16 +38,23 @@ def fit_scaler(X: Any, sample_weight: np.ndarray | None, *, in_parts: bool = Fal
         else:
             pixels = int(np.prod(X.shape[2:]))
             for part in chunks(X):
-                rows = X[part] if X.ndim == 2 else X[part].transpose(0, 2, 3, 1).reshape(-1, X.shape[1])  # (n H W, C)
+                # scikit-learn adds up float16 as it is
+                values = X[part].astype(np.float64) if in_parts else X[part]
+                rows = values if X.ndim == 2 else values.transpose(0, 2, 3, 1).reshape(-1, X.shape[1])  # (n H W, C)
                 weight = None if sample_weight is None else np.repeat(sample_weight[part], pixels)
                 scaler.partial_fit(rows, sample_weight=weight)
+    check_variances(scaler, X)
+    return scaler
+
+
+def check_variances(scaler: StandardScaler, X: Any) -> None:
+    """Raise ValueError if a variance of X overflowed float64."""
     overflown = np.flatnonzero(~np.isfinite(scaler.var_))
     if len(overflown):
         raise ValueError(
             f"X holds values up to {_largest(X):.3g}, whose variance overflows in columns "
             f"{overflown.tolist()[:10]}: rescale X."
         )
-    return scaler
 
 
 def standardized(X: Any, scaler: StandardScaler | None, dtype: torch.dtype) -> Iterator[Tensor]:

@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, va
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from acestimator.datasets.image_folder import ImageFolder
+from acestimator.inputs.columns import check_numbers
 from acestimator.inputs.mapped import stays_in_its_file
 from acestimator.inputs.standardize import chunks
 
@@ -81,11 +82,13 @@ def check_samples(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bo
     ------
     ValueError
         If X has another number of dimensions, or holds NaN or infinity: how many, and where.
+        If it holds text, categories or dates: in which columns.
     """
     if issparse(X) and X.ndim != 2:
         raise ValueError(f"X is sparse and has shape {X.shape}, expected (N, D): images must be dense.")
     ndim = 2 if hasattr(X, "columns") else X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
     images = ndim == 4
+    check_numbers(X, type(estimator).__name__)
     if ndim == 3:
         shape = np.shape(X)
         raise ValueError(

@@ -12,9 +12,9 @@ so that from step s to t, with :math:`R_j = \beta_2^{(j-s)/2} / \sqrt{1 - \beta_
     \approx D w_s - A \frac{m_s}{\sqrt{v_s} + \epsilon E / A}, \qquad
     a_j = \frac{\eta_j \beta_1^{j-s}}{(1 - \beta_1^j) R_j} \prod_{i=j+1}^t (1 - \eta_i \lambda),
 
-where A is the sum of the :math:`a_j`, E that of :math:`a_j / R_j`, and D the product of all :math:`1 - \eta_i \lambda`.
-What is left out is of the second order in :math:`\epsilon / \sqrt{v_s}`. A, E and D depend on s and t alone: a number each
-for every s since all weights were last moved.
+where A is the sum of the :math:`a_j`, E that of :math:`a_j / R_j`, and D the product of all
+:math:`1 - \eta_i \lambda`. What is left out is of the second order in :math:`\epsilon / \sqrt{v_s}`. A, E and D depend
+on s and t alone: a number each for every s since all weights were last moved.
 
 Legend: D features, H units, n features of a batch.
 """

@@ -378,3 +378,119 @@ def test_a_copy_reads_the_same(root):
 def test_loading_with_workers_changes_nothing(root):
     for a, b in zip(load_image_folder(root, SIZE), load_image_folder(root, SIZE, workers=2), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+# ---------------------------------------------------------------- broken files
+
+BROKEN = ("ape/0.png", "bee/2.png", "cow/2.png")
+
+
+@pytest.fixture
+def damaged(root):
+    """The three classes with three broken files, and the positions of the whole ones."""
+    for name, content in zip(BROKEN, (b"", b"no image", (root / BROKEN[2]).read_bytes()[:200]), strict=True):
+        (root / name).write_bytes(content)
+    return root, [1, 2, 3, 4, 5, 7, 8, 9, 10]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_broken_files_are_skipped_and_listed_at_once(damaged, workers):
+    root, whole = damaged
+    everything = ImageFolder(root, SIZE)
+    with pytest.warns(UserWarning, match="3 of 12 images cannot be decoded and are left out") as caught:
+        folder = ImageFolder(root, SIZE, workers=workers, on_error="skip")
+    assert [one.filename for one in caught] == [__file__]
+    assert [path for path, _ in folder.skipped] == [root / name for name in BROKEN]
+    for path, reason in folder.skipped:
+        assert f"{path} ({reason})" in str(caught[0].message)
+        assert reason
+        assert str(path) not in reason
+    assert folder.classes == everything.classes
+    np.testing.assert_array_equal(folder.labels, everything.labels[whole])
+    assert [folder.path(i) for i in range(len(folder))] == [everything.path(i) for i in whole]
+    for epoch in (None, 0):
+        assert torch.equal(
+            torch.cat(list(folder.stream([[0, 1, 2, 3], [4, 5, 6, 7, 8]], epoch))), folder.read(range(9), epoch)
+        )
+    assert torch.equal(folder.read(range(9)), everything.read(whole))
+    assert folder.seeded(3).skipped == folder.skipped
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_all_broken_files_of_a_read_are_named(damaged, workers):
+    root, _ = damaged
+    folder = ImageFolder(root, SIZE, workers=workers)
+    stream = folder.stream([[0, 1, 6], [11]])
+    with pytest.raises(
+        ValueError, match=r"^2 images cannot be decoded: .*on_error='skip':\n.*ape/0.png.*\n.*bee/2.png"
+    ):
+        next(stream)
+    with pytest.raises(ValueError, match=r"^3 images cannot be decoded") as caught:
+        load_image_folder(root, SIZE, workers)
+    assert all(name in str(caught.value) for name in BROKEN)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_folder_is_loaded_without_its_broken_files_and_with_its_paths(damaged, workers):
+    root, whole = damaged
+    with pytest.warns(UserWarning, match=r"3 of 12 images .* They are:\n.*0.png .*\n.*2.png .*\n.*2.png") as caught:
+        X, y, classes, paths = load_image_folder(root, SIZE, workers, on_error="skip", return_paths=True)
+    assert [one.filename for one in caught] == [__file__]
+    folder = ImageFolder(root, SIZE, resize=SIZE)
+    np.testing.assert_array_equal(X, folder.read(whole))
+    np.testing.assert_array_equal(y, folder.labels[whole])
+    assert [root / path for path in paths] == [folder.path(i) for i in whole]
+    assert [path.split("/")[0] for path in paths] == classes[y].tolist()
+    assert X.flags.c_contiguous
+
+
+def test_a_whole_folder_has_nothing_to_skip(root):
+    folder = ImageFolder(root, SIZE, on_error="skip")
+    assert (folder.skipped, len(folder)) == ([], 12)
+    for a, b in zip(load_image_folder(root, SIZE, on_error="skip"), load_image_folder(root, SIZE), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert load_image_folder(str(root), SIZE, return_paths=True)[3].tolist() == [
+        folder.path(i).relative_to(root).as_posix() for i in range(12)
+    ]
+
+
+def test_a_class_of_broken_files_alone_keeps_its_number(root):
+    for path in (root / "bee").iterdir():
+        path.write_bytes(b"")
+    with pytest.warns(UserWarning, match="5 of 12 .* None is left of 'bee'"):
+        folder = ImageFolder(root, SIZE, on_error="skip")
+    np.testing.assert_array_equal(folder.labels, [0] * 4 + [2] * 3)
+    assert folder.classes == ["ape", "bee", "cow"]
+
+
+def test_a_warning_names_a_hundred_at_most(tmp_path):
+    save(noise(8, 8), tmp_path / "a" / "whole.png")
+    for i in range(130):
+        (tmp_path / "a" / f"{i:03}.png").write_bytes(b"")
+    with pytest.warns(UserWarning, match="130 of 131 images") as caught:
+        folder = ImageFolder(tmp_path, 8, on_error="skip")
+    lines = str(caught[0].message).split("\n")
+    assert len(lines) == 102
+    assert lines[-1] == "and 30 more"
+    assert len(folder.skipped) == 130
+
+
+def test_links_to_nowhere_are_skipped(root):
+    (root / "ape" / "gone.png").symlink_to(root / "nowhere.png")
+    with pytest.raises(FileNotFoundError, match=r"ape/gone.png cannot be decoded \(No such file"):
+        load_image_folder(root, SIZE)
+    with pytest.warns(UserWarning, match="1 of 13 images"):
+        folder = ImageFolder(root, SIZE, on_error="skip")
+    assert len(folder) == 12
+
+
+def test_errors_where_nothing_is_left_to_skip(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "0.png").write_bytes(b"")
+    for read in (ImageFolder, load_image_folder):
+        with pytest.raises(
+            ValueError, match=r"none of the 1 images in .* can be decoded: cannot identify image file\."
+        ):
+            read(tmp_path, SIZE, on_error="skip")
+        with pytest.raises(ValueError, match="on_error is 'ignore', expected 'raise' or 'skip'"):
+            read(tmp_path, SIZE, on_error="ignore")

@@ -1,0 +1,63 @@
+"""Labels in the type in which a user's pandas Series has them.
+
+scikit-learn knows numpy's types alone: whole numbers that may be missing become floats, categories become objects.
+
+Legend: N samples, M labels that are asked for.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class GivenSeries:
+    """Labels of a Series.
+
+    Parameters
+    ----------
+    pickled : bytes
+        pandas' array (N,). A model that has these is loaded where pandas is missing, too.
+    """
+
+    pickled: bytes
+
+    @classmethod
+    def of(cls, y: Any) -> Self | None:
+        """Labels of a Series, an Index or an array of pandas; None of others, and of numbers in numpy's types."""
+        pandas = sys.modules.get("pandas")  # who has not imported it has none of these
+        if pandas is None:
+            return None
+        if isinstance(y, pandas.Series | pandas.Index):
+            y = y.array
+        if not isinstance(y, pandas.api.extensions.ExtensionArray):
+            return None
+        of_numpy = isinstance(y, pandas.arrays.NumpyExtensionArray) and y.dtype.kind != "O"
+        return None if of_numpy else cls(pickle.dumps(y))
+
+    def values(self) -> Any:
+        """The array (N,), a copy."""
+        return pickle.loads(self.pickled)
+
+    def like(self, plain: np.ndarray, labels: np.ndarray) -> Any:
+        """Labels as the Series has them.
+
+        Parameters
+        ----------
+        plain : ndarray of shape (N,)
+            The Series as scikit-learn has it.
+        labels : ndarray of shape (M,)
+            Some of these.
+
+        Returns
+        -------
+        pandas array of shape (M,)
+            Of the Series's type.
+        """
+        known, first = np.unique(plain, return_index=True)
+        return self.values().take(first[np.searchsorted(known, labels)])
