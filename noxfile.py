@@ -16,8 +16,8 @@ def install(session: nox.Session, *packages: str) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Noisy digits: both models, the suspects, and a picture of them."""
-    install(session)
+    """Noisy digits: both models, a picture of the suspects, and a page to decide about them."""
+    install(session, "jinja2", "pillow")
     session.run("acestimator", "demo", *session.posargs, env=ENV)
 
 

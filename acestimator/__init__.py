@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same for type checkers, which run nothing
     from acestimator import alpha as alpha
+    from acestimator import audit as audit
     from acestimator import augment as augment
     from acestimator import backbones as backbones
     from acestimator import channel as channel
@@ -63,9 +64,9 @@ if not TYPE_CHECKING:  # who sees a __getattr__ takes any name for one of the pa
         "TrainingCurvesDisplay": "plotting",
     }
     _SUBMODULES = (
-        *("alpha", "augment", "backbones", "channel", "comparison", "crossfit", "datasets", "demo", "detection"),
-        *("diagnosis", "estimators", "experiments", "folds", "mixture", "noise", "objectives", "peers", "phases"),
-        *("plotting", "presets", "recipes", "training"),
+        *("alpha", "audit", "augment", "backbones", "channel", "comparison", "crossfit", "datasets", "demo"),
+        *("detection", "diagnosis", "estimators", "experiments", "folds", "mixture", "noise", "objectives", "peers"),
+        *("phases", "plotting", "presets", "recipes", "training"),
     )
 
     def __getattr__(name: str) -> object:

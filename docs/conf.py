@@ -90,6 +90,10 @@ html_theme_options = {
 _PAGES = (
     "index",
     "guide",
+    "audit-table",
+    "audit-texts",
+    "audit-images",
+    "which-tool",
     "table",
     "peers",
     "comparison",

@@ -10,8 +10,8 @@ import rooms
 TABLE = {
     "__main__": {"cli"},
     "cli": {"audit", "demo", "comparison", "experiments"},
+    "demo": {"audit", "estimators", "diagnosis", "noise", "plotting"},
     "audit": {"estimators", "inputs", "datasets", "diagnosis", "naive_bayes"},
-    "demo": {"estimators", "noise", "plotting"},
     "comparison": {"estimators", "peers", "datasets", "noise", "runs"},
     "experiments": {"estimators", "plotting", "recipes", "training", "inputs", "datasets", "detection", "runs"},
     "runs": set(),

@@ -42,9 +42,9 @@ def read_images(paths: Sequence[Path], side: int | None = None) -> tuple[np.ndar
     """
     side = _usual_side(paths) if side is None else side
     X, errors = read_crops(paths, side, lambda image, _: evaluation_crop(image, side, side))
-    broken = {i: str(error) for i, error in errors.items()}
+    broken = {i: str(error).removesuffix(".") for i, error in errors.items()}  # parts of sentences
     if len(broken) == len(paths):
-        raise ValueError(f"none of the {len(paths)} images can be read; the first: {broken[0]}")
+        raise ValueError(f"none of the {len(paths)} images can be read; the first: {broken[0]}.")
     return X, broken
 
 

@@ -273,7 +273,8 @@
     const last = sure.filter((d) => itemOf.get(d.row).group === "suspect").slice(-30);
     const right = last.filter((d) => d.decision === "keep").length;
     $("stop").hidden = last.length < 30;
-    $("stop").textContent = `Of the last 30 suspects that you decided, ${right} labels were right.` +
+    const were = right === 1 ? "label was" : "labels were";
+    $("stop").textContent = `Of the last 30 suspects that you decided, ${right} ${were} right.` +
       (right >= 24 ? " You may stop here: among those that follow, wrong labels are likely to be rarer still." : "");
     $("stop").classList.toggle("reached", right >= 24);
     const drawn = sure.filter((d) => itemOf.get(d.row).group === "random");
