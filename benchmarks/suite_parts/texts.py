@@ -32,12 +32,12 @@ _LEAST_PACKAGES = 8
 
 def debian_topics(seed: int, sources: Sources) -> Split:
     """3,000 texts, TF-IDF turned into 100 dimensions by the SVD."""
-    return _vectors(*_debian(sources), seed, 3000, n_topics=100)
+    return _vectors(*debian(sources), seed, 3000, n_topics=100)
 
 
 def debian_words(seed: int, sources: Sources) -> Split:
     """1,500 texts, TF-IDF of the 2,000 most frequent words."""
-    return _vectors(*_debian(sources), seed, 1500, n_words=2000)
+    return _vectors(*debian(sources), seed, 1500, n_words=2000)
 
 
 def docstrings_topics(seed: int, sources: Sources) -> Split:
@@ -59,7 +59,7 @@ def _vectors(
     return Split(X.astype(np.float32), y[train], X_test.astype(np.float32), y[test])
 
 
-def _debian(sources: Sources) -> tuple[np.ndarray, np.ndarray]:
+def debian(sources: Sources) -> tuple[np.ndarray, np.ndarray]:
     """Texts of the sections that have enough of them, and the sections' numbers."""
     path = sources.find("text/debian_packages.csv.gz")
     with gzip.open(path, "rt", newline="", encoding="utf-8") as file:
