@@ -370,7 +370,7 @@ class AutoCleansingClassifier(NetworkClassifier):
         logits = trainer.logits(network, tally)
         if isinstance(objective, AutoCleansing):
             alpha, observed, predicted, share = read_constants(objective.table.dense(), logits, trainer.labels)
-            found = _suspicion(objective, observed, trainer.sample_weight, None if facts is None else ~facts.known)
+            found = _suspicion(objective, observed, trainer, None if facts is None else ~facts.known)
             scores, proba, sure = (values.cpu().numpy() for values in found)
         else:
             predicted = np.concatenate([part.argmax(dim=1).cpu().numpy() for part in logits])
@@ -435,7 +435,7 @@ def _of_all(interval: tuple[float, float], labels: TrainingLabels) -> tuple[floa
 
 
 def _suspicion(
-    objective: AutoCleansing, constants: Tensor, weight: Tensor | None, left: Tensor | None
+    objective: AutoCleansing, constants: Tensor, trainer: Trainer, left: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Scores and probabilities (N,), and those that labels are changed by; of facts, whatever.
 
@@ -443,6 +443,7 @@ def _suspicion(
     changed only if it is likelier wrong than right at the lowest rate that they hold to be possible, too: what is
     changed is as a rule not looked at again.
     """
+    weight = trainer.sample_weight
     if not isinstance(objective, Spared):
         if left is None:
             proba = upper_probability(constants, weight)

@@ -149,7 +149,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         check_schedule(parameters["schedule"])
         device = resolve_device(self.device)
         check_known(y)
-        series = GivenSeries.of(y)
+        series = None if reviewed is not None else GivenSeries.of(y)  # a reviewer's labels may be no values of it
         source, y = training_source(self, X, y)
         weight = None if sample_weight is None else validation.check_weights(sample_weight, y)
         labels = TrainingLabels.encode(y, weight, self.class_weight, read_reviewed(reviewed, y))
@@ -289,8 +289,8 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
             * ``is_label_issue``, bool: ``mislabel_proba_ > 0.5``.
             * ``label_quality``, from 0 to 1, lower is more suspicious: ``1 - mislabel_proba_`` to within 0.001, which
               put samples of equal probability in the order of ``mislabel_scores_``.
-            * ``given_label``: as in y, or what a reviewer said. If y is of pandas (Int64, boolean, string, category),
-              this column and the next two have its type.
+            * ``given_label``: as in y, or what a reviewer said. If y is of pandas (Int64, boolean, string, category) and
+              nothing was reviewed, this column and the next two have its type.
             * ``predicted_label``: the network's, which has seen the sample in training. For samples of weight 0, which
               it has not, the given one.
             * ``suggested_label``: ``suggested_labels_``.
