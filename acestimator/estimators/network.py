@@ -289,8 +289,8 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
             * ``is_label_issue``, bool: ``mislabel_proba_ > 0.5``.
             * ``label_quality``, from 0 to 1, lower is more suspicious: ``1 - mislabel_proba_`` to within 0.001, which
               put samples of equal probability in the order of ``mislabel_scores_``.
-            * ``given_label``: as in y, or what a reviewer said. If y is of pandas (Int64, boolean, string, category) and
-              nothing was reviewed, this column and the next two have its type.
+            * ``given_label``: as in y, or what a reviewer said. If y is of pandas (Int64, boolean, string, category)
+              and nothing was reviewed, this column and the next two have its type.
             * ``predicted_label``: the network's, which has seen the sample in training. For samples of weight 0, which
               it has not, the given one.
             * ``suggested_label``: ``suggested_labels_``.
