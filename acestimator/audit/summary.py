@@ -28,8 +28,8 @@ class Summary:
     Parameters
     ----------
     source : SourceInfo
-    n_labelled, n_unlabelled, n_unread : int
-        Rows with a label, without one, and that could not be read.
+    n_labelled, n_unlabelled : int
+        Rows with a label, and without one.
     n_suspects, n_sure : int
         Undecided labels that are likelier wrong than right; and those of them that are even if as few are wrong as
         ``interval`` allows.
@@ -45,7 +45,9 @@ class Summary:
     texts : tuple of str
         Columns that were read as text.
     left_out : tuple of (str, str)
-        Columns and files that were not used, and the reason.
+        Columns that were not used, and the reason.
+    unread : tuple of (str, str)
+        Files that could not be read, and the reason.
     notes : tuple of str
         Warnings of the fit, and labels that may be the same.
     settings : dict
@@ -58,7 +60,6 @@ class Summary:
     source: SourceInfo
     n_labelled: int
     n_unlabelled: int
-    n_unread: int
     n_suspects: int
     n_sure: int
     rate: float
@@ -67,6 +68,7 @@ class Summary:
     classes: tuple[tuple[str, int, int], ...]
     texts: tuple[str, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
+    unread: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -103,8 +105,10 @@ class Summary:
         lines += self._which()
         if self.n_unlabelled:
             lines.append(f"{_count(self.n_unlabelled, 'row has', 'rows have')} no label, and got a predicted one.")
-        if self.n_unread:
-            lines.append(f"{_count(self.n_unread, 'file', 'files')} could not be read: see label_issues.csv.")
+        if self.unread:
+            some = ", ".join(f"{name!r} ({reason})" for name, reason in self.unread[:_SHOWN])
+            more = ": " if len(self.unread) <= _SHOWN else "; summary.json names all: "
+            lines.append(f"{_count(len(self.unread), 'file', 'files')} could not be read{more}{some}.")
         if self.texts:
             lines.append(f"Read as text: {', '.join(map(repr, self.texts))}.")
         lines += [f"Left out: {name!r}: {reason}." for name, reason in self.left_out]
@@ -123,8 +127,10 @@ class Summary:
             return f"{start} How many are wrong in all cannot be told from this file: look at some of them first."
         between = f"between {_percent(low)} and {_percent(high)}"
         if low <= 0.0:
-            guess = f"The best guess of the share of wrong labels is {_percent(self.rate)}, {between}"
-            return f"{start} {guess}: there may be none."
+            return (
+                f"How many labels are wrong cannot be told from this file: from none to {_percent(high)}. {are} taken "
+                "for wrong, but classes that overlap look the same: decide about some before you trust the others."
+            )
         return (
             f"{start} The share of wrong labels is about {_percent(self.rate)}, {between} (with a probability of 90 %)."
         )
@@ -180,6 +186,7 @@ def summarize(
     *,
     texts: Sequence[str] = (),
     left_out: Sequence[tuple[str, str]] = (),
+    unread: Sequence[tuple[str, str]] = (),
     settings: dict[str, Any],
     versions: dict[str, str],
     review: Review | None = None,
@@ -187,14 +194,12 @@ def summarize(
     """Count what was found."""
     given, classes = findings.given, findings.classes
     labelled = given >= 0
-    unread = np.isnan(findings.probability) & (True if findings.is_open is None else findings.is_open)
     suspect = labelled & findings.undecided & (findings.probability > 0.5)
     n, n_suspects = (np.bincount(given[of], minlength=len(classes)).tolist() for of in (labelled, suspect))
     return Summary(
         source=source,
         n_labelled=int(labelled.sum()),
         n_unlabelled=int((~labelled).sum()),
-        n_unread=int(unread.sum()),
         n_suspects=int(suspect.sum()),
         n_sure=int(findings.sure.sum()),
         rate=findings.rate,
@@ -203,6 +208,7 @@ def summarize(
         classes=tuple(zip(classes, n, n_suspects, strict=True)),
         texts=tuple(texts),
         left_out=tuple(left_out),
+        unread=tuple(unread),
         notes=(*findings.notes, *variants(classes)),
         settings=settings,
         versions=versions,
