@@ -134,7 +134,7 @@ def texts():
     page.save()
     run("acestimator apply functions.csv decisions.json --out functions.clean.csv")
     run("acestimator audit functions.csv --label part --reviewed decisions.json --out second")
-    run("acestimator apply functions.csv second --all-suggested --above 0.9 --out functions.more.csv")
+    run("acestimator apply functions.csv second --all-suggested --above 0.5 --out functions.more.csv")
     files = "functions.csv functions.clean.csv functions.more.csv"
     run(f"python count_right.py functions_right.csv {files}")
 
