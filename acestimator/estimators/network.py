@@ -347,8 +347,12 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         parameter = next((p for p in self.module_.parameters() if p.is_floating_point()), torch.empty(0))
         sparse = self._takes_sparse_rows
         chunks = source.chunks(self.scaler_, parameter.dtype, parameter.device, sparse=sparse)
-        logits = predict_logits(self.module_, chunks, parameter.device)
-        return torch.cat([part.cpu() for part in logits]).double().numpy()
+        # One array from the start: parts that are kept would lie between chunks that are not, and waste their memory.
+        logits, start = np.empty((source.shape[0], len(self.classes_))), 0
+        for part in predict_logits(self.module_, chunks, parameter.device):
+            logits[start : start + len(part)] = part.cpu().numpy()
+            start += len(part)
+        return logits
 
     # ------------------------------------------------------------------ housekeeping
 

@@ -100,10 +100,11 @@ class FusedOptimizer(ABC):
         self._counts *= len(self._parameters)  # one count for all, until a step leaves some of them out
         self._formats = [_memory_format(p) for p in self._parameters]
         self._all_plain = None not in self._formats
-        self._move: Move = self._by_kernel
+        # How torch's public function is to move them; None for its private kernel. Not the method itself, with which
+        # the optimiser would refer to itself, and its moments outlive it.
+        self._fuses: bool | None = None
         if not self._has_kernel():
-            fuses = self._runs(functools.partial(self._by_public, fused=True))
-            self._move = functools.partial(self._by_public, fused=fuses)
+            self._fuses = self._runs(functools.partial(self._by_public, fused=True))
 
     def look_up(self, inputs: Rows) -> Rows:
         """Prepare for a step on these inputs; what to give the network in their place."""
@@ -147,6 +148,12 @@ class FusedOptimizer(ABC):
         ]
         moments = [[moment[i] for i in reached] for moment in self._moments]
         self._move(Tensors(parameters, laid, moments, counts), lr)
+
+    def _move(self, tensors: Tensors, lr: float) -> None:
+        if self._fuses is None:
+            self._by_kernel(tensors, lr)
+        else:
+            self._by_public(tensors, lr, fused=self._fuses)
 
     def state_dict(self) -> dict[str, Any]:
         """Moments and counts of steps; the tensors themselves, not copies."""
