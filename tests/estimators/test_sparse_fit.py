@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import torch
 from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -160,6 +161,35 @@ def test_a_module_of_ones_own_is_given_dense_rows(bags):
     assert set(clf.module_.seen) == {("Tensor", (D,))}
     dense = AutoCleansingClassifier(module, standardize=False, **SETTINGS).fit(X / clf.scaler_.scale_, y)
     np.testing.assert_allclose(clf.mislabel_proba_, dense.mislabel_proba_, atol=1e-5)
+
+
+@pytest.mark.cuda
+def test_a_gpu_gives_what_the_cpu_gives(bags):
+    X, y, _ = bags
+    one, two = (AutoCleansingClassifier(**(SETTINGS | {"device": d})).fit(sp.csr_array(X), y) for d in ("cpu", "cuda"))
+    np.testing.assert_allclose(
+        one.decision_function(sp.csr_array(X)), two.decision_function(sp.csr_array(X)), atol=1e-2
+    )
+    np.testing.assert_allclose(one.mislabel_proba_, two.mislabel_proba_, atol=1e-2)
+
+
+@pytest.mark.parametrize("parameters", [{"precision": "bfloat16"}, {"compile": True}])
+def test_options_of_the_training_are_taken(bags, parameters, monkeypatch):
+    """A network that is compiled is given dense rows."""
+    X, y, true = bags
+    seen = []
+
+    def compiled(network):
+        def call(x):
+            seen.append(type(x).__name__)
+            return network(x)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    clf = AutoCleansingClassifier(**(SETTINGS | {"max_epochs": 20}), **parameters).fit(sp.csr_array(X), y)
+    assert clf.score(sp.csr_array(X), true) > 0.9
+    assert set(seen) == ({"Tensor"} if "compile" in parameters else set())
 
 
 def test_a_network_from_sparse_rows_may_be_the_backbone_of_another_fit(bags):
