@@ -152,9 +152,7 @@ class _Judges:
             self._number += 1
             self._trainer.run(Phase(judge, keep=seen, judged=unseen), self._number)
             self.epochs += max(judge.words) * (1.0 - 1.0 / n_folds)
-            del (
-                judge.training
-            )  # and its network with it: a dozen of them would lie there, of which only words are asked
+            del judge.training  # and its network with it, or a dozen would lie there, of which only words are asked
             judges.append((unseen, judge))
         return judges
 
