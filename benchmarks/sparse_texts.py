@@ -8,10 +8,10 @@ CleanLearning around LogisticRegression. "memory": a fit of 20,000 texts of 50 o
 prices, with 20 % of the labels changed.
 
 Run: python benchmarks/sparse_texts.py --data FOLDER [--parts search memory file scales] [--seeds 3] [--epochs 6]
-[--threads 1]. A second thread helps where the second core is idle, and costs much where it is not. Prints a JSON line
-for each fit and for the medians. Each fit is in a fresh process: the most memory that one has had never falls. Memory
-is the anonymous memory (RssAnon of /proc/self/status) at its peak less that before the fit; looked at 50 times a
-second. "file" takes the epochs of --epochs, since each visit reads the same; the file is made anew.
+[--threads 1]. Prints a JSON line for each fit and for the medians. Each fit is in a fresh process: the most memory that
+one has had never falls. A second thread helps where the second core is idle, and costs much where it is not. Memory is
+the anonymous memory (RssAnon of /proc/self/status) at its peak less that before the fit; looked at 50 times a second.
+"file" takes the epochs of --epochs, since each visit reads the same; the file is made anew.
 """
 
 from __future__ import annotations

@@ -57,11 +57,11 @@ def told(said, labels):
 class Scripted:
     """A trainer whose judges say this (N, K), the halves first: they are best at a length, and stop at an end."""
 
-    def __init__(self, labels, first, second, length=10, end=12, max_epochs=100, weight=None, keys=None):
+    def __init__(self, labels, first, second, length=10, end=12, max_epochs=100, weight=None, keys=None, density=1.0):
         self.labels, self.first, self.second, self.length, self.end = labels, first, second, length, end
         self.n_classes, self.sample_weight, self.seed, self.dtype = K, weight, 0, torch.float64
         self.plan = SimpleNamespace(max_epochs=max_epochs, steps_per_epoch=lambda n: 4)
-        self.samples = SimpleNamespace(keys=lambda: keys)
+        self.samples = SimpleNamespace(keys=lambda: keys, density=lambda: density)
         self.phases = {}
 
     def run(self, phase, number):
@@ -114,6 +114,37 @@ def test_the_second_judges_are_spared_what_the_first_have_found_and_the_two_roun
     assert low == least
     assert low <= judgement.rate <= high
     assert high == max(read(first.double().log(), labels).interval[1], last.interval[1])
+
+
+def test_of_samples_that_are_all_but_empty_two_rounds_of_second_judges_are_averaged_and_alone_decide():
+    labels, _, (first, second) = words()
+    third = words(seed=1)[2][1]
+    once = Scripted(labels, first, second)
+    judged(once)
+    n_folds = len(once.phases) - 2
+
+    class Changing(Scripted):
+        def run(self, phase, number):
+            self.second = second if number <= 2 + n_folds else third
+            super().run(phase, number)
+
+    trainer = Changing(labels, first, second, density=0.001)
+    judgement = judged(trainer)
+    assert len(trainer.phases) == 2 + 2 * n_folds
+    last = read((0.5 * (second + third)).double().log(), labels)
+    torch.testing.assert_close(judgement.log_odds, last.log_odds, rtol=1e-4, atol=1e-4)
+    assert torch.equal(judgement.channel.pi, read(first.double().log(), labels).channel.pi)
+
+
+@pytest.mark.parametrize("density", [0.001, 0.02])
+def test_constants_have_a_say_unless_samples_are_all_but_empty(density):
+    labels, _, (first, second) = words()
+    judgement = judged(Scripted(labels, first, second))
+    constants = torch.from_numpy(np.random.RandomState(0).normal(size=N))
+    log_odds, at_least = concluded(judgement, judgement.log_odds, constants, None, density)
+    same_order = torch.equal(log_odds.argsort(), judgement.log_odds.argsort())
+    assert same_order == torch.equal(at_least.argsort(), judgement.log_odds.argsort()) == (density < 0.01)
+    assert float(torch.sigmoid(log_odds).mean()) == pytest.approx(judgement.rate)
 
 
 @pytest.mark.parametrize(("length", "end"), [(1, 3), (4, 6), (10, 13), (45, 50), (49, 60), (50, 60), (100, 100)])
