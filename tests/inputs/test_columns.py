@@ -80,6 +80,7 @@ def test_the_cure_cures():
         (np.array([[1, "mid"], [2, "high"]], dtype=object), r"1 of 2 columns .* 1 \(text, such as 'mid'\)"),
         ([[1, "mid"], [2, "high"]], r"1 of 2 columns .* 1 \(text, such as 'mid'\)"),
         (np.array([[b"1", b"x"]]), r"1 \(text"),
+        (np.array([["2020-02-01", "NaT"]], dtype="M8[D]"), r"2 of 2 .* 0 \(dates, such as '2020-02-01'\), 1 \(dates"),
         (pd.DataFrame([[1, "mid"]], columns=["a", "a"]), r"1 of 2 columns .* 'a' \(text, such as 'mid'\)"),
         (pd.DataFrame({0: ["x" * 50]}), rf"0 \(text, such as '{'x' * 40}\.\.\.'\)"),
         (pd.DataFrame({j: ["x"] for j in range(12)}), r"12 of 12 columns .* 9 \(text, such as 'x'\), \.\.\.\. Exp"),
