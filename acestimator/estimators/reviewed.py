@@ -91,7 +91,7 @@ def _is_mask(reviewed: Any) -> bool:
 def _check_kind(facts: np.ndarray, y: np.ndarray, *, is_all: bool) -> None:
     """Raise ValueError for labels that are not like those of y, as a mask of numbers is."""
     found, expected = ({_kind(value): value for value in labels.tolist()} for labels in (facts, y))
-    numbers = all(isinstance(value, Number) and value in (0, 1) for value in facts.tolist())
+    numbers = all(value in (0, 1) for value in facts.tolist())
     cure = "give labels as they are in y, and None where nobody has looked"
     mask = "; or a mask of dtype bool, such as np.asarray(reviewed, dtype=bool)"
     if unlike := found.keys() - expected.keys():
