@@ -40,11 +40,10 @@ import torch
 from scipy import special
 from torch import Tensor
 
-from acestimator.facts import SUREST, Facts, Left
+from acestimator.facts import LEAST_RATE, SUREST, Facts, Left
 
 SURE_SHARE, SURE_LEAST = 0.1, 30.0  # of the weight, and in units of weight
 _SHRINKAGE = 3.0  # labels a category that the counts are shrunk by, towards mistakes that are all as frequent
-_LEAST_RATE = 1e-6
 _LEVELLING = 50  # halvings of where the number lies that log-odds are moved by
 _STARTS = (0.3, 0.8, 1.6)  # temperatures that EM starts from: the likelihood can have several maxima
 _EM_STEPS, _NEWTON_STEPS = 15, 12
@@ -230,7 +229,7 @@ def judge(logits: Tensor, labels: Tensor, weight: Tensor | None = None, facts: F
     expected = float(share @ eta @ (1.0 - channel.pi.diagonal())) if left is None else left.expected
     total = float(weights(labels, weight).sum()) if left is None else left.total
     rates = torch.tensor([expected, mistake_rate(counts)], dtype=torch.float64)
-    rate = float(torch.sigmoid(torch.logit(rates, eps=_LEAST_RATE).mean()))
+    rate = float(torch.sigmoid(torch.logit(rates, eps=LEAST_RATE).mean()))
     interval = rate_interval(counts, expected, total, error)
     if facts is None or left is None:
         return Verdict(channel, levelled(log_odds, rate, share), interval)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 SUREST = 20.0  # largest log-odds, so that a mean of several is not the word of one; minus it is a fact's
-_LEAST_RATE = 1e-6
+LEAST_RATE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ class Left:
         The channel is as wrong about those left as about all. (Less what was found, the rate of before would be what
         is left, too. But that is a small difference of large numbers, and below zero at times.)
         """
-        low, high = _LEAST_RATE, 1.0 - _LEAST_RATE
+        low, high = LEAST_RATE, 1.0 - LEAST_RATE
         odds = [rate / (1.0 - rate) for rate in (min(max(r, low), high) for r in (self.rate, self.expected))]
         scaled = before * odds[0]
         return scaled / (scaled + (1.0 - before) * odds[1])

@@ -53,9 +53,10 @@ def class_normals(values: np.ndarray, codes: np.ndarray, n_classes: int) -> tupl
 
 def sparse_class_normals(values: Any, codes: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
     """The same of a sparse matrix or array (N, D) without gaps, which is never made dense."""
+    values = sparse.csr_array(values, dtype=np.float64)  # squares of small integers would overflow
     member = sparse.csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(n_classes, len(codes)))
     count = np.bincount(codes, minlength=n_classes)[:, None]  # (K, 1)
-    total, squares = ((member @ sparse.csr_array(part)).toarray() for part in (values, values.multiply(values)))
+    total, squares = ((member @ part).toarray() for part in (values, values.multiply(values)))
     centre, mean = total.sum(axis=0) / max(1, len(codes)), total / np.maximum(count, 1)
     spread = np.sqrt(np.maximum(squares.sum(axis=0) / max(1, len(codes)) - centre**2, 0.0))
     own = np.sqrt(np.maximum(squares / np.maximum(count, 1) - mean**2, 0.0))

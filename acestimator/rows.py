@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,7 +40,8 @@ class SparseRows:
     @classmethod
     def of(cls, matrix: Any) -> SparseRows:
         """Rows of a CSR matrix of scipy, of index arrays of any width."""
-        columns, starts = (torch.from_numpy(part).long() for part in (matrix.indices, matrix.indptr))
+        # Copies, for torch warns of arrays that must not be written to, as those of joblib's processes.
+        columns, starts = (torch.from_numpy(part.astype(np.int64)) for part in (matrix.indices, matrix.indptr))
         return cls(columns, torch.from_numpy(matrix.data), starts, matrix.shape[1])
 
     def __len__(self) -> int:

@@ -51,6 +51,12 @@ def test_sparse_matrices_give_the_same(values):
             np.testing.assert_allclose(found, expected, atol=1e-7)
 
 
+def test_squares_of_small_integers_do_not_overflow():
+    values, codes = np.array([[100, 0], [20, 1], [0, 90], [60, 7]]), np.array([0, 0, 1, 1])
+    found = sparse_class_normals(sparse.csr_array(values.astype(np.int8)), codes, 2)
+    np.testing.assert_allclose(found, class_normals(values.astype(np.float64), codes, 2))
+
+
 def test_an_offset_costs_no_digits():
     values, codes = np.random.default_rng(0).normal(size=(50, 2)), np.arange(50) % 2
     mean, std = class_normals(values, codes, 2)

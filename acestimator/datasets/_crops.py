@@ -19,6 +19,7 @@ Box = tuple[int, int, int, int]
 _AREA = (0.08, 1.0)
 _RATIO = (3 / 4, 4 / 3)  # width to height
 _TRIALS = 10
+_STRIP = 16  # times the shorter side: what lies outside as much of the middle is cut off before the rest is resized
 
 
 def read_image(path: Path) -> Image:
@@ -61,6 +62,9 @@ def evaluation_crop(image: Image, size: int, resize: int) -> np.ndarray:
     from PIL.Image import Resampling
 
     shorter = min(image.size)
+    if max(image.size) > _STRIP * shorter:  # resized as a whole, a line of a million pixels would be gigabytes
+        left, upper = (max(0, side - _STRIP * shorter) // 2 for side in image.size)
+        image = image.crop((left, upper, image.width - left, image.height - upper))
     width, height = (round(side * resize / shorter) for side in image.size)
     if (width, height) != image.size:
         image = image.resize((width, height), Resampling.BILINEAR)

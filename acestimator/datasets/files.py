@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import load_npz
 
+_SHOWN = 10  # missing labels that an error names, at most
 _SPARSE = {"format", "shape", "data", "indices", "indptr"}  # what scipy writes of a matrix
 
 
@@ -70,12 +71,17 @@ def _read_npz(path: Path, target: str) -> tuple[Any, np.ndarray]:
             )
         try:
             X, y = load_npz(path).tocsr() if sparse else file["X"], file[target]
+            if sparse:
+                X.check_format()  # indices beyond the shape would be an error of each method
         except (ValueError, zipfile.BadZipFile) as error:
             raise ValueError(
                 f"{path}: {error}. Save numbers, and labels as numbers or text (y.astype(str))."
             ) from error
     if X.dtype.kind not in "buif":
         raise ValueError(f"{path}: X has dtype {X.dtype}, expected numbers.")
+    # What is no number, or no time, differs from itself.
+    gone = np.char.str_len(np.char.strip(y)) == 0 if y.dtype.kind in "US" else y != y
+    _check_known(path, target, np.flatnonzero(gone).tolist(), y.size, "position")
     for name, values in (("X", X.data if sparse else X), (target, y)):
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise ValueError(f"{path}: {name} holds entries that are not finite: fill gaps, or leave the samples out.")
@@ -106,13 +112,13 @@ def _read_csv(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
             f"{', '.join(map(repr, header))}."
         )
     at = header.index(target)
+    gone = [number for number, row in lines if len(row) == len(header) and not row[at].strip()]
+    _check_known(path, target, gone, len(lines), "line")
     X, y = np.empty((len(lines), len(header) - 1)), []
     for n, (number, row) in enumerate(lines):
         where = f"{path}, line {number}"
         if len(row) != len(header):
             raise ValueError(f"{where}, has {len(row)} fields, expected {len(header)} as in the header.")
-        if not row[at].strip():
-            raise ValueError(f"{where}, has no label in column {target!r}: leave it out.")
         y.append(row[at].strip())
         values = [_number(field) for j, field in enumerate(row) if j != at]
         if None in values:
@@ -123,6 +129,18 @@ def _read_csv(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
             )
         X[n] = values
     return X, np.array(y)
+
+
+def _check_known(path: Path, target: str, gone: list[int], n_all: int, places: str) -> None:
+    """Raise ValueError if labels are missing, as a fit does: how many, where the first are, and what to do."""
+    if gone:
+        some = "" if len(gone) == 1 else "s"
+        shown = ", ".join(map(str, gone[:_SHOWN])) + (", ..." if len(gone) > _SHOWN else "")
+        raise ValueError(
+            f"{path}: {target!r} has {len(gone)} missing label{some} of {n_all}, at {places}{some} {shown}; expected a "
+            "label for each sample: leave these rows out, or give the file to acestimator audit, which predicts their "
+            "labels."
+        )
 
 
 def _is_sample(header: list[str], target: str) -> bool:

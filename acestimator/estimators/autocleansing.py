@@ -313,7 +313,7 @@ class AutoCleansingClassifier(NetworkClassifier):
 
         Parameters
         ----------
-        X : array-like of shape (N, D) or (N, C, H, W), or ImageFolder
+        X : array-like of shape (N, D) or (N, C, H, W), sparse matrix or array of shape (N, D), or ImageFolder
             An :class:`acestimator.datasets.ImageFolder` is streamed: its training crops are decoded at every visit.
         y : array-like of shape (N,)
             Observed labels; ``folder.labels`` of a folder.
@@ -323,7 +323,7 @@ class AutoCleansingClassifier(NetworkClassifier):
             What somebody who has looked at samples knows. Labels, with None, NaN, NaT or pandas.NA where nobody has
             looked (not -1, which would be a class); they may name classes that y has not. Leave y as it was observed:
             the pairs of both teach how labels go wrong. Or a mask of dtype bool, where y is right, and whether it was
-            so before is unknown.
+            so before is unknown; where y holds truth values, too, labels are a mask once none of them is missing.
 
         Returns
         -------

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_para
 
 from acestimator.diagnosis import AutoCleansingWarning
 from acestimator.estimators.autocleansing import AutoCleansingClassifier
+from acestimator.estimators.given import plain_labels
 from acestimator.estimators.reviewed import read_reviewed
 from acestimator.inputs import validation
 from acestimator.inputs.missing import check_known
@@ -173,7 +174,7 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
         elif self.strategy == "weight":
             _check_takes(estimator, "estimator", "sample_weight", 'take strategy="relabel" or "drop"')
         check_known(y)
-        given, y = y, column_or_1d(y, warn=True)
+        given, y = y, column_or_1d(plain_labels(y), warn=True)
         is_series = hasattr(given, "isna") and given.ndim == 1
         facts = read_reviewed(reviewed, y)
         if facts is not None:

@@ -14,6 +14,22 @@ from typing import Any, Self
 
 import numpy as np
 
+from acestimator.estimators.reviewed import Reviewed
+
+
+def plain_labels(y: Any) -> Any:
+    """Whole numbers and truth values of pandas' own types in numpy's; other labels as they are.
+
+    scikit-learn would make floats of them, in which large numbers are equal that are not.
+
+    Parameters
+    ----------
+    y : array-like of shape (N,)
+        None of them missing.
+    """
+    numpy_type = getattr(getattr(y, "dtype", None), "numpy_dtype", None)  # of types of pandas alone
+    return y if numpy_type is None or numpy_type.kind not in "biu" else y.to_numpy(dtype=numpy_type)
+
 
 @dataclass(frozen=True)
 class GivenSeries:
@@ -43,6 +59,27 @@ class GivenSeries:
     def values(self) -> Any:
         """The array (N,), a copy."""
         return pickle.loads(self.pickled)
+
+    def corrected(self, reviewed: Reviewed) -> Self:
+        """With a reviewer's labels in their places.
+
+        Categories that the Series has not are added, and numbers that its type cannot hold give it a larger one.
+        """
+        if not reviewed.are_pairs:  # they are those of the Series
+            return self
+        import pandas as pd
+
+        known, values = reviewed.known, self.values()
+        facts = reviewed.labels[known].tolist()
+        if isinstance(values, pd.Categorical):
+            values = values.add_categories([label for label in dict.fromkeys(facts) if label not in values.categories])
+        try:
+            values[known] = facts
+        except (OverflowError, TypeError, ValueError):
+            every = values.astype(object)
+            every[known] = facts
+            values = pd.array(every)
+        return type(self)(pickle.dumps(values))
 
     def like(self, plain: np.ndarray, labels: np.ndarray) -> Any:
         """Labels as the Series has them.

@@ -23,7 +23,7 @@ from torch import nn
 from acestimator import backbones, detection
 from acestimator.diagnosis import AutoCleansingWarning
 from acestimator.estimators.advice import Trained, warnings_of
-from acestimator.estimators.given import GivenSeries
+from acestimator.estimators.given import GivenSeries, plain_labels
 from acestimator.estimators.issues import label_issues
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.estimators.progress import OnEpoch, progress
@@ -149,10 +149,11 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         check_schedule(parameters["schedule"])
         device = resolve_device(self.device)
         check_known(y)
-        series = None if reviewed is not None else GivenSeries.of(y)  # a reviewer's labels may be no values of it
-        source, y = training_source(self, X, y)
+        series = GivenSeries.of(y)
+        source, y = training_source(self, X, plain_labels(y))
         weight = None if sample_weight is None else validation.check_weights(sample_weight, y)
-        labels = TrainingLabels.encode(y, weight, self.class_weight, read_reviewed(reviewed, y))
+        facts = read_reviewed(reviewed, y)
+        labels = TrainingLabels.encode(y, weight, self.class_weight, facts)
         if labels.used is not None:
             source = source.subset(labels.used)
         self.classes_, self.input_shape_ = labels.classes, source.shape[1:]
@@ -163,7 +164,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
             trainer = self._trainer(source, labels, settings, device, on_epoch)
             trained = self._train(trainer, settings, labels)
         self.n_iter_ = len(self.history_)
-        self._given_series = series
+        self._given_series = series if series is None or facts is None else series.corrected(facts)
         texts = warnings_of(trained, labels, settings, trainer.some_samples)
         # On vectors in float64: a sample's prediction then does not depend on which others are asked for.
         self.module_ = trained.network.double() if self._has_own_perceptron() else trained.network
@@ -289,8 +290,8 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
             * ``is_label_issue``, bool: ``mislabel_proba_ > 0.5``.
             * ``label_quality``, from 0 to 1, lower is more suspicious: ``1 - mislabel_proba_`` to within 0.001, which
               put samples of equal probability in the order of ``mislabel_scores_``.
-            * ``given_label``: as in y, or what a reviewer said. If y is of pandas (Int64, boolean, string, category)
-              and nothing was reviewed, this column and the next two have its type.
+            * ``given_label``: as in y, or what a reviewer said. If y is of pandas (Int64, boolean, string, category),
+              this column and the next two have its type, or one of that kind that holds the reviewer's labels, too.
             * ``predicted_label``: the network's, which has seen the sample in training. For samples of weight 0, which
               it has not, the given one.
             * ``suggested_label``: ``suggested_labels_``.

@@ -10,7 +10,8 @@ from numbers import Number
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import column_or_1d
+
+from acestimator.inputs.missing import missing
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ def read_reviewed(reviewed: Any, y: np.ndarray) -> Reviewed | None:
     Parameters
     ----------
     reviewed : array-like of shape (N,), or None
-        A mask of dtype bool: where it is true, y is right. Or labels, with None, NaN, NaT or pandas.NA where nobody has
-        looked.
+        A mask of dtype bool: where it is true, y is right; what holds nothing but truth values is one where y holds
+        them, too. Or labels, with None, NaN, NaT or pandas.NA where nobody has looked.
     y : ndarray of shape (N,)
 
     Returns
@@ -58,19 +59,18 @@ def read_reviewed(reviewed: Any, y: np.ndarray) -> Reviewed | None:
     """
     if reviewed is None:
         return None
-    is_mask = str(getattr(reviewed, "dtype", "")) == "boolean"  # pandas's, which may hold gaps
-    values = np.asarray(reviewed)
-    if values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1):
-        values = column_or_1d(values)
+    # As objects, or numpy would make texts of a list with texts in it, and NaN would be the text "nan".
+    values = np.array(reviewed, dtype=object) if isinstance(reviewed, list | tuple) else np.asarray(reviewed)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
     if values.shape != y.shape:
         raise ValueError(
             f"reviewed has shape {values.shape}, expected {y.shape}: give an entry for each label of y, None where "
             "nobody has looked."
         )
-    known = np.array([not _is_missing(value) for value in values.tolist()], dtype=bool)
-    if is_mask and known.all():
+    known = ~missing(reviewed)
+    if known.all() and _is_mask(reviewed):
         values = values.astype(bool)
-    if values.dtype == bool:
         return Reviewed(y, y, values, are_pairs=False) if values.any() else None
     if not known.any():
         return None
@@ -81,17 +81,17 @@ def read_reviewed(reviewed: Any, y: np.ndarray) -> Reviewed | None:
     return Reviewed(labels, y, known, are_pairs=True)
 
 
-def _is_missing(value: Any) -> bool:
-    """Whether an entry stands for nothing: None, NaN, NaT, or pandas.NA."""
-    if value is None or type(value).__name__ == "NAType":
-        return True
-    return bool(value != value)
+def _is_mask(reviewed: Any) -> bool:
+    """Whether these are truth values: of numpy's type, of one of pandas', which may hold gaps, or in a list."""
+    if isinstance(reviewed, list | tuple):
+        return all(isinstance(value, bool | np.bool_) for value in reviewed)
+    return getattr(getattr(reviewed, "dtype", None), "kind", "") == "b" or np.asarray(reviewed).dtype == bool
 
 
 def _check_kind(facts: np.ndarray, y: np.ndarray, *, is_all: bool) -> None:
     """Raise ValueError for labels that are not like those of y, as a mask of numbers is."""
     found, expected = ({_kind(value): value for value in labels.tolist()} for labels in (facts, y))
-    numbers = set(facts.tolist()) <= {0, 1}
+    numbers = all(value in (0, 1) for value in facts.tolist())
     cure = "give labels as they are in y, and None where nobody has looked"
     mask = "; or a mask of dtype bool, such as np.asarray(reviewed, dtype=bool)"
     if unlike := found.keys() - expected.keys():
@@ -123,9 +123,8 @@ def _as_in(facts: np.ndarray, y: np.ndarray) -> np.ndarray:
     plain = np.array(facts.tolist())
     if y.dtype.kind in "iuf" and plain.dtype.kind in "iuf":
         with np.errstate(invalid="ignore"):
-            same = plain.astype(y.dtype)
+            same, whole = plain.astype(y.dtype), plain.astype(np.int64)
         if np.array_equal(same, plain):
             return same
-        whole = plain.astype(np.int64)
         return whole if y.dtype.kind in "iu" and np.array_equal(whole, plain) else plain
     return plain

@@ -49,12 +49,14 @@ def check_numbers(X: Any, estimator: str) -> None:
 
 
 def _columns(X: Any) -> Iterator[tuple[Any, Any]]:
-    """Names and columns of a frame; of an array, or a list, those that may hold texts."""
-    if hasattr(X, "iloc"):  # of pandas, where two columns may have one name
+    """Names and columns of a frame; of an array, or a list, those that may hold texts or dates."""
+    if hasattr(X, "iloc") and X.ndim == 2:  # of pandas, where two columns may have one name
         yield from ((name, X.iloc[:, j]) for j, name in enumerate(X.columns))
     elif hasattr(X, "get_columns"):  # of polars
         yield from zip(X.columns, X.get_columns(), strict=True)
-    elif isinstance(X, list | tuple) or (isinstance(X, np.ndarray) and X.dtype.kind in "OSUT"):
+    elif hasattr(X, "column_names"):  # of pyarrow
+        yield from zip(X.column_names, map(np.asarray, X.columns), strict=True)
+    elif isinstance(X, list | tuple) or (isinstance(X, np.ndarray) and X.dtype.kind in "OSUTmM"):
         array = np.asarray(X)
         if array.ndim == 2:
             yield from enumerate(array.T)

@@ -317,7 +317,7 @@ class SparseSource(Source):
         self, scaler: StandardScaler | None, dtype: torch.dtype, device: torch.device, *, sparse: bool = False
     ) -> Iterator[Rows]:
         """Scaled; centred where the network was trained on dense samples that were."""
-        for part in row_chunks(self._X, 1 if sparse else self.shape[1]):
+        for part in row_chunks(self._X, None if sparse else self.shape[1]):
             if sparse:
                 yield SparseRows.of(scaled(part, scaler, dtype))
             else:

@@ -19,7 +19,7 @@ from acestimator.folds import sparse_row_keys
 from acestimator.inputs.preprocessing import Preprocessing
 from acestimator.inputs.samples import Samples
 from acestimator.inputs.standardize import check_variances, overflow
-from acestimator.rows import Rows, SparseRows, numbers_of_a_row
+from acestimator.rows import Rows, SparseRows
 
 ONE_OF = 1 / 64  # share of samples in which a feature must be for a batch to have it
 _ROUNDING = 1e-5  # of a sum of squares in single precision
@@ -47,7 +47,7 @@ class SparseSamples(Samples):
     @property
     def numel(self) -> int:
         """Numbers of one sample that the network is given, on average."""
-        return numbers_of_a_row(SparseRows.of(self.matrix)) if self.sparse else self.shape[0]
+        return _stored_of_a_row(self.matrix) if self.sparse else self.shape[0]
 
     def training(self, epoch: int, n_epochs: int, blocks: Iterable[Tensor]) -> Iterator[Rows]:
         """The blocks' rows."""
@@ -78,7 +78,8 @@ class SparseSamples(Samples):
 
 
 def canonical(X: Any) -> Any:
-    """The same CSR matrix, or a copy in which no number is stored in parts."""
+    """The same CSR matrix with index arrays of one type; or a copy in which no number is stored in parts."""
+    X = csr_array((X.data, X.indices, X.indptr), shape=X.shape)
     if X.has_canonical_format:
         return X
     X = X.copy()
@@ -86,11 +87,17 @@ def canonical(X: Any) -> Any:
     return X
 
 
-def row_chunks(X: Any, n_numbers: int) -> Iterator[Any]:
-    """Parts of a CSR matrix of a bounded number of rows, each of which is so many numbers."""
-    step = max(1, min(_CHUNK_ROWS, _CHUNK_ELEMENTS // max(1, n_numbers)))
+def row_chunks(X: Any, n_numbers: int | None = None) -> Iterator[Any]:
+    """Parts of a CSR matrix of a bounded number of rows, each of which is so many numbers, or those stored of it."""
+    n_numbers = _stored_of_a_row(X) if n_numbers is None else n_numbers
+    step = max(1, min(_CHUNK_ROWS, _CHUNK_ELEMENTS // n_numbers))
     for start in range(0, X.shape[0], step):
         yield X[start : start + step]
+
+
+def _stored_of_a_row(X: Any) -> int:
+    """Numbers that are stored of a row, on average; at least 1."""
+    return max(1, -(-X.nnz // max(1, X.shape[0])))
 
 
 def scaled(X: Any, scaler: StandardScaler | None, dtype: torch.dtype) -> Any:
@@ -151,7 +158,7 @@ def fit_sparse_scaler(X: Any, sample_weight: np.ndarray | None) -> StandardScale
         scaler.fit(X, sample_weight=None if sample_weight is None else weight)
     check_variances(scaler, X.data)
     share, square = np.zeros((2, X.shape[1]))  # of the samples that have it, and mean over all
-    for part in row_chunks(X, numbers_of_a_row(SparseRows.of(X))):
+    for part in row_chunks(X):
         of_rows, weight = np.split(weight, [part.shape[0]])
         of_numbers = np.repeat(of_rows, np.diff(part.indptr)) / X.shape[0]
         share += np.bincount(part.indices, weights=of_numbers * (part.data != 0), minlength=X.shape[1])

@@ -31,6 +31,11 @@ def test_a_file_of_scipy_s_arrays_and_labels_is_read(tmp_path):
     save(tmp_path / "short.npz", X, y[1:])
     with pytest.raises(ValueError, match=r"X has shape \(90, 30\) and y \(89,\)"):
         load_samples(tmp_path / "short.npz")
+    wide = sp.csr_array(X)
+    wide.indices = wide.indices + 30
+    save(tmp_path / "wide.npz", wide, y)
+    with pytest.raises(ValueError, match=r"wide.npz: indices must be < 30\. Save numbers"):
+        load_samples(tmp_path / "wide.npz")
     X.data[3] = np.nan
     save(tmp_path / "bad.npz", X, y)
     with pytest.raises(ValueError, match="X holds entries that are not finite"):

@@ -136,7 +136,12 @@ def test_the_last_column_is_the_label_by_default(tmp_path):
         ("a,y\n1,p\n\nred,q\n", "line 4, has 'red' in column 'a', expected a finite number"),
         ("a,y\n,p\n", "line 2, has '' in column 'a'"),
         ("a,y\nnan,p\n", "line 2, has 'nan' in column 'a'"),
-        ("a,y\n1,p\n2, \n", "line 3, has no label in column 'y'"),
+        (
+            "a,y\n1,p\n2, \n",
+            "'y' has 1 missing label of 2, at line 3; expected a label for each sample: leave these rows out, or give "
+            "the file to acestimator audit",
+        ),
+        ("a,y\n" + "red,\n" * 12, "has 12 missing labels of 12, at lines 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, ...; exp"),
     ],
 )
 def test_errors_of_csv_files(tmp_path, content, message):
@@ -159,7 +164,14 @@ def test_a_column_that_is_not_there(tmp_path):
         ({"X": np.zeros((3, 2, 2)), "y": np.zeros(3)}, r"X has shape \(3, 2, 2\)"),
         ({"X": np.array([["a"]]), "y": np.zeros(1)}, "X has dtype <U1, expected numbers"),
         ({"X": np.full((1, 1), np.inf), "y": np.zeros(1)}, "X holds entries that are not finite"),
-        ({"X": np.zeros((1, 1)), "y": np.array([np.nan])}, "y holds entries that are not finite"),
+        ({"X": np.zeros((1, 1)), "y": np.array([np.inf])}, "y holds entries that are not finite"),
+        (
+            {"X": np.zeros((3, 1)), "y": np.array([1, np.nan, np.nan])},
+            "'y' has 2 missing labels of 3, at positions 1, 2;",
+        ),
+        ({"X": np.zeros((2, 1)), "y": np.array(["NaT", "2020"], dtype="M8[D]")}, "1 missing label of 2, at position 0"),
+        ({"X": np.zeros((2, 1)), "y": np.array(["a", " "])}, "1 missing label of 2, at position 1"),
+        ({"X": np.zeros((2, 1)), "y": np.array(1.0)}, r"X has shape \(2, 1\) and y \(\)"),
         ({"X": np.zeros((1, 1)), "y": np.array(["a"], dtype=object)}, r"labels as numbers or text"),
     ],
 )

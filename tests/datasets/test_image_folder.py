@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from acestimator.datasets import ImageFolder, load_image_folder
-from acestimator.datasets._crops import random_box, training_crop
+from acestimator.datasets import ImageFolder, _crops, load_image_folder
+from acestimator.datasets._crops import evaluation_crop, random_box, training_crop
 
 # Python 3.12 and 3.13 warn when a process with threads forks
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
@@ -218,6 +218,18 @@ def test_the_central_square_is_taken(tmp_path):
         np.testing.assert_array_equal(crop[0], np.tile(np.arange(left, left + 224), (224, 1)))
         np.testing.assert_array_equal(crop[1], np.tile(np.arange(upper, upper + 224), (224, 1)).T)
         np.testing.assert_array_equal(crop[2], 7)
+
+
+@pytest.mark.parametrize("lying", [True, False])
+def test_of_a_strip_the_middle_alone_is_resized(monkeypatch, lying):
+    resize, sizes = Image.Image.resize, []
+    monkeypatch.setattr(Image.Image, "resize", lambda self, size, *a: (sizes.append(size), resize(self, size, *a))[1])
+    strip = noise(*((400, 4) if lying else (4, 400)))
+    found = evaluation_crop(strip, 8, 8)
+    assert max(sizes.pop()) == 128
+    monkeypatch.setattr(_crops, "_STRIP", 400)
+    np.testing.assert_array_equal(found, evaluation_crop(strip, 8, 8))
+    assert max(sizes.pop()) == 800
 
 
 def test_the_shorter_side_becomes_256_for_crops_of_224(tmp_path):

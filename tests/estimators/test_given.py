@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from acestimator import AutoCleansingClassifier, BaselineClassifier, CleanedClassifier
-from acestimator.estimators.given import GivenSeries
+from acestimator.estimators.given import GivenSeries, plain_labels
+from acestimator.estimators.reviewed import read_reviewed
 
 COLUMNS = ["given_label", "predicted_label", "suggested_label"]
 DTYPES = [
@@ -65,12 +66,53 @@ def test_labels_come_back_in_their_type(two, dtype):
         assert isinstance(clf.predict(X), np.ndarray)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_labels_that_were_reviewed_come_back_in_it_too(two, dtype):
+    X, codes = two
+    y, plain = of(dtype, codes)
+    right = of(dtype, np.where(np.arange(len(codes)) < 10, 1 - codes, codes))[0].reset_index(drop=True)
+    gone = np.arange(len(codes)) >= 20
+    for clf in ours()[::2]:
+        for reviewed in (right.where(~gone), ~gone):
+            table = clf.fit(X, y, reviewed=reviewed).label_issues()
+            expected = clf.fit(X, plain, reviewed=reviewed).label_issues()
+            assert {table[name].dtype for name in COLUMNS} == {y.dtype}
+            for name in COLUMNS:
+                assert table[name].tolist() == expected[name].tolist()
+
+
 def test_categories_keep_their_order_and_those_that_do_not_occur(two):
     X, codes = two
     y = pd.Series(pd.Categorical.from_codes(codes, ["small", "large", "huge"], ordered=True))
     table = AutoCleansingClassifier(max_epochs=20, random_state=0).fit(X, y).label_issues()
     assert table["suggested_label"].dtype == y.dtype
     assert (table["suggested_label"] != table["given_label"]).any()
+
+
+@pytest.mark.parametrize(
+    ("y", "label", "dtype"),
+    [
+        (pd.Series([1, 2, 2], dtype="Int8"), 300, "Int64"),
+        (pd.Series([1, 2, 2], dtype="int8[pyarrow]"), 300, "Int64"),
+        (pd.Series(["a", "b", "b"], dtype="category"), "c", pd.CategoricalDtype(["a", "b", "c"])),
+        (pd.Series(["b", "a", "a"], dtype=pd.CategoricalDtype(["b", "a"], ordered=True)), "c", None),
+        (pd.Series(["a", "b", "b"], dtype="string[python]"), "c", "string[python]"),
+    ],
+)
+def test_a_reviewer_s_label_that_the_series_does_not_hold_widens_its_type(y, label, dtype):
+    found = GivenSeries.of(y).corrected(read_reviewed([label, None, None], np.asarray(plain_labels(y)))).values()
+    assert found.tolist() == [label, *y[1:]]
+    assert found.dtype == (pd.CategoricalDtype(["b", "a", "c"], ordered=True) if dtype is None else dtype)
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "int64[pyarrow]"])
+def test_numbers_that_floats_cannot_tell_apart_are_two_classes(two, dtype):
+    X, codes = two
+    y = pd.Series(2**60 + codes, dtype=dtype)
+    for clf in ours():
+        clf.fit(X, y)
+        assert clf.classes_.tolist() == [2**60, 2**60 + 1]
+        assert set(clf.predict(X).tolist()) <= {2**60, 2**60 + 1}
 
 
 def test_samples_of_weight_zero_keep_a_label_that_is_no_class(two):

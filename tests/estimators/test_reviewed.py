@@ -20,6 +20,7 @@ from acestimator.noise import corrupt, pair_flip
 from acestimator.training.checkpoint import Checkpoint
 
 N = 240
+NOTHING = [None, float("nan"), pd.NaT, pd.NA]
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +152,7 @@ def test_both_forms_agree_where_no_channel_is_fitted(noisy, parameters):
         pd.Series([pd.NA, 2, pd.NA, 0], dtype="Int64"),
         pd.Series([None, 2, None, 0]),
         np.array([[None], [2], [None], [0]], dtype=object),
+        np.ma.masked_array([1, 2, 0, 0], mask=[True, False, True, False]),
     ],
 )
 def test_whatever_marks_a_gap_does(values):
@@ -160,6 +162,14 @@ def test_whatever_marks_a_gap_does(values):
     assert found.known.tolist() == [False, True, False, True]
     assert found.observed.tolist() == [1, 1, 0, 0]
     assert found.are_pairs
+
+
+@pytest.mark.parametrize("gap", NOTHING)
+@pytest.mark.parametrize("form", [list, tuple, pd.Series])
+def test_a_gap_among_texts_is_no_text(form, gap):
+    found = read_reviewed(form([gap, "b", gap]), np.array(["a", "a", "b"]))
+    assert found.known.tolist() == [False, True, False]
+    assert found.labels.tolist() == ["a", "b", "b"]
 
 
 @pytest.mark.parametrize("mask", [[True, False], np.array([True, False]), pd.Series([True, False], dtype="boolean")])
@@ -172,6 +182,7 @@ def test_whatever_is_a_mask_does(mask):
 def test_longer_names_and_larger_numbers_are_not_cut():
     assert read_reviewed([None, "a long name"], np.array(["a", "b"])).labels.tolist() == ["a", "a long name"]
     assert read_reviewed([None, 300], np.array([1, 2], dtype=np.uint8)).labels.tolist() == [1, 300]
+    assert read_reviewed([None, np.inf], np.array([1, 2])).labels.tolist() == [1, np.inf]  # for scikit-learn to refuse
     truths = read_reviewed(np.array([None, True]), np.array([False, False]))
     assert truths.labels.tolist() == [False, True]
     assert truths.are_pairs
@@ -197,6 +208,8 @@ def test_a_class_that_only_the_reviewer_names_is_one_and_one_that_nobody_has_is_
         ([True] + [None] * (N - 1), "holds truth values such as True, expected numbers.*mask of dtype bool"),
         (np.arange(N) % 2, "nothing but 0 and 1, of dtype int64, and y other labels, too.*mask.*dtype bool"),
         ([0.5] + [None] * (N - 1), "Unknown label type"),
+        ([["a"], ["b", "c"]] + [None] * (N - 2), r"holds objects of type list such as \['b', 'c'\], expected numbers"),
+        (np.ma.masked_array([True] * N, mask=[True] + [False] * (N - 1)), "holds truth values .*, expected numbers"),
     ],
 )
 def test_what_cannot_be_used_is_said_before_any_training(noisy, reviewed, message):

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,9 +78,11 @@ def test_the_cure_cures():
         (pl.DataFrame({"k": pl.Series([None, "a"]).cast(pl.Categorical)}), r"'k' \(categories, such as 'a'\)"),
         (pl.DataFrame({"k": pl.Series([None, "a"], dtype=pl.Enum(["a"]))}), r"'k' \(categories, such as 'a'\)"),
         (pl.DataFrame({"d": pl.Series([None, "2020-02-01"]).str.to_date()}), r"'d' \(dates, such as '2020-02-01'\)"),
+        (pa.table({"n": [1, None], "level": [None, "mid"]}), r"1 of 2 columns .* 'level' \(text, such as 'mid'\)"),
         (np.array([[1, "mid"], [2, "high"]], dtype=object), r"1 of 2 columns .* 1 \(text, such as 'mid'\)"),
         ([[1, "mid"], [2, "high"]], r"1 of 2 columns .* 1 \(text, such as 'mid'\)"),
         (np.array([[b"1", b"x"]]), r"1 \(text"),
+        (np.array([["2020-02-01", "NaT"]], dtype="M8[D]"), r"2 of 2 .* 0 \(dates, such as '2020-02-01'\), 1 \(dates"),
         (pd.DataFrame([[1, "mid"]], columns=["a", "a"]), r"1 of 2 columns .* 'a' \(text, such as 'mid'\)"),
         (pd.DataFrame({0: ["x" * 50]}), rf"0 \(text, such as '{'x' * 40}\.\.\.'\)"),
         (pd.DataFrame({j: ["x"] for j in range(12)}), r"12 of 12 columns .* 9 \(text, such as 'x'\), \.\.\.\. Exp"),
@@ -107,6 +110,8 @@ def test_in_frames_arrays_and_lists(X, named):
         np.zeros((2, 3, 4, 4)),
         np.array([[{"a": 1}]]),
         np.array([1, "mid"], dtype=object),
+        pd.Series(["a", "mid"]),
+        pa.table({"n": [1, None], "b": [True, None], "t": ["1", "2.5"]}),
     ],
 )
 def test_what_can_be_numbers_and_what_is_no_table_is_left_to_scikit_learn(X):

@@ -137,12 +137,32 @@ def test_samples_are_the_dense_ones(monkeypatch, index, takes, dtype):
     assert (ours.shape, ours.dtype, ours.sparse) == (theirs.shape, dtype, takes)
     assert torch.equal(ours.keys(), theirs.keys())
     assert ours.density() == theirs.density() == np.mean(numbers() != 0)
-    for one, two in ((ours, theirs), (ours.subset(torch.tensor([9, 2, 30, 5, *range(12)])), None)):
-        two = theirs.subset(torch.tensor([9, 2, 30, 5, *range(12)])) if two is None else two
+    some = torch.tensor([9, 2, 30, 5, *range(12)])
+    for one, two in ((ours, theirs), (ours.subset(some), theirs.subset(some))):
         assert torch.equal(everything(one.evaluation()), everything(two.evaluation()))
         for x, block in zip(one.training(0, 1, BLOCKS), two.training(0, 1, BLOCKS), strict=True):
             assert isinstance(x, torch.Tensor) is not takes
             assert torch.equal(dense(x), block)
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_a_bounded_number_of_numbers_is_handed_out_at_one_go(monkeypatch, takes):
+    monkeypatch.setattr(module, "_CHUNK_ELEMENTS", 60)
+    source = SparseSource(sp.csr_array(numbers() + 1.0))  # all of them stored
+    samples = source.samples(wanted(sparse=takes))
+    for parts in (source.chunks(None, torch.float32, CPU, sparse=takes), samples.evaluation()):
+        assert [len(part) for part in parts] == [5] * 8
+
+
+@pytest.mark.parametrize(
+    ("indices", "starts"), [(np.int64, np.int32), (np.int32, np.int64), (np.uint16, np.uint32), (np.int16, np.int16)]
+)
+def test_index_arrays_may_have_any_types(indices, starts):
+    X = sp.csr_array(numbers())
+    other = X.copy()
+    other.indices, other.indptr = other.indices.astype(indices), other.indptr.astype(starts)
+    found, expected = (SparseSource(each).statistics(None).scale_ for each in (other, X))
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_of_a_network_that_was_trained_on_centred_samples_the_sparse_ones_are_centred():
