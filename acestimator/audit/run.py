@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from acestimator.audit import outputs
-from acestimator.audit.columns import choose_columns
+from acestimator.audit.columns import choose_columns, flat
 from acestimator.audit.draw import Drawn, draw
 from acestimator.audit.images import read_images
 from acestimator.audit.items import Page
@@ -203,8 +203,7 @@ def _samples(source: Source, settings: Settings) -> _Samples:
 
 
 def _of_table(source: TableSource, settings: Settings) -> _Samples:
-    frame: Any = source.frame()
-    frame.columns = [str(name) for name in frame.columns]
+    frame = flat(source.frame())
     columns = choose_columns(
         source.path, frame, source.labels, texts=settings.texts, drop=settings.drop, id_column=source.info.id
     )
