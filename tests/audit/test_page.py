@@ -17,7 +17,7 @@ from pages import HOSTILE, contrast, drawn_of, hostile_page, item_of, page_of
 from acestimator.audit import page as module
 from acestimator.audit.decisions import Decision, SourceInfo, Stratum
 from acestimator.audit.items import Item, Page
-from acestimator.audit.page import MAX_BYTES, embed, page_size, render
+from acestimator.audit.page import MAX_BYTES, embed, render
 
 TEMPLATES = Path(module.__file__).parent / "templates"
 PICTURE = "data:image/png;base64,"
@@ -211,16 +211,20 @@ def with_pictures(n, large=20_000):
     return page_of([*items[:2], drawn_of(n, image=PICTURE, large=PICTURE + "A" * large), *items[2:]])
 
 
+def n_bytes(page):
+    return len(render(page).encode())
+
+
 def test_page_within_the_limit_is_left_as_it_is():
     page = with_pictures(6)
-    assert page_size(page) == len(render(page).encode()) <= MAX_BYTES == 40_000_000
-    assert embedded(render(page, limit=page_size(page)))["page"] == as_json(page)
+    assert n_bytes(page) <= MAX_BYTES == 40_000_000
+    assert embedded(render(page, limit=n_bytes(page)))["page"] == as_json(page)
 
 
 @pytest.mark.parametrize("missing", [1, 20_000, 45_000, 100_000, 139_000])
 def test_larger_page_loses_large_copies_from_the_end_of_the_order(missing):
     page = with_pictures(6)
-    limit = page_size(page) - missing
+    limit = n_bytes(page) - missing
     text = render(page, limit=limit)
     assert len(text.encode()) <= limit
     content = embedded(text)["page"]
@@ -235,7 +239,7 @@ def test_larger_page_loses_large_copies_from_the_end_of_the_order(missing):
 def test_bytes_are_counted_not_characters():
     page = page_of([item_of(0, cells=(("a", "😀" * 1000, False),))])
     plain = page_of([item_of(0, cells=(("a", "x" * 1000, False),))])
-    assert page_size(page) - page_size(plain) == 3_000
+    assert n_bytes(page) - n_bytes(plain) == 3_000
 
 
 def test_page_that_is_too_large_without_any_is_refused():
@@ -265,7 +269,7 @@ def test_impossible_items_are_named(fields, message):
 
 def test_two_items_of_one_row_are_refused():
     with pytest.raises(ValueError, match="Row 4 is there twice"):
-        page_size(page_of([item_of(4), item_of(4)]))
+        render(page_of([item_of(4), item_of(4)]))
 
 
 def test_without_jinja2_it_says_what_to_install(monkeypatch):
