@@ -307,6 +307,13 @@ def test_fingers_have_room_on_one_line(review, width):
     assert len({top for _, _, top in sizes}) == 1
 
 
+def test_buttons_of_a_narrow_window_hold_their_words(review):
+    review.size(width=390, height=844, deviceScaleFactor=1, mobile=False)
+    review.open(page_of([item_of(0)]))
+    wide = "return [...document.querySelectorAll('#acts button')].filter((b) => b.scrollWidth > b.clientWidth).length"
+    assert review.do(wide) == 0
+
+
 def test_a_phone_held_sideways_shows_more_than_its_bars(review):
     review.size(width=640, height=360, deviceScaleFactor=1, mobile=True)
     review.open(page_of([item_of(i) for i in range(30)])).press("k", "k", "k")
