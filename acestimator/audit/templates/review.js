@@ -430,7 +430,7 @@
     $("confusions").hidden = shown.length === 0;
     const head = (k, scope) => {
       const node = make("th", "", "", { scope, title: cut(classes[k], 200) });
-      node.append(make("span", "", brief(spelled(classes[k]), 11), { dir: "auto" }));
+      node.append(make("span", "", brief(spelled(classes[k]), 9), { dir: "auto" }));
       return node;
     };
     const top = make("tr");
