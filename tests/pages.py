@@ -70,3 +70,14 @@ def hostile_page(digit="e"):
     ]
     page = page_of(items, classes=HOSTILE, name=HOSTILE[0], label=HOSTILE[1], digit=digit, summary=HOSTILE)
     return replace(page, source=replace(page.source, id=HOSTILE[2]))
+
+
+def contrast(*colours):
+    """Of two colours, red, green and blue from 0 to 1: 1 to 21, by WCAG 2."""
+    low, high = sorted(map(_luminance, colours))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour):
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

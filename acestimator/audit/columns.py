@@ -18,6 +18,7 @@ _PROSE = 4.0  # words, on average, from which on a column is read as text
 _TOKEN = 40  # characters: longer values are no names of rows
 _MOSTLY = 0.95  # share of distinct values, from which on a column of single words names the rows
 _FEWEST = 20  # rows, below which distinct values are no evidence of anything
+_NESTED = (list, dict, np.ndarray, bytes)  # what cells of Parquet may hold, and nobody can count
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,15 @@ def choose_columns(
         reasons = "; ".join(f"{name!r}: {reason}" for name, reason in left_out)
         raise ValueError(f"{path}: no column is left to learn from. Left out are {reasons}.")
     return Columns(tuple(features), tuple(prose), tuple(left_out))
+
+
+def flat(frame: Any) -> Any:
+    """A frame (N, D) whose names are texts, and whose cells hold texts in place of lists, objects and bytes."""
+    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    for name in frame.columns:
+        if frame[name].dtype == object:
+            frame[name] = frame[name].map(_as_text)
+    return frame
 
 
 def why_left_out(name: str, values: Any, labels: np.ndarray) -> str | None:
@@ -182,3 +192,11 @@ def _codes(values: Any) -> np.ndarray:
     import pandas as pd
 
     return pd.factorize(values, use_na_sentinel=True)[0]
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, _NESTED):
+        return str(value.tolist() if isinstance(value, np.ndarray) else value)
+    return value

@@ -17,7 +17,8 @@ from scipy import sparse
 from acestimator.naive_bayes import class_normals, class_shares, is_far, is_rare, log_normal, log_share
 
 _SPEAKS = 1.0  # nats, from which on a word is marked
-_LONGEST = 2000  # characters of a value that are shown
+_LONGEST, _LONGEST_TEXT = 2_000, 10_000  # characters of a value, and of a text, that are shown
+_SAMPLE = 1 << 24  # numbers of vectors that tell what classes are like
 _PIECES = re.compile(r"\w+|\W+")
 
 
@@ -53,12 +54,8 @@ class ColumnEvidence:
         """
         found = []
         for name, column in self._columns:
-            text = column.text(row)[:_LONGEST]
-            if given < 0 or given == suggested:
-                found.append((0.0, name, text, given >= 0 and column.departs(row, given)))
-            else:
-                weight = column.log_proba(row, suggested) - column.log_proba(row, given)
-                found.append((weight, name, text, weight > 0 and column.departs(row, given)))
+            weight = 0.0 if given < 0 else column.log_proba(row, suggested) - column.log_proba(row, given)
+            found.append((weight, name, column.text(row), weight > 0 and column.departs(row, given)))
         found.sort(key=lambda cell: -cell[0])  # stable: of equal weight in the table's order
         return [(name, text, departs) for _, name, text, departs in found]
 
@@ -70,7 +67,7 @@ class _Numbers:
         self._mean, self._std = mean[:, 0], std[:, 0]
 
     def text(self, row: int) -> str:
-        return _shown(self._texts.iloc[row])
+        return shown(self._texts.iloc[row])
 
     def log_proba(self, row: int, k: int) -> float:
         return float(log_normal(self._values[row], self._mean[k], self._std[k]))
@@ -85,7 +82,7 @@ class _Categories:
         self._shares = class_shares(values[trusted], codes, n_classes, int(values.max(initial=-1)) + 1)
 
     def text(self, row: int) -> str:
-        return _shown(self._texts.iloc[row])
+        return shown(self._texts.iloc[row])
 
     def log_proba(self, row: int, k: int) -> float:
         return float(log_share(self._values[row : row + 1], self._shares[k : k + 1])[0])
@@ -105,6 +102,32 @@ def _column(values: Any, codes: np.ndarray, trusted: np.ndarray, n_classes: int)
         return _Numbers(values.to_numpy(dtype=np.float64, na_value=np.nan), values, codes, trusted, n_classes)
     factors = pd.factorize(values, use_na_sentinel=True)[0]
     return _Categories(np.asarray(factors), values, codes, trusted, n_classes)
+
+
+class VectorEvidence:
+    """The same of vectors, whose columns have numbers for names. Of many, some tell what classes are like.
+
+    Parameters
+    ----------
+    X : ndarray, shape (N, D)
+        Perhaps on the disk.
+    codes, trusted, n_classes
+        As of :class:`ColumnEvidence`.
+    """
+
+    def __init__(self, X: np.ndarray, codes: np.ndarray, trusted: np.ndarray, n_classes: int) -> None:
+        known = np.flatnonzero(trusted & (codes >= 0))
+        known = known[:: 1 + len(known) * X.shape[1] // _SAMPLE]
+        self._X = X
+        self._mean, self._std = class_normals(X[known].astype(np.float64), codes[known], n_classes)
+
+    def cells(self, row: int, given: int, suggested: int) -> list[tuple[str, str, bool]]:
+        """As :meth:`ColumnEvidence.cells`."""
+        values = self._X[row].astype(np.float64)
+        own, there = (log_normal(values, self._mean[k], self._std[k]) for k in (given, suggested))
+        weight = there - own if given >= 0 else np.zeros(len(values))
+        departs = (weight > 0) & is_far(values, self._mean[given], self._std[given])
+        return [(str(j), shown(float(values[j])), bool(departs[j])) for j in np.argsort(-weight, kind="stable")]
 
 
 class WordEvidence:
@@ -141,7 +164,9 @@ class WordEvidence:
 
     def pieces(self, row: int, given: int, suggested: int) -> list[tuple[str, int]]:
         """Pieces of the text, one after the other; 1 speaks for ``suggested``, -1 for ``given``, 0 for neither."""
-        text = str(self._texts[row])
+        text, rest = str(self._texts[row]), ""
+        if len(text) > _LONGEST_TEXT:
+            text, rest = text[:_LONGEST_TEXT], _rest(text, _LONGEST_TEXT)
         found: list[tuple[str, int]] = []
         for piece in _PIECES.findall(text):
             mark = self._mark(piece, given, suggested)
@@ -149,7 +174,7 @@ class WordEvidence:
                 found[-1] = (found[-1][0] + piece, 0)
             else:
                 found.append((piece, mark))
-        return found
+        return [*found, (rest, 0)] if rest else found
 
     def _mark(self, piece: str, given: int, suggested: int) -> int:
         word = self._vocabulary.get(piece.lower())
@@ -159,12 +184,18 @@ class WordEvidence:
         return int(np.sign(weight)) if abs(weight) >= _SPEAKS else 0
 
 
-def _shown(value: Any) -> str:
-    """Text of a value, "" of a gap."""
+def shown(value: Any) -> str:
+    """Text of a value: "" of a gap, numbers to six digits and to the point at least, the beginning of a long text."""
     import pandas as pd
 
-    if value is None or (not isinstance(value, str) and pd.isna(value) is True) or value is pd.NaT:
+    if value is None or pd.isna(value) is True:  # of a list, it is an array
         return ""
-    if isinstance(value, float) and not isinstance(value, bool):
-        return "" if np.isnan(value) else f"{value:.6g}"
-    return str(value)
+    if isinstance(value, float):
+        n_whole = len(f"{abs(value):.0f}")
+        return f"{value:.{min(15, max(6, n_whole))}g}"
+    text = str(value)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + _rest(text, _LONGEST)
+
+
+def _rest(text: str, n_shown: int) -> str:
+    return f"… [{len(text) - n_shown:,} more characters]"

@@ -27,7 +27,7 @@ class Item:
     probability : float
         That the given label is wrong, 0 to 1; of a row without a label, that the suggested one is.
     likeliest : tuple of int
-        Labels by falling probability, at most nine: those of the keys 1 to 9.
+        Labels of the keys 1 to 9: the one that may be right instead, the given one, others by falling probability.
     cells : tuple of (str, str, bool)
         Column, value, and whether the value departs from what the given class has; those that matter most first.
     text : tuple of (str, int)

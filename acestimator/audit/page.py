@@ -67,18 +67,6 @@ def render(page: Page, *, limit: int = MAX_BYTES) -> str:
     return text
 
 
-def page_size(page: Page) -> int:
-    """Bytes of the page with all of its large copies, whether or not that is allowed.
-
-    Raises
-    ------
-    ImportError, ValueError
-        As :func:`render`.
-    """
-    _check(page)
-    return _n_bytes(_fill(page))
-
-
 def policy(script: str, style: str) -> str:
     """Content security policy under which this one script and this one style work, images of ``data:``, and no more."""
     return (

@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from acestimator.audit import outputs
-from acestimator.audit.columns import choose_columns
+from acestimator.audit.columns import choose_columns, flat
 from acestimator.audit.draw import Drawn, draw
 from acestimator.audit.images import read_images
 from acestimator.audit.items import Page
@@ -24,7 +24,7 @@ from acestimator.audit.judge import Findings, find
 from acestimator.audit.page import render
 from acestimator.audit.past import Past
 from acestimator.audit.prepare import join_texts, preparation
-from acestimator.audit.show import Look, look_at_arrays, look_at_files, look_at_table, make_items
+from acestimator.audit.show import Look, look_at_arrays, look_at_files, look_at_table, look_at_vectors, make_items
 from acestimator.audit.sources import ArraySource, ImageSource, Source, TableSource
 from acestimator.audit.summary import Summary, confusions, summarize
 from acestimator.estimators.autocleansing import AutoCleansingClassifier
@@ -198,12 +198,12 @@ def _samples(source: Source, settings: Settings) -> _Samples:
         return _of_images([source.file(row) for row in range(source.info.n_rows)], settings)
     assert isinstance(source, ArraySource)
     X = source.X
-    return _Samples(X, None, lambda findings: look_at_arrays(X), lambda row: {"text": np.array2string(X[row])})
+    look = lambda findings: look_at_vectors(X, findings) if X.ndim == 2 else look_at_arrays(X)  # noqa: E731
+    return _Samples(X, None, look, lambda row: {"text": np.array2string(X[row])})
 
 
 def _of_table(source: TableSource, settings: Settings) -> _Samples:
-    frame: Any = source.frame()
-    frame.columns = [str(name) for name in frame.columns]
+    frame = flat(source.frame())
     columns = choose_columns(
         source.path, frame, source.labels, texts=settings.texts, drop=settings.drop, id_column=source.info.id
     )

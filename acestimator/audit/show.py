@@ -15,14 +15,17 @@ import numpy as np
 
 from acestimator.audit.columns import Columns
 from acestimator.audit.draw import Drawn
-from acestimator.audit.explain import ColumnEvidence, WordEvidence
+from acestimator.audit.explain import ColumnEvidence, VectorEvidence, WordEvidence, shown
 from acestimator.audit.items import Item
-from acestimator.audit.judge import Findings
+from acestimator.audit.judge import LIKELIEST, Findings
 from acestimator.audit.prepare import join_texts
 from acestimator.datasets._crops import read_image
 
 _THUMB, _LARGE = 96, 256  # pixels of the longer side
 _QUALITY = 80
+_MOST = 10_000  # characters of a row's cells: 550 rows stay far below what a page may have
+
+Cells = tuple[tuple[str, str, bool], ...]
 
 Look = Callable[[int, int, int], dict[str, Any]]  # row, given and suggested label: fields of its item
 
@@ -54,7 +57,7 @@ def make_items(
                 given=None if given < 0 else given,
                 suggested=suggested,
                 probability=round(float(findings.probability[row]), 4),
-                likeliest=tuple(findings.likeliest[row].tolist()),
+                likeliest=_offered(findings, row),
                 group="random" if is_drawn else "suspect",
                 stratum=None if stratum < 0 else stratum,
                 **look(row, given, _other(findings, row)),
@@ -65,18 +68,15 @@ def make_items(
 
 def look_at_table(frame: Any, columns: Columns, findings: Findings) -> Look:
     """Cells of a table's rows, and their texts."""
-    trusted = ~(findings.probability > 0.5)
-    n_classes = len(findings.classes)
+    known = findings.given, _trusted(findings), len(findings.classes)
     others = [name for name, _ in columns.left_out]
-    cells = ColumnEvidence(frame[list(columns.features)], findings.given, trusted, n_classes)
-    words = None
-    if columns.texts:
-        words = WordEvidence(join_texts(frame[list(columns.texts)]), findings.given, trusted, n_classes)
+    cells = ColumnEvidence(frame[list(columns.features)], *known)
+    words = WordEvidence(join_texts(frame[list(columns.texts)]), *known) if columns.texts else None
 
     def look(row: int, given: int, suggested: int) -> dict[str, Any]:
         # What was not learned from may still tell a person: a name, a number.
-        unused = [(name, str(frame[name].iloc[row]), False) for name in others]
-        found: dict[str, Any] = {"cells": (*cells.cells(row, given, suggested), *unused)}
+        unused = [(name, shown(frame[name].iloc[row]), False) for name in others]
+        found: dict[str, Any] = {"cells": _first([*cells.cells(row, given, suggested), *unused])}
         if words is not None:
             found["text"] = tuple(words.pieces(row, given, suggested))
         return found
@@ -93,18 +93,47 @@ def look_at_files(paths: Sequence[Path]) -> Look:
     return look
 
 
+def look_at_vectors(X: np.ndarray, findings: Findings) -> Look:
+    """Numbers of vectors (N, D)."""
+    numbers = VectorEvidence(X, findings.given, _trusted(findings), len(findings.classes))
+    return lambda row, given, suggested: {"cells": _first(numbers.cells(row, given, suggested))}
+
+
 def look_at_arrays(X: np.ndarray) -> Look:
-    """Images (N, C, H, W) in memory; of vectors (N, D) the numbers."""
+    """Images (N, C, H, W) in memory."""
 
     def look(row: int, given: int, suggested: int) -> dict[str, Any]:
-        sample = X[row]
-        if sample.ndim == 1:
-            return {"cells": tuple((str(j), f"{value:.6g}", False) for j, value in enumerate(sample.tolist()))}
         from PIL import Image
 
-        return _both_sizes(Image.fromarray(_as_bytes(sample)))
+        return _both_sizes(Image.fromarray(_as_bytes(X[row])))
 
     return look
+
+
+def _trusted(findings: Findings) -> np.ndarray:
+    """Mask (N,) of the rows whose labels tell what classes are like; what was dropped, or not read, tells nothing."""
+    trusted: np.ndarray = findings.probability <= 0.5
+    return trusted
+
+
+def _first(cells: list[tuple[str, str, bool]]) -> Cells:
+    """As many cells as a row may have, and how many more there are."""
+    left = _MOST
+    for i, (name, text, _) in enumerate(cells):
+        left -= len(name) + len(text) + 20  # as JSON has it
+        if left < 0 and i:
+            return (*cells[:i], ("…", f"{len(cells) - i:,} more columns", False))
+    return tuple(cells)
+
+
+def _offered(findings: Findings, row: int) -> tuple[int, ...]:
+    """Labels of a row's keys.
+
+    By probability alone, the first would be another label of suspects, and the given one of most rows that were drawn
+    at random: these would be known by it before they are decided.
+    """
+    labels = (_other(findings, row), int(findings.given[row]), *findings.likeliest[row].tolist())
+    return tuple(label for label in dict.fromkeys(labels) if label >= 0)[:LIKELIEST]
 
 
 def _other(findings: Findings, row: int) -> int:

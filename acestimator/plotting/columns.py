@@ -190,7 +190,8 @@ def _parts(X: Any, against: Against) -> Iterator[_Numbers | _Categories]:
 def _part(column: Any, against: Against) -> _Numbers | _Categories:
     if hasattr(column, "isna") and getattr(column.dtype, "kind", "O") in "iuf":  # pandas' numbers, perhaps with NA
         return _Numbers(column.to_numpy(dtype=np.float64, na_value=np.nan)[:, None], against)
-    values = np.asarray(column)
+    is_zoned = getattr(getattr(column, "dtype", None), "tz", None) is not None  # of pandas: objects, to numpy
+    values = np.asarray(column.dt.tz_convert(None) if is_zoned else column)
     if values.dtype.kind == "M":
         return _Dates(values, against)
     if values.dtype.kind == "m":

@@ -26,7 +26,7 @@ def as_images(samples: np.ndarray, image_shape: tuple[int, ...] | None = None) -
     Raises
     ------
     ValueError
-        If a sample has not as many numbers as such a picture, or C is another.
+        If a sample has not as many numbers as such a picture, or is neither a row nor a picture, or C is another.
     """
     if image_shape is not None:
         if int(np.prod(samples.shape[1:])) != int(np.prod(image_shape)):
@@ -35,8 +35,10 @@ def as_images(samples: np.ndarray, image_shape: tuple[int, ...] | None = None) -
                 "and width that its numbers fill."
             )
         return samples.reshape(len(samples), *image_shape)
-    if samples.ndim != 4:
+    if samples.ndim in (2, 3):
         return samples
+    if samples.ndim != 4:
+        raise ValueError(f"samples have shape {samples.shape}, expected rows of a table (M, D) or images (M, C, H, W).")
     if samples.shape[1] == 1:
         return samples[:, 0]
     if samples.shape[1] != 3:

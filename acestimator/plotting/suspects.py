@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 from scipy.sparse import issparse
 
+from acestimator.checks import check_count
 from acestimator.datasets.image_folder import ImageFolder
 from acestimator.plotting.columns import Against, Cell, telling_cells
 from acestimator.plotting.images import as_images
@@ -122,7 +123,8 @@ class SuspectsDisplay:
         Raises
         ------
         ValueError
-            If X, y or names has another length than the training set, or samples are not images of that shape.
+            If X, y or names has another length than the training set, there is no name for a column or a label, or
+            samples are not images of that shape.
         TypeError
             If the estimator has no scores.
 
@@ -133,10 +135,12 @@ class SuspectsDisplay:
         the given class has: mean and standard deviation of a number, the share that has a category.
         """
         check_has_scores(estimator)
+        check_count("n_suspects", n_suspects)
         _check_lengths(len(estimator.mislabel_scores_), X=X, y=y, names=names)
         positions = np.argsort(-estimator.mislabel_scores_, kind="stable")[:n_suspects]
         issues = estimator.label_issues()
         given = np.asarray(y).ravel()
+        _check_class_names(class_names, given)
         cells = None
         called = None if names is None else [str(names[i]) for i in positions.tolist()]
         if isinstance(X, ImageFolder):
@@ -150,6 +154,10 @@ class SuspectsDisplay:
             if feature_names is None:
                 feature_names = list(getattr(X, "columns", [f"x{j}" for j in range(samples.shape[1])]))
             feature_names = [str(name) for name in feature_names]
+            if len(feature_names) != samples.shape[1]:
+                raise ValueError(
+                    f"feature_names has {len(feature_names)} names and X has {samples.shape[1]} columns: name each."
+                )
             against = _against(estimator, issues, given, positions)
             cells = telling_cells(X, feature_names, against, _TELLING)
         display = cls(
@@ -247,9 +255,10 @@ class SuspectsDisplay:
         return f"position {self.positions[i]}" if self.names is None else self.names[i]
 
     def _class(self, label: Any) -> str:
-        if self.class_names is not None and isinstance(label, int | np.integer):
-            return str(self.class_names[int(label)])
-        return str(label)
+        names = self.class_names
+        if names is not None and isinstance(label, int | np.integer) and 0 <= label < len(names):
+            label = names[int(label)]
+        return " ".join(str(label).split()) or repr(str(label))
 
     def _caption(self, i: int, *, with_proba: bool) -> str:
         given, chance = self._class(self.given[i]), [percent(self.proba[i])] * with_proba
@@ -288,6 +297,17 @@ def _check_lengths(n_samples: int, **values: Any) -> None:
                 f"{name} has {n_given} samples and the estimator was fitted on {n_samples}: give those it was "
                 "fitted on."
             )
+
+
+def _check_class_names(class_names: Sequence[str] | None, given: np.ndarray) -> None:
+    if class_names is None or given.dtype.kind not in "iu" or not len(given):
+        return
+    low, high = given.min(), given.max()
+    if low < 0 or high >= len(class_names):
+        raise ValueError(
+            f"class_names has {len(class_names)} names, of the labels 0 to {len(class_names) - 1}, and y has labels "
+            f"from {low} to {high}: name each, or leave class_names out."
+        )
 
 
 def _against(estimator: Any, issues: Any, given: np.ndarray, positions: np.ndarray) -> Against:

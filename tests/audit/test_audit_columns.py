@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acestimator.audit.columns import choose_columns, repeats_label
+from acestimator.audit.columns import choose_columns, flat, repeats_label
 
 pd = pytest.importorskip("pandas")
 N = 60
@@ -92,3 +92,18 @@ def test_errors_name_the_column():
         choose(frame, drop=["income"])
     with pytest.raises(ValueError, match="by --text and by --drop"):
         choose(frame, texts=["income"], drop=["income"])
+
+
+def test_lists_objects_and_bytes_become_texts_and_nothing_else_changes():
+    kept = {"x": [0.5, None], "when": pd.to_datetime(["2020-02-03", None]), "mixed": [1, "a"], "gap": [None, None]}
+    nested = {"list": [[1, 2], None], "array": [np.array(["p", "q"]), np.arange(0)], 3: [{"a": 1}, {}]}
+    before = pd.DataFrame(kept | nested | {"bytes": [b"abc", b"\xc8"]})
+    after = flat(before)
+    for name in kept:
+        pd.testing.assert_series_equal(after[name], before[name])
+    assert after["list"].fillna("").tolist() == ["[1, 2]", ""]
+    assert after["array"].tolist() == ["['p', 'q']", "[]"]
+    assert after["3"].tolist() == ["{'a': 1}", "{}"]
+    assert after["bytes"].tolist() == ["abc", "\ufffd"]
+    assert before[3].tolist() == [{"a": 1}, {}]
+    assert choose(pd.concat([after] * (N // 2), ignore_index=True)).features

@@ -30,6 +30,8 @@ def test_each_row_is_shown_once_and_suspects_keep_their_order(n_rows, n_random, 
     assert set(suspects) <= set(drawn.rows)
     ordered = drawn.rows[~drawn.is_drawn]
     assert ordered.tolist() == [row for row in suspects if row in set(ordered)]
+    n_before = np.cumsum(~drawn.is_drawn)[drawn.is_drawn]  # suspects, of each row that was drawn
+    assert (n_before <= len(ordered) / 2 + 1).all()
     assert np.array_equal(strata_of(probability[drawn.rows]), drawn.stratum)
     counts = np.bincount(drawn.stratum[drawn.is_drawn], minlength=len(drawn.strata))
     assert [s.n_drawn for s in drawn.strata] == counts.tolist()

@@ -137,13 +137,14 @@ def test_of_a_table_the_column_that_tells_comes_first(noisy, form):
         assert display.cells[display.positions.tolist().index(i)][0].departs
 
 
-def test_of_a_pipeline_s_last_step_the_columns_as_people_have_them(noisy):
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_of_a_pipeline_s_last_step_the_columns_as_people_have_them(noisy, zone):
     X, y, clf = noisy
     codes = np.arange(120) % 2
     frame = pd.DataFrame(
         {
             "colour": np.where(codes == 1, "red", "blue"),
-            "since": pd.Timestamp("2020-01-01") + pd.to_timedelta(1000 * codes + np.arange(120), unit="D"),
+            "since": pd.Timestamp("2020-01-01", tz=zone) + pd.to_timedelta(1000 * codes + np.arange(120), unit="D"),
             "text": [f"text {i}" for i in range(120)],
             "gap": pd.array([None] * 120, dtype="Int64"),
             "member": codes == 1,
@@ -228,3 +229,27 @@ def test_errors(fitted):
         SuspectsDisplay.from_estimator(clf, X, y, names=["a"])
     with pytest.raises(ValueError, match=r"shape \(64,\), which is no image of shape \(9, 9\)"):
         SuspectsDisplay.from_estimator(clf, X, y, image_shape=(9, 9))
+    with pytest.raises(ValueError, match="n_suspects is -3, expected an integer of at least 0"):
+        SuspectsDisplay.from_estimator(clf, X, y, n_suspects=-3)
+    with pytest.raises(ValueError, match="feature_names has 2 names and X has 64 columns"):
+        SuspectsDisplay.from_estimator(clf, X, y, feature_names=["a", "b"])
+    with pytest.raises(ValueError, match=r"samples have shape \(24,\), expected rows of a table"):
+        SuspectsDisplay.from_estimator(clf, X[:, 0], y)
+
+
+def test_a_label_without_a_name_is_an_error_and_never_has_another_s(noisy):
+    """-1 is no last one."""
+    X, y, _ = noisy
+    signs = np.where(y == "bee", 1, -1)
+    clf = quick().fit(X, signs)
+    message = "class_names has 2 names, of the labels 0 to 1, and y has labels from -1 to 1"
+    with pytest.raises(ValueError, match=message):
+        SuspectsDisplay.from_estimator(clf, X, signs, class_names=["no", "yes"])
+    assert (
+        display_of([0.9], np.array([-1]), np.array([2]), class_names=["no", "yes"]).axes_[0, 0].get_xlabel() == "-1 → 2"
+    )
+
+
+def test_labels_of_no_letters_and_of_two_lines_stay_on_one():
+    display = display_of([0.9], np.array(["a\nb"]), np.array([""]))
+    assert display.axes_[0, 0].get_xlabel() == "a b → ''"

@@ -8,7 +8,7 @@
   const hasImages = items.some((item) => item.image), hasDrawn = items.some((item) => item.group === "random");
   const SCREEN = hasImages ? 24 : 20; // cards
   const LABEL = 60, NAME = 120, CELL = 200, TEXT = 800; // characters that are shown at first
-  const N_CELLS = 12;
+  const N_CELLS = 12, LONG = 60; // cells at first; characters from which on one has a line of its own
   // All pages opened from disk may share one storage. A file may be audited for another of its columns, too.
   const KEY = `${FORMAT} ${source.fingerprint} ${source.label}`;
 
@@ -57,6 +57,9 @@
   // By characters, which are one or two units of a string's length each.
   const isLong = (text, n) => text.length > n && [...text.slice(0, 2 * n + 1)].length > n;
   const cut = (text, n) => (isLong(text, n) ? `${[...text.slice(0, 2 * n)].slice(0, n).join("")}…` : text);
+  // Of labels and files, the ends tell apart, too.
+  const brief = (text, n) =>
+    isLong(text, n) ? cut(text, Math.ceil(n / 2)) + [...text.slice(-n)].slice(-Math.floor(n / 2)).join("") : text;
 
   // A button that shows all of what was cut, and cuts it again.
   function more(isCut, words, draw) {
@@ -79,14 +82,14 @@
 
   function pieces(item) {
     const node = make("p", "text", "", { dir: "auto" });
-    const n = item.text.reduce((sum, [piece]) => sum + piece.length, 0);
+    const whole = item.text.map(([piece]) => piece).join(""), n = [...whole].length;
     const draw = (isOpen) => {
       let left = isOpen ? Infinity : TEXT;
       node.replaceChildren();
       for (const [piece, side] of item.text) {
         const shown = left === Infinity ? piece : cut(piece, left);
         node.append(side ? make("mark", side > 0 ? "for" : "against", shown) : shown);
-        left -= piece.length;
+        left -= [...shown].length;
         if (left <= 0) break;
       }
     };
@@ -99,7 +102,7 @@
     const draw = (isOpen) => {
       list.replaceChildren();
       for (const [column, value, departs] of isOpen ? item.cells : item.cells.slice(0, N_CELLS)) {
-        const entry = make("div", departs ? "departs" : "");
+        const entry = make("div", `${departs ? "departs" : ""} ${isLong(value, LONG) ? "long" : ""}`);
         const name = make("dt", "", cut(column, LABEL), { dir: "auto" }), cell = make("dd");
         cell.append(...longText(make("span"), value, CELL));
         if (departs) cell.append(make("span", "unseen", " (unusual for the label now)"));
@@ -113,7 +116,7 @@
 
   function thumbnail(item) {
     const open = button("", () => (select(item), acts.open()), "thumbnail");
-    const image = make("img", "", "", { alt: `picture of ${cut(item.name, NAME)}, enlarge`, src: item.image });
+    const image = make("img", "", "", { alt: `picture of ${brief(item.name, NAME)}, enlarge`, src: item.image });
     image.onload = () => open.classList.toggle("tiny", image.naturalWidth < 48);
     open.append(image);
     return open;
@@ -156,6 +159,9 @@
     const notes = isHidden(item) ? [] : [judged(item)];
     if (d && item.group === "random") notes.push("drawn at random");
     why.textContent = notes.join(" · ");
+    const [now, other] = [item.given, rival(item)].map((k) => cut(spelled(labelOf(k)), LABEL));
+    const told = [brief(item.name, LABEL), `label now: ${now}`, `suggested: ${other}`, what.textContent, ...notes];
+    node.setAttribute("aria-label", told.filter(Boolean).map(isolated).join(", ")); // what a screen reader says
   }
 
   const current = () => items[view[at]];
@@ -196,14 +202,15 @@
     const item = current();
     document.querySelectorAll("#acts button").forEach((node) => (node.disabled = !item));
     document.querySelector("[data-do=undo]").disabled = undos.length === 0;
-    $("where").textContent = item ? `${at + 1} of ${view.length} · ${isolated(cut(item.name, LABEL))}` : "";
+    $("where").textContent = item ? `${at + 1} of ${view.length} · ${isolated(brief(item.name, LABEL))}` : "";
     $("labels").replaceChildren();
     if (!item) return;
     document.querySelector("#acts [data-do=take]").disabled = rival(item) === null;
     const d = decided.get(item.row), label = d?.decision === "keep" ? d.given : d?.label;
     item.likeliest.slice(0, 9).forEach((k, i) => {
       const node = button("", () => relabel(classes[k]));
-      node.append(make("kbd", "", i + 1), make("span", "", cut(spelled(classes[k]), 24), { dir: "auto" }));
+      node.append(make("kbd", "", i + 1), make("span", "", brief(spelled(classes[k]), 24), { dir: "auto" }));
+      node.title = cut(classes[k], 200);
       node.setAttribute("aria-pressed", label === classes[k]);
       $("labels").append(node);
     });
@@ -234,7 +241,7 @@
     const item = current();
     if (!item) return;
     change([[item.row, record(item, decision, label)]]);
-    say(`${worded(decided.get(item.row))}: ${isolated(cut(item.name, 30))}`);
+    say(`${worded(decided.get(item.row))}: ${isolated(brief(item.name, 30))}`);
     advance();
   }
 
@@ -376,7 +383,7 @@
   const CHANCES = [[0.95, 1], [0.8, 0.95], [0.5, 0.8], [0, 0.5]];
   const pairOf = (item) => `${item.given},${rival(item)}`;
   const arrow = (pair, n) =>
-    pair.split(",").map((k) => isolated(cut(spelled(classes[k] ?? null), n))).join(" → ");
+    pair.split(",").map((k) => isolated(brief(spelled(classes[k] ?? null), n))).join(" → ");
 
   function choice(id, options) {
     $(id).replaceChildren(new Option("any", ""), ...options.map(([value, text]) => new Option(text, value)));
@@ -389,7 +396,7 @@
     const sorted = [...pairs].sort((a, b) => b[1] - a[1]);
     choice("pair", sorted.map(([pair, n]) => [pair, `${arrow(pair, 30)} (${n})`]));
     const used = [...new Set(items.flatMap((item) => [item.given, rival(item)]))].filter((k) => k !== null);
-    choice("class", used.sort((a, b) => a - b).map((k) => [k, cut(spelled(classes[k]), 40)]));
+    choice("class", used.sort((a, b) => a - b).map((k) => [k, brief(spelled(classes[k]), 40)]));
     choice("chance", [[0, "95 % and more"], [1, "80 to 95 %"], [2, "50 to 80 %"], [3, "under 50 %"]]);
     choice("status", [["open", "undecided"], ["made", "decided"], ["keep", "kept"], ["relabel", "changed"],
       ["drop", "dropped"], ["unsure", "unsure"]]);
@@ -423,7 +430,7 @@
     $("confusions").hidden = shown.length === 0;
     const head = (k, scope) => {
       const node = make("th", "", "", { scope, title: cut(classes[k], 200) });
-      node.append(make("span", "", cut(spelled(classes[k]), 14), { dir: "auto" }));
+      node.append(make("span", "", brief(spelled(classes[k]), 9), { dir: "auto" }));
       return node;
     };
     const top = make("tr");
@@ -437,7 +444,7 @@
         const node = button(n, () => { $("pair").value = $("pair").value === pair ? "" : pair; filter(); });
         node.dataset.pair = pair;
         node.disabled = !pairs.has(pair);
-        node.style.setProperty("--heat", `${Math.round(12 + 48 * n / most)}%`);
+        node.style.setProperty("--heat", `${Math.round(12 + 30 * n / most)}%`);
         node.title = `${arrow(pair, LABEL)}: ${n}${node.disabled ? ", none of them on this page" : ""}`;
         node.setAttribute("aria-label", node.title);
         cell.append(node);

@@ -177,11 +177,19 @@ def test_550_rows_are_never_on_the_page_at_once(review):
 
 
 def test_rows_drawn_at_random_look_like_suspects_until_decided(review):
-    """All of the card is one, but for the order in which labels are likely."""
+    """All of the card is one, and of what is at hand below."""
     alike = {"name": "a row", "cells": (("age", "3", False),)}
     review.open(page_of([item_of(0, **alike), drawn_of(1, **alike), item_of(2, **alike)]))
     _, drawn, suspect = review.do("return [...document.querySelectorAll('.card')].map((node) => node.outerHTML)")
     assert drawn == suspect
+    below = []
+    for _ in range(2):
+        review.press("n")
+        below.append(
+            review.do("return document.querySelector('#labels').outerHTML + document.querySelector('#acts').outerHTML")
+        )
+    assert below[0] == below[1]
+    review.press("b", "b")
     for status in ("undecided", "any"):
         review.select("chance", "80 to 95")
         review.select("status", status)

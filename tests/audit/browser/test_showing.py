@@ -4,9 +4,10 @@ import base64
 import io
 import json
 import random
+import re
 
 import pytest
-from pages import HOSTILE, drawn_of, hostile_page, item_of, page_of
+from pages import HOSTILE, contrast, drawn_of, hostile_page, item_of, page_of
 from PIL import Image
 
 pytestmark = pytest.mark.browser
@@ -292,16 +293,80 @@ def test_current_row_is_in_sight_between_the_bars(review):
         assert above <= top < bottom <= below
 
 
-def test_fingers_have_room(review):
-    """44 pixels, or close to it, of what is pressed most."""
-    review.size(width=390, height=844, deviceScaleFactor=1, mobile=True)
+@pytest.mark.parametrize("width", [360, 390])
+def test_fingers_have_room_on_one_line(review, width):
+    """44 pixels of what is pressed most, and the rest is left to the rows."""
+    review.size(width=width, height=844, deviceScaleFactor=1, mobile=True)
     review.open(page_of([item_of(i) for i in range(3)]))
     sizes = review.do(
         """return [...document.querySelectorAll('#acts button')].map((node) => node.getBoundingClientRect())
-            .map((box) => [box.width, box.height])"""
+            .map((box) => [box.width, box.height, box.top])"""
     )
     assert len(sizes) == 7
-    assert min(min(size) for size in sizes) >= 44
+    assert min(min(size[:2]) for size in sizes) >= 44
+    assert len({top for _, _, top in sizes}) == 1
+
+
+def test_buttons_of_a_narrow_window_hold_their_words(review):
+    review.size(width=390, height=844, deviceScaleFactor=1, mobile=False)
+    review.open(page_of([item_of(0)]))
+    wide = "return [...document.querySelectorAll('#acts button')].filter((b) => b.scrollWidth > b.clientWidth).length"
+    assert review.do(wide) == 0
+
+
+def test_a_phone_held_sideways_shows_more_than_its_bars(review):
+    review.size(width=640, height=360, deviceScaleFactor=1, mobile=True)
+    review.open(page_of([item_of(i) for i in range(30)])).press("k", "k", "k")
+    top, bottom, dock = review.do(
+        """const box = (selector) => document.querySelector(selector).getBoundingClientRect();
+        const card = box('.card[aria-current=true]'); return [card.top, card.bottom, box('#dock').top]"""
+    )
+    assert 0 <= top < bottom <= dock
+    assert review.do("return document.querySelector('#bar').getBoundingClientRect().bottom") < top
+    assert dock > 0.6 * 360
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_long_labels_and_files_are_told_apart(review, width):
+    """They may differ in their last characters alone."""
+    review.size(width=width, height=844, deviceScaleFactor=1, mobile=width < 500)
+    classes = [f"n02098105_soft-coated wheaten terrier, of variety {k}" for k in range(3)]
+    file = "n02098105_soft-coated wheaten terrier/IMG_20190304_0506"
+    items = [item_of(i, name=f"{file}{i}.jpeg", cells=(), image=png(96)) for i in range(2)]
+    review.open(page_of(items, classes=classes, kind="images", label=""))
+    texts = "return [...document.querySelectorAll(arguments[0])].map((node) => node.textContent)"
+    assert len(set(review.do(texts, "#labels span"))) == 3
+    assert len(set(review.do(texts, "#matrix th[scope=row]"))) == 2
+    assert review.entries("class")[1:] == [f"n02098105_soft-coate…errier, of variety {k}" for k in range(2)]
+    assert review.text("#where").endswith("IMG_20190304_05060.jpeg\u2069")
+    hidden = """return [...document.querySelectorAll('.tile b, .card .head, .card .name, #matrix th span')]
+        .filter((node) => node.scrollHeight > node.clientHeight + 1 && node.clientHeight ||
+            node.scrollWidth > node.clientWidth && node.clientWidth).length"""
+    assert review.do(hidden) == 0
+    assert review.text(".tile.take b") == classes[1]
+
+
+def test_long_cells_have_lines_of_their_own(review):
+    review.open(page_of([item_of(0, cells=(("a", "1", False), ("b", "word " * 30, True), ("c", "2", False)))]))
+    boxes = review.do(
+        """return [...document.querySelectorAll('.cells, .cells > div')].map((node) => node.getBoundingClientRect())
+            .map((box) => [box.width, box.height])"""
+    )
+    (whole, _), *cells = boxes
+    assert cells[1][0] > 0.9 * whole > 2 * cells[0][0]
+    assert cells[1][1] < 5 * cells[0][1]
+
+
+def test_screen_readers_are_told_what_a_row_is_about(review):
+    review.open(page_of([item_of(0), item_of(1, given=None)])).press("k", "b")
+    assert review.do("return document.activeElement.ariaLabel").replace("\u2068", "").replace("\u2069", "") == (
+        "line 2, label now: cat, suggested: dog, Kept, probably wrong: 90\xa0%"
+    )
+    review.press("n")
+    assert "label now: (no label)" in review.do("return document.activeElement.ariaLabel")
+
+
+MATRIX = "return getComputedStyle(document.querySelector('#matrix button'))[arguments[0]]"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -315,9 +380,14 @@ def test_colours_follow_the_system(review, scheme):
         review.open(page_of([item_of(0)]))
         red = int(review.do("return getComputedStyle(document.body).backgroundColor").split("(")[1].split(",")[0])
         moves = review.do("return getComputedStyle(document.querySelector('.card')).transitionDuration")
+        ground, ink = (
+            [float(part) for part in re.findall(r"[\d.]+", review.do(MATRIX, name))][:3]
+            for name in ("backgroundColor", "color")
+        )
     finally:
         review.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
     assert (red < 60) == (scheme == "dark")
+    assert contrast(ground, [part / 255 for part in ink]) >= 4.5  # of the largest number of the confusions
     assert moves == "0s"
 
 
