@@ -77,7 +77,7 @@ def _judged(trainer: Trainer, facts: Facts | None) -> Judgement:
     labels = trainer.labels if facts is None else facts.observed
     max_epochs, weight = trainer.plan.max_epochs, copies(trainer.sample_weight)
     judges = _Judges(trainer, weight)
-    halves = judges.ask(2)
+    halves = judges.ask(2, max_epochs)
     if len(halves) < 2:
         return _nothing_told(trainer)
     length = halves[-1][1].best_length()
@@ -89,10 +89,11 @@ def _judged(trainer: Trainer, facts: Facts | None) -> Judgement:
     channel, high = verdict.channel, verdict.interval[1]
     least = _evidence(verdict, words, labels, weight, facts)
     log_odds, _ = _raised(verdict.log_odds, least, weight, facts)
-    left = _TRAININGS * max_epochs - _final_epochs(trainer, log_odds, length) - judges.epochs
+    final = _final_epochs(trainer, log_odds, length)
+    left = _TRAININGS * max_epochs - final - judges.epochs
     n_folds, kept = min(_MOST_FOLDS, int(1 + left / length)), log_odds <= LEFT_OUT
     if n_folds >= 2 and not bool(kept.all()):
-        words = _asked(trainer, judges.ask(n_folds, length, kept.to(trainer.dtype)), length)
+        words = _asked(trainer, judges.ask(n_folds, final, length, kept.to(trainer.dtype)), length)
         verdict = read(words, labels, weight, facts)
         log_odds = 0.5 * (log_odds + verdict.log_odds)
     log_odds, rate = _raised(log_odds, least, weight, facts)
@@ -132,14 +133,16 @@ class _Judges:
         self._generator = torch.Generator().manual_seed(trainer.seed)
         self._number, self.epochs = 0, 0.0
 
-    def ask(self, n_folds: int, length: int | None = None, kept: Tensor | None = None) -> _Asked:
+    def ask(self, n_folds: int, after: int, length: int | None = None, kept: Tensor | None = None) -> _Asked:
         """Judges of so many folds, each trained on the others, and on what is kept of them.
 
-        Without a length each looks for the one that is best for itself and the one before.
+        Without a length each looks for the one that is best for itself and the one before. As far as is known, so many
+        epochs of other networks come after.
         """
-        labels = self._trainer.labels
+        labels, epochs = self._trainer.labels, length or self._trainer.plan.max_epochs
         judges: _Asked = []
-        for seen, unseen in folds(labels, n_folds, self._generator, self._keys, self._weight):
+        parts = folds(labels, n_folds, self._generator, self._keys, self._weight)
+        for place, (seen, unseen) in enumerate(parts):
             if len(seen) < 2:  # a network that normalises by batches cannot be trained on one sample
                 continue
             judge = Judge(
@@ -150,7 +153,9 @@ class _Judges:
                 beside=judges[-1][1] if judges and length is None else None,
             )
             self._number += 1
-            self._trainer.run(Phase(judge, keep=seen, judged=unseen), self._number)
+            name = f"judge {place + 1} of {n_folds}, round {1 if length is None else 2}"
+            phase = Phase(judge, keep=seen, judged=unseen, name=name, left=(n_folds - place) * epochs + after)
+            self._trainer.run(phase, self._number)
             self.epochs += max(judge.words) * (1.0 - 1.0 / n_folds)
             del judge.training  # and its network with it, or a dozen would lie there, of which only words are asked
             judges.append((unseen, judge))
