@@ -15,7 +15,7 @@ from typing import Any
 from acestimator.audit.decisions import SourceInfo, row_digest
 from acestimator.audit.source import DROP, Drop, TableSource, as_labels, check_columns, check_ids, find_column
 from acestimator.audit.text import read_text
-from acestimator.audit.values import text_of, typed
+from acestimator.audit.values import by_label, text_of, typed
 
 _LINE = re.compile("[^\r\n]*+(?:\r\n|\r|\n|\\Z)")
 _SPACES = re.compile(r"[ \t]*+")
@@ -100,7 +100,7 @@ class JsonLines(TableSource):
 
     def _save(self, changes: Mapping[int, str | Drop], temporary: Path, target: Path, *, move: bool) -> list[str]:
         text, pieces, done = self.file.text, [], 0
-        known = {label: value for label, value in zip(self.labels, self._values, strict=True) if label is not None}
+        known = by_label(value for value, label in zip(self._values, self.labels, strict=True) if label is not None)
         for row, label in changes.items():
             start, stop = self._spans[row]
             pieces.append(text[done:start])

@@ -59,7 +59,7 @@ class Source(ABC):
     def __init__(self, path: Path, info: SourceInfo, labels: np.ndarray, ids: list[str] | None) -> None:
         self.path, self.info, self.labels, self.ids = path, info, labels, ids
         self.classes = check_classes(path, info.label, labels)
-        check_unicode(path, (*self.classes, *(ids or ())))
+        check_unicode(path, (info.name, *self.classes, *(ids or ())))
 
     @abstractmethod
     def digests(self) -> list[str]:
@@ -107,6 +107,8 @@ class Source(ABC):
                     f"the new label of {self.name(row)} is {label!r}, which stands for no label: give another one, or "
                     "drop the row."
                 )
+            if isinstance(label, str) and ("\0" in label or not is_unicode(label)):
+                raise ValueError(f"the new label of {self.name(row)} is {label!r}, which is no text: give another one.")
         if move and self.info.kind != "images":
             raise ValueError(f"{self.path} is no folder of images: rows of a {self.info.kind} source cannot be moved.")
         check_new(target)
@@ -183,10 +185,17 @@ def check_classes(path: Path, column: str, labels: np.ndarray) -> list[str]:
 def check_unicode(path: Path, texts: Iterable[str]) -> None:
     """Raise ValueError if a text is no Unicode: half a character, or a file's name in another encoding."""
     for text in texts:
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(f"{path} has a label or a name {text!r} that is no Unicode: change it.") from error
+        if not is_unicode(text):
+            raise ValueError(f"{path} has a label or a name {text!r} that is no Unicode: change it.")
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written: it has no half of a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def find_column(path: Path, name: str | None, columns: Sequence[str], option: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,15 @@ def text_of(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
         return str(int(value))
     if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
+        return value.decode("utf-8", "surrogateescape")  # which no label may have: none is taken for another
     return str(value)
+
+
+def by_label(values: Iterable[Any]) -> dict[str, Any]:
+    """Values by their labels: of several that differ in the spaces around them, the one without any, or the last."""
+    texts = [(text_of(value), value) for value in values]
+    known = {text.strip(): value for text, value in texts if text is not None}
+    return known | {text: value for text, value in texts if text is not None}
 
 
 def typed(text: str, known: Mapping[str, Any], path: Path) -> Any:

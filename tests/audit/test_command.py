@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -183,6 +184,15 @@ def test_an_interrupt_leaves_nothing_half_written(source, capsys, monkeypatch):
     assert main(["audit", "customers.csv", "--label", "segment"]) == 130
     assert "nothing was written" in capsys.readouterr().err
     assert not (source.parent / "audit").exists()
+
+
+def test_a_termination_is_an_interrupt(source, capsys, monkeypatch):
+    monkeypatch.setattr("acestimator.audit.run.find", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["audit", "customers.csv", "--label", "segment"]) == 130
+    assert "nothing was written" in capsys.readouterr().err
+    assert not (source.parent / "audit").exists()
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_version(capsys):

@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,6 +78,49 @@ def test_a_folder_that_stays_empty_goes_again_and_others_stay(tmp_path):
     with outputs.folder(tmp_path / "new"):
         pass
     assert (tmp_path / "new/file").exists()
+
+
+def test_a_place_that_cannot_be_written_to_is_named_and_stays_as_it_was(tmp_path):
+    for out in (Path("/proc/x/y"), tmp_path / "file" / "x"):
+        (tmp_path / "file").write_text("mine")
+        with (
+            pytest.raises(OSError, match=rf"nothing can be written to {out} \(.*\): give another"),
+            outputs.folder(out),
+        ):
+            pass
+    with pytest.raises(ZeroDivisionError), outputs.folder(tmp_path / "a/b/c"):
+        1 / 0  # noqa: B018 -- any error
+    (tmp_path / ".acestimator").write_text("mine")
+    with outputs.folder(tmp_path):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".acestimator", "file"]
+    assert (tmp_path / ".acestimator").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["fsync", "replace"])
+def test_a_full_disk_leaves_whole_files(tmp_path, monkeypatch, name):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    outputs.write_files(tmp_path, {"a": "before", "b": "before"})
+    monkeypatch.setattr(outputs.os, name, full)
+    with pytest.raises(OSError, match=r"nothing can be written to .* \(No space left on device\): give another folder"):
+        outputs.write_files(tmp_path, {"a": "after", "b": "after"})
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "before", "b": "before"}
+
+
+def test_a_folder_in_which_an_audit_was_stopped_is_one_of_an_audit(tmp_path, monkeypatch):
+    def stop(*paths):
+        replace_file(*paths)
+        raise KeyboardInterrupt
+
+    replace_file = outputs.os.replace
+    monkeypatch.setattr(outputs.os, "replace", stop)
+    contents = {outputs.PAGE: "page", outputs.SUMMARY: json.dumps({"format": "acestimator audit"})}
+    with pytest.raises(KeyboardInterrupt):
+        outputs.write_files(tmp_path, contents)
+    with outputs.folder(tmp_path):  # or nobody could begin again
+        pass
 
 
 def test_files_are_written_together_or_not_at_all(tmp_path):
