@@ -122,7 +122,7 @@ class ArrowSource(TableSource):
 
 
 def without(table: Any, rows: Sequence[int]) -> Any:
-    """A table without some rows, which are sorted. Columns may be of types that pyarrow cannot filter, as text views."""
+    """A table without some rows, which are sorted. Columns may be of types that pyarrow cannot filter."""
     if not rows:
         return table
     import pyarrow as pa

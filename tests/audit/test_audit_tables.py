@@ -285,7 +285,7 @@ def test_a_label_has_the_spaces_that_the_file_has_around_it(tmp_path):
 
 def test_dates_that_python_has_not_are_named(tmp_path):
     far = pa.array([10**12, 1], pa.timestamp("s"))
-    with pytest.raises(ValueError, match="column 'x', holds values that cannot be read .date value out of range"):
+    with pytest.raises(ValueError, match=r"column 'x', holds values that cannot be read \(date"):
         save(pa.table({"x": far, "label": ["a", "b"]}), tmp_path / "in.parquet").digests()
     types = pa.array([0, 1], pa.int8())
     union = pa.UnionArray.from_sparse(types, [pa.array([1, 2]), pa.array(["x", "y"])])
