@@ -206,17 +206,20 @@ class NpySource(ArraySource):
         if kept.all():
             _copy(self.path, samples)
         else:
-            shape = (int(kept.sum()), *self.X.shape[1:])
-            new = np.lib.format.open_memmap(samples, "w+", self.X.dtype, shape)
-            rows = np.flatnonzero(kept)
-            for start in range(0, len(rows), _BLOCK):
-                new[start : start + _BLOCK] = self.X[rows[start : start + _BLOCK]]
-            new.flush()
+            self._save_rows(np.flatnonzero(kept), samples)
         if kept.all() and y is self.y:
             _copy(self._labels, labels)
         else:
             np.save(labels, y[kept], allow_pickle=False)
         return []
+
+    def _save_rows(self, rows: np.ndarray, path: Path) -> None:
+        header = np.lib.format.header_data_from_array_1_0(self.X)
+        header |= {"shape": (len(rows), *self.X.shape[1:]), "fortran_order": False}
+        with path.open("wb") as file:  # and not as a map: where the disk is full, the system kills who writes to one
+            np.lib.format.write_array_header_1_0(file, header)
+            for start in range(0, len(rows), _BLOCK):
+                file.write(self.X[rows[start : start + _BLOCK]].tobytes())
 
 
 def relabelled(y: np.ndarray, labels: Mapping[int, str], path: Path) -> np.ndarray:

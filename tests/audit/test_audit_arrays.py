@@ -1,5 +1,6 @@
 """Arrays with labels beside them: what is not a label stays as it was."""
 
+import mmap
 import zipfile
 
 import numpy as np
@@ -191,3 +192,21 @@ def test_whatever_is_damaged_the_error_is_one_that_is_told(tmp_path, name):
             errors.append(str(error))
     assert len(errors) > 100
     assert all(str(tmp_path) in error for error in errors)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_rows_of_a_pair_are_left_out_in_either_order_of_memory(tmp_path, order):
+    np.save(tmp_path / "X.npy", np.asarray(X, dtype=">f4", order=order))
+    np.save(tmp_path / "y.npy", [*"abab"])
+    open_source(tmp_path / "X.npy").write({1: DROP}, tmp_path / "out")
+    np.testing.assert_array_equal(np.load(tmp_path / "out" / "X.npy"), X[[0, 2, 3]].astype(">f4"), strict=True)
+
+
+def test_no_file_is_written_through_a_map(tmp_path, monkeypatch):
+    """Where the disk is full, the system kills who writes to one, and half a copy stays."""
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", [*"abab"])
+    source = open_source(tmp_path / "X.npy")
+    monkeypatch.setattr(mmap, "mmap", None)
+    source.write({1: DROP}, tmp_path / "out")
+    assert left(tmp_path / "out") == ["X.npy", "y.npy"]
