@@ -14,7 +14,7 @@ from typing import Any
 
 from acestimator.audit.decisions import SourceInfo, row_digest
 from acestimator.audit.source import DROP, Drop, TableSource, as_labels, check_columns, check_ids, find_column, suffix
-from acestimator.audit.values import by_label, text_of
+from acestimator.audit.values import by_label, flat, text_of
 
 _GAP = b"\xff"  # of a digest: no text has these bytes
 
@@ -85,7 +85,12 @@ class ArrowSource(TableSource):
     def frame(self) -> object:
         import pyarrow as pa
 
-        rest = self.table.remove_column(self._at)
+        rest = self.table
+        for position, field in enumerate(rest.schema):
+            if pa.types.is_nested(field.type):
+                texts = [None if value is None else str(flat(value)) for value in self._values(self.path, position)]
+                rest = rest.set_column(position, field.name, pa.array(texts, pa.string()))
+        rest = rest.remove_column(self._at)
         try:
             # Without the metadata, a column that pandas has made of an index is a column
             return rest.to_pandas(ignore_metadata=True)

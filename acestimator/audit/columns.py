@@ -5,6 +5,7 @@ Legend: N rows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from acestimator.audit.source import find_column
 _PROSE = 4.0  # words, on average, from which on a column is read as text
 _TOKEN = 40  # characters: longer values are no names of rows
 _MOSTLY = 0.95  # share of distinct values, from which on a column of single words names the rows
+_WORD = re.compile(r"\b\w\w+\b")  # what scikit-learn's TfidfVectorizer takes for one
 _FEWEST = 20  # rows, below which distinct values are no evidence of anything
 
 
@@ -71,7 +73,7 @@ def choose_columns(
     Raises
     ------
     ValueError
-        If a column is named that is not there, or named twice, or none is left.
+        If a column is named that is not there, or named twice, or none is left, or one cannot be learned from.
     """
     names = [str(name) for name in frame.columns]
     for option, chosen in (("--text", texts), ("--drop", drop)):
@@ -89,8 +91,11 @@ def choose_columns(
         if reason is not None:
             left_out.append((name, reason))
         elif name in texts or (not texts and is_prose(values)):
+            if not _has_words(values.dropna()):
+                raise ValueError(f"{path}, column {name!r}, holds no words of two letters: leave it out of --text.")
             prose.append(name)
         else:
+            _check_finite(path, name, values)
             features.append(name)
     if not (features or prose):
         reasons = "; ".join(f"{name!r}: {reason}" for name, reason in left_out)
@@ -140,7 +145,18 @@ def is_prose(values: Any) -> bool:
         return False
     sample = known if len(known) <= 1000 else known.sample(1000, random_state=0)
     n_words = np.mean([len(str(text).split()) for text in sample])
-    return bool(n_words >= _PROSE and sample.nunique() > 0.5 * len(sample))
+    return bool(n_words >= _PROSE and sample.nunique() > 0.5 * len(sample) and _has_words(sample))
+
+
+def _has_words(values: Any) -> bool:
+    return any(_WORD.search(str(text)) for text in values)
+
+
+def _check_finite(path: Path, name: str, values: Any) -> None:
+    if values.dtype.kind == "f" and (values.abs() > np.finfo(np.float32).max).any():
+        raise ValueError(
+            f"{path}, column {name!r}, holds infinity, or numbers above 3e38: correct it, or leave it out by --drop."
+        )
 
 
 def _is_index(name: str, values: Any) -> bool:

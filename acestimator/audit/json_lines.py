@@ -15,7 +15,7 @@ from typing import Any
 from acestimator.audit.decisions import SourceInfo, row_digest
 from acestimator.audit.source import DROP, Drop, TableSource, as_labels, check_columns, check_ids, find_column
 from acestimator.audit.text import read_text
-from acestimator.audit.values import by_label, text_of, typed
+from acestimator.audit.values import by_label, flat, text_of, typed
 
 _LINE = re.compile("[^\r\n]*+(?:\r\n|\r|\n|\\Z)")
 _SPACES = re.compile(r"[ \t]*+")
@@ -95,7 +95,7 @@ class JsonLines(TableSource):
         except ImportError as error:
             raise ImportError(f'{error}: tables are read by pandas, pip install "acestimator[audit]".') from error
         columns = [key for key in dict.fromkeys(key for row in self._rows for key in row) if key != self._label]
-        rows = [[_flat(row.get(key)) for key in columns] for row in self._rows]
+        rows = [[flat(row.get(key)) for key in columns] for row in self._rows]
         return pd.DataFrame(rows, columns=columns)
 
     def _save(self, changes: Mapping[int, str | Drop], temporary: Path, target: Path, *, move: bool) -> list[str]:
@@ -116,11 +116,6 @@ class JsonLines(TableSource):
         compress = target.name.lower().endswith(".gz")
         self.file.save("".join([*pieces, text[done:]]), temporary, compress=compress)
         return []
-
-
-def _flat(value: Any) -> Any:
-    """A cell of what a key holds: lists and objects become texts."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
 def replace_value(line: str, key: str, value: str) -> str:

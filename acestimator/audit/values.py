@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -28,6 +29,11 @@ def by_label(values: Iterable[Any]) -> dict[str, Any]:
     texts = [(text_of(value), value) for value in values]
     known = {text.strip(): value for text, value in texts if text is not None}
     return known | {text: value for text, value in texts if text is not None}
+
+
+def flat(value: Any) -> Any:
+    """A cell of a frame: lists and objects become texts, of JSON as far as that has their parts."""
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value
 
 
 def typed(text: str, known: Mapping[str, Any], path: Path) -> Any:
