@@ -82,7 +82,7 @@ class Trainer:
     checkpoint : Checkpoint or None
         Where the trainings' states are written, and found.
     on_epoch : callable or None
-        Called with the phase and each of its epochs' records.
+        Called with the phase, at its beginning with an empty record, and then with that of each epoch.
     """
 
     make: Callable[[int], nn.Module]
@@ -122,6 +122,9 @@ class Trainer:
             labels, samples = labels[phase.keep], samples.subset(phase.keep)
             weights = [None if weight is None else weight[phase.keep] for weight in weights]
         network = phase.network if phase.network is not None else self._make_network(objective, seed)
+        on_epoch = None if self.on_epoch is None else partial(self.on_epoch, phase)
+        if on_epoch is not None:
+            on_epoch({})
         with seeded(seed, device) if self.draws else nullcontext():
             history = train(
                 network,
@@ -136,7 +139,7 @@ class Trainer:
                 shuffle=self.shuffle,
                 judged=None if phase.judged is None else self.samples.subset(phase.judged),
                 checkpoint=None if self.checkpoint is None else PhaseCheckpoint(self.checkpoint, number, self.draws),
-                on_epoch=None if self.on_epoch is None else partial(self.on_epoch, phase),
+                on_epoch=on_epoch,
             )
         return network, history
 

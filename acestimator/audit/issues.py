@@ -5,7 +5,6 @@ Legend: N rows.
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from acestimator.audit.decisions import CHOICES, SourceInfo, parse_source
+from acestimator.audit.records import MalformedError, read_records
 from acestimator.audit.source import SHOWN, Source
 from acestimator.audit.values import text_of
 
@@ -85,12 +85,12 @@ def read_issues(source: Source, audit: Any) -> list[Issue]:
 def _csv_columns(path: Path) -> dict[str, list[Any]]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no {path}: give the folder that acestimator audit wrote to.")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        try:
-            header, *rows = csv.reader(file)
-            return dict(zip(header, map(list, zip(*rows, strict=True)), strict=True))
-        except (ValueError, csv.Error) as error:
-            raise ValueError(f"{path} is no table of an audit ({error}): run acestimator audit again.") from error
+    try:
+        # Not by the csv module, which refuses labels of more than 131,072 characters
+        records = read_records(path.read_bytes().decode("utf-8-sig"), ",")
+        return dict(zip(records.header, map(list, zip(*records.cells(), strict=True)), strict=True))
+    except (ValueError, MalformedError) as error:
+        raise ValueError(f"{path} is no table of an audit ({error}): run acestimator audit again.") from error
 
 
 def _issues(columns: Mapping[str, Sequence[Any]], where: str) -> list[Issue]:

@@ -5,8 +5,6 @@ Legend: N rows.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import platform
@@ -21,6 +19,7 @@ import numpy as np
 
 from acestimator.audit.decisions import Decision
 from acestimator.audit.judge import Findings
+from acestimator.audit.records import requote
 from acestimator.audit.summary import FORMAT
 
 PAGE, ISSUES, SUMMARY, TASKS = "review.html", "label_issues.csv", "summary.json", "labelstudio.json"
@@ -130,13 +129,11 @@ def issues_csv(
     findings: Findings, names: list[str], ids: list[str] | None, digests: list[str], decided: Mapping[int, Decision]
 ) -> str:
     """Table of all N rows, in their order."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    table: list[tuple[Any, ...]] = [COLUMNS]
     classes = (*findings.classes, "")  # -1 is the last: no label
     for row in range(len(names)):
         decision = decided.get(row)
-        writer.writerow(
+        table.append(
             (
                 *(row, names[row], "" if ids is None else ids[row]),
                 *(classes[findings.given[row]], classes[findings.suggested[row]]),
@@ -144,7 +141,8 @@ def issues_csv(
                 *("" if decision is None else decision.decision, digests[row]),
             )
         )
-    return text.getvalue()
+    # The csv module leaves a lone CR without quotes, where no reader takes it for a part of a label
+    return "".join(",".join(requote("", str(cell), ",") for cell in row) + "\n" for row in table)
 
 
 def tasks_json(findings: Findings, data: Mapping[int, Mapping[str, Any]], model: str) -> str:

@@ -13,7 +13,7 @@ OnEpoch = Callable[[Phase, dict[str, Any]], None]
 
 @contextmanager
 def progress(verbose: int, max_epochs: int) -> Iterator[OnEpoch | None]:
-    """Yield a function of a phase and an epoch's record that moves a bar; None if not verbose.
+    """Yield a function of a phase and an epoch's record, empty at its beginning, that moves a bar; None if not verbose.
 
     It is one bar for all phases. Judges stop when they have learnt enough, so its length is what is left at most, and
     is known better with each phase.
@@ -23,15 +23,13 @@ def progress(verbose: int, max_epochs: int) -> Iterator[OnEpoch | None]:
         return
     from tqdm.auto import tqdm
 
-    current = None
     with tqdm(total=max_epochs, unit="epoch") as bar:
 
         def on_epoch(phase: Phase, record: dict[str, Any]) -> None:
-            nonlocal current
-            if phase is not current:
-                current = phase
+            if not record:
                 bar.total = bar.n + (phase.left or max_epochs)
-                bar.set_description(phase.name, refresh=False)
+                bar.set_description(phase.name)
+                return
             shown = {name: f"{record[name]:.3f}" for name in ("loss", "noise_rate") if name in record}
             bar.set_postfix(shown, refresh=False)
             bar.update()

@@ -4,12 +4,14 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from acestimator.audit import outputs
 from acestimator.audit.decisions import Decision, SourceInfo
+from acestimator.audit.issues import read_issues
 from acestimator.audit.judge import Findings, encode
 from acestimator.audit.past import Review
 from acestimator.audit.summary import confusions, summarize, variants
@@ -37,6 +39,18 @@ def test_the_table_has_every_row(findings):
     assert [row["given_label"] for row in rows] == ["a", 'b "quoted", with a comma', "", "a"]
     assert [row["suggested_label"] for row in rows] == ['b "quoted", with a comma'] * 2 + ["a", "a"]
     assert [row["mislabel_probability"] for row in rows] == ["0.9", "0.1", "0.3", ""]
+
+
+def test_the_table_is_read_back_whatever_labels_hold(findings, tmp_path):
+    labels = ("a\rb", "c" * 200_000)  # no csv module writes the one so that it reads it, or reads the other
+    names = ["k\n0", 'k\r"1"', "k,2", "k3"]
+    text = outputs.issues_csv(replace(findings, classes=labels), names, names, ["d"] * 4, {})
+    (tmp_path / "label_issues.csv").write_text(text, encoding="utf-8", newline="")
+    source = SimpleNamespace(
+        path=tmp_path, info=SimpleNamespace(n_rows=4), labels=[*labels, None, labels[0]], digests=lambda: ["d"] * 4
+    )
+    issues = read_issues(source, tmp_path / "label_issues.csv")
+    assert [one.suggested for one in issues] == [labels[1], labels[1], labels[0], labels[0]]
 
 
 def test_suspects_are_the_likely_ones_and_those_without_a_label(findings):

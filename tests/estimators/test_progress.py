@@ -17,6 +17,7 @@ def test_who_does_not_ask_sees_nothing(capsys):
 def test_a_bar_counts_epochs_and_shows_what_is_there(capsys):
     with progress(1, 3) as on_epoch:
         phase = Phase(CrossEntropy())
+        on_epoch(phase, {})
         on_epoch(phase, {"loss": 1.25, "lr": 0.1})
         on_epoch(phase, {"loss": 0.75, "noise_rate": 0.2, "lr": 0.1})
     shown = capsys.readouterr().err
