@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from acestimator.audit.decisions import SourceInfo, row_digest
-from acestimator.audit.source import DROP, Drop, TableSource, as_labels, check_columns, check_ids, find_column, suffix
+from acestimator.audit.source import DROP, Drop, TableSource, as_labels, check_ids, find_columns, suffix
 from acestimator.audit.values import by_label, flat, text_of
 
 _GAP = b"\xff"  # of a digest: no text has these bytes
@@ -43,17 +43,13 @@ class ArrowSource(TableSource):
         raw = path.read_bytes()
         self.table, self._codecs = _read(path, raw)
         columns = [str(name) for name in self.table.column_names]
-        check_columns(path, columns)
-        self._at = find_column(path, label, columns, "--label")
+        self._at, at_id = find_columns(path, label, id, columns)
         values = self._values(path, self._at)
         if odd := {type(value).__name__ for value in values} & {"list", "dict", "tuple"}:
             raise ValueError(f"{path}, column {columns[self._at]!r}, holds a {odd.pop()} a row, expected a label.")
         labels = as_labels([text_of(value) for value in values])
         ids, id_name = None, None
-        if id is not None:
-            at_id = find_column(path, id, columns, "--id")
-            if at_id == self._at:
-                raise ValueError(f"{path}: column {id!r} is given as label and as id, expected two columns.")
+        if at_id is not None:
             id_name = columns[at_id]
             texts = [text_of(value) for value in self._values(path, at_id)]
             ids = check_ids(path, id_name, texts, lambda row: f"row {row}")

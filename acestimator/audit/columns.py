@@ -76,9 +76,8 @@ def choose_columns(
         If a column is named that is not there, or named twice, or none is left, or one cannot be learned from.
     """
     names = [str(name) for name in frame.columns]
-    for option, chosen in (("--text", texts), ("--drop", drop)):
-        for name in chosen:
-            find_column(path, name, names, option)
+    texts = [names[find_column(path, name, names, "--text")] for name in texts]
+    drop = [names[find_column(path, name, names, "--drop")] for name in drop]
     both = set(texts) & set(drop)
     if both:
         raise ValueError(f"column {sorted(both)[0]!r} is named by --text and by --drop: name it once.")

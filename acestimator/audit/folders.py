@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from acestimator.audit.csv_source import CsvSource
 from acestimator.audit.decisions import Decision, SourceInfo, row_digest
-from acestimator.audit.source import DROP, Drop, Source, as_labels, check_ids, find_column, listed
+from acestimator.audit.source import DROP, Drop, Source, as_labels, check_ids, listed
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".ppm", ".tif", ".tiff")
 LABELS = "labels.csv"
@@ -170,12 +170,9 @@ class LabelledFolder(ImageSource):
     """
 
     def __init__(self, path: Path, label: str | None = None, id: str | None = None) -> None:
-        self.csv = CsvSource(path / LABELS, label or "label")
-        column = self.csv.columns[find_column(path / LABELS, id or "file", self.csv.columns, "--id")]
-        if column == self.csv.info.label:
-            raise ValueError(f"{path / LABELS}: column {column!r} is given as label and as id, expected two columns.")
-        at = self.csv.columns.index(column)
-        names = [_plain(row[at]) for row in self.csv.records.cells()]
+        self.csv = CsvSource(path / LABELS, label or "label", id or "file")
+        column = str(self.csv.info.id)
+        names = [str(PurePosixPath(name)) for name in self.csv.ids or ()]  # "./a.png" is "a.png", and the same image
         self.files = check_ids(path / LABELS, column, names, self.csv.name)
         if outside := [name for name in self.files if _is_outside(name)]:
             raise ValueError(f"{path / LABELS} names files outside of its folder: {listed(outside)}.")
@@ -243,11 +240,6 @@ def _check_folder_name(label: str) -> None:
             f"the new label {label!r} cannot be a folder's name: it begins with a dot, or has a slash or a control "
             "character; take another one."
         )
-
-
-def _plain(name: str) -> str:
-    """A path without what says nothing, as the dot of ./a.png: one image has one name."""
-    return str(PurePosixPath(name.strip())) if name.strip() else name
 
 
 def _is_outside(name: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from acestimator.audit.decisions import CHOICES, SourceInfo, parse_source
 from acestimator.audit.records import MalformedError, read_records
-from acestimator.audit.source import SHOWN, Source
+from acestimator.audit.source import Source, some
 from acestimator.audit.values import text_of
 
 ISSUES, SUMMARY = "label_issues.csv", "summary.json"
@@ -159,15 +159,14 @@ def _check_summary(source: Source, folder: Path) -> None:
 def _check_rows(source: Source, issues: Sequence[Issue]) -> None:
     """Raise ValueError if rows are not those that were audited: which."""
     digests, n_rows = source.digests(), source.info.n_rows
-    names = []
-    for row, issue in enumerate(issues[:n_rows]):
-        is_same = source.labels[row] == issue.given and issue.digest in ("", digests[row])
-        if not is_same:
-            names.append(source.name(row))
-    if not names and len(issues) == n_rows:
+    rows = [
+        row
+        for row, issue in enumerate(issues[:n_rows])
+        if source.labels[row] != issue.given or issue.digest not in ("", digests[row])
+    ]
+    if not rows and len(issues) == n_rows:
         return
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    which = f" {len(names)} rows differ: {', '.join(names[:SHOWN])}{more}." if names else ""
+    which = f" {len(rows)} rows differ: {some(rows, source.name)}." if rows else ""
     raise ValueError(
         f"{source.path} is not what was audited: it has {n_rows} rows, the audit {len(issues)}.{which} Run acestimator "
         "audit again."

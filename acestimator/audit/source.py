@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -212,12 +213,26 @@ def find_column(path: Path, name: str | None, columns: Sequence[str], option: st
     raise ValueError(f"{path} has no column {name!r}, given by {option}; {meant}")
 
 
-def check_columns(path: Path, columns: Sequence[str]) -> None:
-    """Raise ValueError if two columns have one name, or there is only one."""
+def find_columns(path: Path, label: str | None, id: str | None, columns: Sequence[str]) -> tuple[int, int | None]:
+    """Positions of the columns of labels and of ids; ValueError if one is not there, or two columns have one name."""
     if twice := [name for name, count in Counter(columns).items() if count > 1]:
         raise ValueError(f"{path} has more than one column {listed(twice)}: give each a name of its own.")
     if len(columns) < 2:
         raise ValueError(f"{path} has the columns {listed(columns)}, expected two or more: a label, and what it is of.")
+    at = find_column(path, label, columns, "--label")
+    at_id = None if id is None else find_column(path, id, columns, "--id")
+    if at == at_id:
+        raise ValueError(f"{path}: column {id!r} is given as label and as id, expected two columns.")
+    return at, at_id
+
+
+def import_pandas() -> Any:
+    """Pandas, or ImportError with what to install."""
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise ImportError(f'{error}: tables are read by pandas, pip install "acestimator[audit]".') from error
+    return pd
 
 
 def check_ids(path: Path, column: str, ids: Sequence[str | None], name: Callable[[int], str]) -> list[str]:

@@ -110,3 +110,9 @@ def test_texts_of_few_words_stand_beside_other_columns():
     frame = pd.DataFrame({"x": np.arange(N) % 7, "kind": ["red wine", "beer", "tea"] * (N // 3)})
     columns = choose(frame, labels=LABELS[::-1], texts=["kind"])
     assert preparation(columns, 10 * N, 0).fit_transform(frame).shape == (N, 1 + 4)
+
+
+def test_spaces_around_a_name_do_not_hide_its_column():
+    frame = {"good": rng.normal(size=N), " job": ["red wine", "beer"] * (N // 2)}
+    assert choose(frame, drop=["job"]).left_out == ((" job", "as asked"),)
+    assert choose(frame, texts=["job"]).texts == (" job",)

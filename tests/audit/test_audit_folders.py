@@ -130,7 +130,7 @@ def test_the_fingerprint_covers_paths_images_and_labels(tmp_path):
         ({"labels.csv": "file,label\n../a.png,x\n/b.png,y\n"}, {}, "names files outside of its folder: '../a.png'"),
         ({"labels.csv": "file,label\na.png,x\na.png,y\n", "a.png": ""}, {}, "1 ids more than once .* 'a.png'"),
         ({"labels.csv": "file,label\n,x\na.png,y\n", "a.png": ""}, {}, "1 rows without an id .* line 2"),
-        ({"labels.csv": "path,label\na.png,x\n"}, {}, "has the one label"),
+        ({"labels.csv": "file,label\na.png,x\n"}, {}, "has the one label"),
         ({"labels.csv": "path,label\na.png,x\nb.png,y\n"}, {}, "no column 'file', given by --id; there are"),
         ({"labels.csv": "file,labels\na.png,x\nb.png,y\n"}, {}, "no column 'label', given by --label; did you mean"),
         ({"labels.csv": ""}, {}, "is empty"),
