@@ -19,8 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns the exit status: 0; 1 if a training of a comparison or an experiment failed, or if an audit found more wrong
-    labels than ``--fail-above`` allows; 2 for bad arguments, an unwritable folder or a file that cannot be used; 130
-    after an interrupt or a termination.
+    labels than ``--fail-above`` allows; 2 for bad arguments, an unwritable folder, a file that cannot be used, or
+    too little memory; 130 after an interrupt or a termination.
     """
     parser = argparse.ArgumentParser(prog="acestimator", description="Train on partly wrong labels, and find them.")
     parser.add_argument("--version", action="version", version=f"acestimator {version('acestimator')}")
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _terminated_as_interrupted():
             return int(arguments.run(arguments))
-    except (ImportError, OSError, ValueError) as error:
+    except (ImportError, MemoryError, OSError, ValueError) as error:
         print(f"acestimator {arguments.command}: {_in_a_line(error)}", file=sys.stderr)
         return 2
     except RuntimeError as error:
@@ -78,7 +78,7 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 def _in_a_line(error: Exception) -> str:
     """What an error says, be it of a library that takes several lines for it."""
-    return " ".join(str(error).splitlines())
+    return " ".join(str(error).splitlines()) or type(error).__name__
 
 
 def _add_experiment(commands: Any) -> None:
