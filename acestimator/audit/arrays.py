@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from acestimator.audit.contents import as_labels, check_ids
 from acestimator.audit.decisions import SourceInfo, row_digest
-from acestimator.audit.source import DROP, Drop, Source, as_labels, check_ids
+from acestimator.audit.source import DROP, Drop, Source
 from acestimator.audit.values import by_label, text_of, typed
 
 _BLOCK = 1024  # rows that are read at a time

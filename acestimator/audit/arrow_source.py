@@ -12,8 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from acestimator.audit.contents import as_labels, check_ids, find_columns
 from acestimator.audit.decisions import SourceInfo, row_digest
-from acestimator.audit.source import DROP, Drop, TableSource, as_labels, check_ids, find_columns, suffix
+from acestimator.audit.source import DROP, Drop, TableSource, suffix
 from acestimator.audit.values import by_label, flat, text_of
 
 _GAP = b"\xff"  # of a digest: no text has these bytes

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from acestimator.audit.source import find_column
+from acestimator.audit.contents import find_column
 
 _PROSE = 4.0  # words, on average, from which on a column is read as text
 _TOKEN = 40  # characters: longer values are no names of rows

@@ -13,19 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from acestimator.audit.contents import GAPS, as_labels, check_ids, find_columns, import_pandas
 from acestimator.audit.decisions import SourceInfo, row_digest
 from acestimator.audit.records import MalformedError, Records, find_separator, read_records, requote, unquote
-from acestimator.audit.source import (
-    DROP,
-    GAPS,
-    Drop,
-    TableSource,
-    as_labels,
-    check_ids,
-    find_columns,
-    import_pandas,
-    suffix,
-)
+from acestimator.audit.source import DROP, Drop, TableSource, suffix
 from acestimator.audit.text import read_text
 
 _COMMA_NUMBER = re.compile(r"[+-]?\d+(,\d+)?")

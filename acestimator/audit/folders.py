@@ -13,9 +13,10 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from acestimator.audit.contents import as_labels, check_ids, listed
 from acestimator.audit.csv_source import CsvSource
 from acestimator.audit.decisions import Decision, SourceInfo, row_digest
-from acestimator.audit.source import DROP, Drop, Source, as_labels, check_ids, listed
+from acestimator.audit.source import DROP, Drop, Source
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".ppm", ".tif", ".tiff")
 LABELS = "labels.csv"

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from acestimator.audit.contents import some
 from acestimator.audit.decisions import CHOICES, SourceInfo, parse_source
 from acestimator.audit.records import MalformedError, read_records
-from acestimator.audit.source import Source, some
+from acestimator.audit.source import Source
 from acestimator.audit.values import text_of
 
 ISSUES, SUMMARY = "label_issues.csv", "summary.json"
