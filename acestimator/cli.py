@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,8 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns the exit status: 0; 1 if a training of a comparison or an experiment failed, or if an audit found more wrong
-    labels than ``--fail-above`` allows; 2 for bad arguments, an unwritable folder or a file that cannot be used; 130
-    after an interrupt.
+    labels than ``--fail-above`` allows; 2 for bad arguments, an unwritable folder, a file that cannot be used, or
+    too little memory; 130 after an interrupt or a termination.
     """
     parser = argparse.ArgumentParser(prog="acestimator", description="Train on partly wrong labels, and find them.")
     parser.add_argument("--version", action="version", version=f"acestimator {version('acestimator')}")
@@ -47,16 +50,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_experiment(commands)
     arguments = parser.parse_args(argv)
     try:
-        return int(arguments.run(arguments))
-    except (ImportError, OSError, ValueError) as error:
-        print(f"acestimator {arguments.command}: {error}", file=sys.stderr)
+        with _terminated_as_interrupted():
+            return int(arguments.run(arguments))
+    except (ImportError, MemoryError, OSError, ValueError) as error:
+        print(f"acestimator {arguments.command}: {_in_a_line(error)}", file=sys.stderr)
         return 2
     except RuntimeError as error:
-        print(f"acestimator {arguments.command}: {error}", file=sys.stderr)
+        print(f"acestimator {arguments.command}: {_in_a_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"acestimator {arguments.command}: interrupted{_what_is_left(arguments)}.", file=sys.stderr)
         return 130
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Have SIGTERM raise KeyboardInterrupt, or half-written files would stay where it comes."""
+    if threading.current_thread() is not threading.main_thread():  # which alone may say what a signal does
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _in_a_line(error: Exception) -> str:
+    """What an error says, be it of a library that takes several lines for it."""
+    return " ".join(str(error).splitlines()) or type(error).__name__
 
 
 def _add_experiment(commands: Any) -> None:

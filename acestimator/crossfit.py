@@ -81,7 +81,7 @@ def _judged(trainer: Trainer, facts: Facts | None) -> Judgement:
     labels = trainer.labels if facts is None else facts.observed
     max_epochs, weight = trainer.plan.max_epochs, copies(trainer.sample_weight)
     judges = _Judges(trainer, weight)
-    halves = judges.ask(2)
+    halves = judges.ask(2, max_epochs)
     if len(halves) < 2:
         return _nothing_told(trainer)
     length = halves[-1][1].best_length()
@@ -93,15 +93,17 @@ def _judged(trainer: Trainer, facts: Facts | None) -> Judgement:
     channel, high = verdict.channel, verdict.interval[1]
     least = _evidence(verdict, words, labels, weight, facts)
     log_odds, _ = _raised(verdict.log_odds, least, weight, facts)
-    left = _TRAININGS * max_epochs - _final_epochs(trainer, log_odds, length) - judges.epochs
+    final = _final_epochs(trainer, log_odds, length)
+    left = _TRAININGS * max_epochs - final - judges.epochs
     n_folds, kept = min(_MOST_FOLDS, int(1 + left / length)), log_odds <= LEFT_OUT
     if n_folds >= 2 and not bool(kept.all()):
-        empty = trainer.samples.density() < _LEAST_DENSITY
-        rounds = [
-            _asked(trainer, judges.ask(n_folds, length, kept.to(trainer.dtype)), length) for _ in range(1 + empty)
-        ]
-        verdict = read(torch.logsumexp(torch.stack(rounds), 0) if empty else rounds[0], labels, weight, facts)
-        log_odds = verdict.log_odds if empty else 0.5 * (log_odds + verdict.log_odds)
+        n_rounds = 2 if trainer.samples.density() < _LEAST_DENSITY else 1
+        rounds = []
+        for n_more in reversed(range(n_rounds)):
+            asked = judges.ask(n_folds, final + n_more * n_folds * length, length, kept.to(trainer.dtype))
+            rounds.append(_asked(trainer, asked, length))
+        verdict = read(torch.logsumexp(torch.stack(rounds), 0) if n_rounds > 1 else rounds[0], labels, weight, facts)
+        log_odds = verdict.log_odds if n_rounds > 1 else 0.5 * (log_odds + verdict.log_odds)
     log_odds, rate = _raised(log_odds, least, weight, facts)
     # The second judges' word is no evidence: they were spared the labels that they may now disagree with.
     high = max(high, verdict.interval[1], rate)
@@ -137,16 +139,19 @@ class _Judges:
     def __init__(self, trainer: Trainer, weight: Tensor | None) -> None:
         self._trainer, self._weight, self._keys = trainer, weight, trainer.samples.keys()
         self._generator = torch.Generator().manual_seed(trainer.seed)
-        self._number, self.epochs = 0, 0.0
+        self._number, self._round, self.epochs = 0, 0, 0.0
 
-    def ask(self, n_folds: int, length: int | None = None, kept: Tensor | None = None) -> _Asked:
+    def ask(self, n_folds: int, after: int, length: int | None = None, kept: Tensor | None = None) -> _Asked:
         """Judges of so many folds, each trained on the others, and on what is kept of them.
 
-        Without a length each looks for the one that is best for itself and the one before.
+        Without a length each looks for the one that is best for itself and the one before. As far as is known, so many
+        epochs of other networks come after.
         """
-        labels = self._trainer.labels
+        labels, epochs = self._trainer.labels, length or self._trainer.plan.max_epochs
         judges: _Asked = []
-        for seen, unseen in folds(labels, n_folds, self._generator, self._keys, self._weight):
+        self._round += 1
+        parts = folds(labels, n_folds, self._generator, self._keys, self._weight)
+        for place, (seen, unseen) in enumerate(parts):
             if len(seen) < 2:  # a network that normalises by batches cannot be trained on one sample
                 continue
             judge = Judge(
@@ -157,7 +162,9 @@ class _Judges:
                 beside=judges[-1][1] if judges and length is None else None,
             )
             self._number += 1
-            self._trainer.run(Phase(judge, keep=seen, judged=unseen), self._number)
+            name = f"judge {place + 1} of {n_folds}, round {self._round}"
+            phase = Phase(judge, keep=seen, judged=unseen, name=name, left=(n_folds - place) * epochs + after)
+            self._trainer.run(phase, self._number)
             self.epochs += max(judge.words) * (1.0 - 1.0 / n_folds)
             del judge.training  # and its network with it, or a dozen would lie there, of which only words are asked
             judges.append((unseen, judge))

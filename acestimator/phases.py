@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -40,6 +41,10 @@ class Phase:
         In place of the observed ones. They may name outputs beyond the K classes that the objective adds.
     judged : Tensor of int64, shape (M,), optional
         Positions of samples that the network is asked about at the ends of epochs, for the objective's ``judge``.
+    name : str, default=""
+        What a person who waits is told that is trained.
+    left : int, optional
+        Epochs from its first one to the last of all phases, at most; its own by default.
     """
 
     objective: Objective
@@ -47,6 +52,8 @@ class Phase:
     keep: Tensor | None = None
     labels: Tensor | None = None
     judged: Tensor | None = None
+    name: str = ""
+    left: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ class Trainer:
     checkpoint : Checkpoint or None
         Where the trainings' states are written, and found.
     on_epoch : callable or None
-        Called with each epoch's record.
+        Called with the phase, at its beginning with an empty record, and then with that of each epoch.
     """
 
     make: Callable[[int], nn.Module]
@@ -90,7 +97,7 @@ class Trainer:
     shuffle: bool
     draws: bool
     checkpoint: Checkpoint | None = None
-    on_epoch: Callable[[dict[str, Any]], None] | None = None
+    on_epoch: Callable[[Phase, dict[str, Any]], None] | None = None
 
     def run(self, phase: Phase, number: int = 0) -> tuple[nn.Module, list[dict[str, Any]]]:
         """Train the phase's network for its objective.
@@ -115,6 +122,9 @@ class Trainer:
             labels, samples = labels[phase.keep], samples.subset(phase.keep)
             weights = [None if weight is None else weight[phase.keep] for weight in weights]
         network = phase.network if phase.network is not None else self._make_network(objective, seed)
+        on_epoch = None if self.on_epoch is None else partial(self.on_epoch, phase)
+        if on_epoch is not None:
+            on_epoch({})
         with seeded(seed, device) if self.draws else nullcontext():
             history = train(
                 network,
@@ -129,7 +139,7 @@ class Trainer:
                 shuffle=self.shuffle,
                 judged=None if phase.judged is None else self.samples.subset(phase.judged),
                 checkpoint=None if self.checkpoint is None else PhaseCheckpoint(self.checkpoint, number, self.draws),
-                on_epoch=self.on_epoch,
+                on_epoch=on_epoch,
             )
         return network, history
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from acestimator.audit.contents import some
 from acestimator.audit.decisions import Decisions
 from acestimator.audit.issues import Issue, read_issues
 from acestimator.audit.matching import differing, rows_by_id, rows_by_position
-from acestimator.audit.source import DROP, Drop, Source, some
+from acestimator.audit.source import DROP, Drop, Source
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 
+from acestimator.audit.contents import as_labels, check_ids
 from acestimator.audit.decisions import SourceInfo, row_digest
-from acestimator.audit.source import DROP, Drop, Source, as_labels, check_ids
-from acestimator.audit.values import text_of, typed
+from acestimator.audit.source import DROP, Drop, Source
+from acestimator.audit.values import by_label, text_of, typed
 
 _BLOCK = 1024  # rows that are read at a time
+# What numpy and zipfile raise of files that are damaged, or whose header lies
+_BROKEN = (ValueError, EOFError, MemoryError, RuntimeError, SyntaxError, TokenError, zipfile.BadZipFile, zlib.error)
 
 
 class ArraySource(Source):
@@ -101,18 +106,20 @@ class NpzSource(ArraySource):
 
     def __init__(self, path: Path, label: str | None, id: str | None = None) -> None:
         label = label or "y"
-        path.stat()  # raises that there is no such file
-        if not zipfile.is_zipfile(path):
-            raise ValueError(f"{path} is no .npz: write it with numpy.savez(path, X=X, y=y).")
-        with np.load(path, allow_pickle=False) as file:
-            wanted = ["X", label] + ([] if id is None else [id])
-            if missing := [name for name in wanted if name not in file.files]:
-                held = ", ".join(map(repr, file.files)) or "none"
-                raise ValueError(f"{path} has no array {missing[0]!r}, it holds {held}: name labels by --label.")
+        wanted = ["X", label] + ([] if id is None else [id])
+        with path.open("rb") as opened:
+            if not zipfile.is_zipfile(opened):
+                raise ValueError(f"{path} is no .npz: write it with numpy.savez(path, X=X, y=y).")
+            opened.seek(0)
             try:
-                self.X, self.y, *ids = (file[name] for name in wanted)
-            except (ValueError, EOFError, zipfile.BadZipFile) as error:
+                with np.load(opened, allow_pickle=False) as file:
+                    held, arrays = file.files, [file[name] for name in wanted if name in file.files]
+            except (*_BROKEN, OSError) as error:
                 raise ValueError(f"{path}: {error}. Save numbers, and labels as numbers or text.") from error
+        if missing := [name for name in wanted if name not in held]:
+            there = ", ".join(map(repr, held)) or "none"
+            raise ValueError(f"{path} has no array {missing[0]!r}, it holds {there}: name labels by --label.")
+        self.X, self.y, *ids = arrays
         self._check(path, ("X", label), ids[0] if ids else None, id)
 
     def _fingerprint(self, path: Path) -> str:
@@ -134,7 +141,10 @@ class NpzSource(ArraySource):
                     if name == self.info.label:
                         np.lib.format.write_array(file, np.ascontiguousarray(y[kept]), allow_pickle=False)
                     elif not kept.all() and _n_rows(old, member) == len(kept):
-                        array = np.lib.format.read_array(source, allow_pickle=False)
+                        try:
+                            array = np.lib.format.read_array(source, allow_pickle=False)
+                        except _BROKEN as error:
+                            raise ValueError(f"{self.path}: no row can be left out of {name!r}: {error}.") from error
                         np.lib.format.write_array(file, np.ascontiguousarray(array[kept]), allow_pickle=False)
                         shortened.append(name)
                     else:
@@ -197,17 +207,20 @@ class NpySource(ArraySource):
         if kept.all():
             _copy(self.path, samples)
         else:
-            shape = (int(kept.sum()), *self.X.shape[1:])
-            new = np.lib.format.open_memmap(samples, "w+", self.X.dtype, shape)
-            rows = np.flatnonzero(kept)
-            for start in range(0, len(rows), _BLOCK):
-                new[start : start + _BLOCK] = self.X[rows[start : start + _BLOCK]]
-            new.flush()
+            self._save_rows(np.flatnonzero(kept), samples)
         if kept.all() and y is self.y:
             _copy(self._labels, labels)
         else:
             np.save(labels, y[kept], allow_pickle=False)
         return []
+
+    def _save_rows(self, rows: np.ndarray, path: Path) -> None:
+        header = np.lib.format.header_data_from_array_1_0(self.X)
+        header |= {"shape": (len(rows), *self.X.shape[1:]), "fortran_order": False}
+        with path.open("wb") as file:  # and not as a map: where the disk is full, the system kills who writes to one
+            np.lib.format.write_array_header_1_0(file, header)
+            for start in range(0, len(rows), _BLOCK):
+                file.write(self.X[rows[start : start + _BLOCK]].tobytes())
 
 
 def relabelled(y: np.ndarray, labels: Mapping[int, str], path: Path) -> np.ndarray:
@@ -220,22 +233,20 @@ def relabelled(y: np.ndarray, labels: Mapping[int, str], path: Path) -> np.ndarr
     """
     if not labels:
         return y
+    known = by_label(np.unique(y[y == y]).tolist())  # a NaN is none
     if y.dtype.kind in "US":
-        new = {row: label.encode() if y.dtype.kind == "S" else label for row, label in labels.items()}
+        new = {row: known.get(label, label.encode() if y.dtype.kind == "S" else label) for row, label in labels.items()}
         dtype = np.result_type(y.dtype, np.array(list(new.values())).dtype)
         result = y.astype(dtype.newbyteorder(y.dtype.byteorder))
     else:
-        known = {text_of(value) or "": value for value in np.unique(y[y == y]).tolist()}  # a NaN is none
-        new = {
-            row: typed(label, {t: v for t, v in known.items() if t is not None}, path) for row, label in labels.items()
-        }
+        new = {row: typed(label, known, path) for row, label in labels.items()}
         result = y.copy()
     for row, value in new.items():
         try:
             result[row] = value
         except OverflowError as error:
             raise ValueError(f"the new label {labels[row]!r} cannot be one of {path}: {error}.") from error
-        if text_of(result[row].item()) != labels[row]:  # rounded to fewer digits
+        if text_of(result[row].item()) != text_of(value):  # rounded to fewer digits
             raise ValueError(f"the new label {labels[row]!r} cannot be one of {path}, whose labels are {y.dtype}.")
     return result
 
@@ -243,14 +254,17 @@ def relabelled(y: np.ndarray, labels: Mapping[int, str], path: Path) -> np.ndarr
 def _load(path: Path) -> np.ndarray:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except _BROKEN as error:
         raise ValueError(f"{path} is no .npy of numbers or text ({error}).") from error
 
 
 def _n_rows(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int | None:
-    """Length of a stored array by its header."""
+    """Length of a stored array by its header; None of what is no array, or has no rows."""
     with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
+        try:
+            version = np.lib.format.read_magic(file)
+        except ValueError:
+            return None
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape = read(file)[0]
     return shape[0] if shape else None

@@ -1,4 +1,4 @@
-"""Parquet and Feather: a corrected copy has the same schema, with its metadata, and the same codec.
+"""Parquet and Feather: a corrected copy has the same schema, with its metadata; of Parquet, the same codec.
 
 Legend: N rows.
 """
@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from acestimator.audit.contents import as_labels, check_ids, find_columns
 from acestimator.audit.decisions import SourceInfo, row_digest
-from acestimator.audit.source import DROP, Drop, TableSource, as_labels, check_columns, check_ids, find_column, suffix
-from acestimator.audit.values import text_of
+from acestimator.audit.source import DROP, Drop, TableSource, suffix
+from acestimator.audit.values import by_label, flat, text_of
 
 _GAP = b"\xff"  # of a digest: no text has these bytes
 
@@ -45,38 +44,57 @@ class ArrowSource(TableSource):
         raw = path.read_bytes()
         self.table, self._codecs = _read(path, raw)
         columns = [str(name) for name in self.table.column_names]
-        check_columns(path, columns)
-        self._at = find_column(path, label, columns, "--label")
-        values = self.table.column(self._at).to_pylist()
+        self._at, at_id = find_columns(path, label, id, columns)
+        values = self._values(path, self._at)
         if odd := {type(value).__name__ for value in values} & {"list", "dict", "tuple"}:
             raise ValueError(f"{path}, column {columns[self._at]!r}, holds a {odd.pop()} a row, expected a label.")
         labels = as_labels([text_of(value) for value in values])
         ids, id_name = None, None
-        if id is not None:
-            at_id = find_column(path, id, columns, "--id")
-            if at_id == self._at:
-                raise ValueError(f"{path}: column {id!r} is given as label and as id, expected two columns.")
+        if at_id is not None:
             id_name = columns[at_id]
-            texts = [text_of(value) for value in self.table.column(at_id).to_pylist()]
+            texts = [text_of(value) for value in self._values(path, at_id)]
             ids = check_ids(path, id_name, texts, lambda row: f"row {row}")
         fingerprint = "sha256:" + hashlib.sha256(raw).hexdigest()
         super().__init__(
             path, SourceInfo(path.name, "table", fingerprint, columns[self._at], id_name, len(labels)), labels, ids
         )
 
+    def _values(self, path: Path, position: int) -> list[Any]:
+        """Values (N,) of a column, or ValueError where Python has no such dates or texts."""
+        try:
+            return list(self.table.column(position).to_pylist())
+        except (OverflowError, ValueError, SystemError) as error:
+            name = self.table.column_names[position]
+            raise ValueError(
+                f"{path}, column {name!r}, holds values that cannot be read ({error}): give it another type, or take "
+                "it out of the file."
+            ) from error
+
     def digests(self) -> list[str]:
         return self._digests
 
     @cached_property
     def _digests(self) -> list[str]:
-        rest = [column for j, column in enumerate(self.table.columns) if j != self._at]
-        parts = [[_part(value) for value in column.to_pylist()] for column in rest]
+        rest = [position for position in range(self.table.num_columns) if position != self._at]
+        parts = [[_part(value) for value in self._values(self.path, position)] for position in rest]
         return [row_digest(row) for row in zip(*parts, strict=True)]
 
     def frame(self) -> object:
-        rest = self.table.remove_column(self._at)
-        # Without the metadata, a column that pandas has made of an index is a column
-        return rest.to_pandas(ignore_metadata=True)
+        import pyarrow as pa
+
+        rest = self.table
+        for position, field in enumerate(rest.schema):
+            if pa.types.is_nested(field.type) or "binary" in str(field.type):
+                texts = [None if value is None else str(flat(value)) for value in self._values(self.path, position)]
+                rest = rest.set_column(position, field.name, pa.array(texts, pa.string()))
+        rest = rest.remove_column(self._at)
+        try:
+            # Without the metadata, a column that pandas has made of an index is a column
+            return rest.to_pandas(ignore_metadata=True)
+        except (pa.ArrowException, ValueError, OverflowError) as error:
+            raise ValueError(
+                f"{self.path} has a column of a type that pandas has not ({error}): take it out of the file."
+            ) from error
 
     def _save(self, changes: Mapping[int, str | Drop], temporary: Path, target: Path, *, move: bool) -> list[str]:
         raw = self.path.read_bytes()
@@ -91,11 +109,7 @@ class ArrowSource(TableSource):
         field = self.table.schema.field(self._at)
         column = relabelled(self.table.column(self._at), labels, self.path)
         table = self.table.set_column(self._at, field, column)
-        if dropped:
-            kept = np.ones(self.info.n_rows, dtype=bool)
-            kept[dropped] = False
-            table = table.filter(kept)
-        self._write(table, temporary)
+        self._write(without(table, dropped), temporary)
         return []
 
     def _write(self, table: Any, temporary: Path) -> None:
@@ -107,6 +121,17 @@ class ArrowSource(TableSource):
             import pyarrow.feather as feather
 
             feather.write_feather(table, str(temporary), **self._codecs)
+
+
+def without(table: Any, rows: Sequence[int]) -> Any:
+    """A table without some rows, which are sorted. Columns may be of types that pyarrow cannot filter."""
+    if not rows:
+        return table
+    import pyarrow as pa
+
+    starts, stops = [0, *(row + 1 for row in rows)], [*rows, table.num_rows]
+    parts = [table.slice(start, stop - start) for start, stop in zip(starts, stops, strict=True)]
+    return pa.concat_tables(parts).combine_chunks()
 
 
 def relabelled(column: Any, labels: Mapping[int, str], path: Path) -> Any:
@@ -130,7 +155,7 @@ def relabelled(column: Any, labels: Mapping[int, str], path: Path) -> Any:
     is_category = pa.types.is_dictionary(column.type)
     value_type = column.type.value_type if is_category else column.type
     values = column.to_pylist()
-    known = {text_of(value): value for value in values}
+    known = by_label(values)
     new = {text: known[text] if text in known else _cast(text, value_type, path) for text in {*labels.values()}}
     if not is_category:
         for row, text in labels.items():
@@ -150,8 +175,10 @@ def _recoded(column: Any, values: Mapping[int, Any], path: Path) -> Any:
         categories, codes = array.dictionary.to_pylist(), array.indices.to_pylist()
         at = {value: code for code, value in enumerate(categories)}
         for row, value in values.items():
-            codes[row] = at.setdefault(value, len(at))
-        categories += [*at][len(categories) :]
+            if value not in at:
+                at[value] = len(categories)
+                categories.append(value)
+            codes[row] = at[value]
         indices = pa.array(codes, type=column.type.index_type)
     except (pa.ArrowInvalid, OverflowError) as error:
         raise ValueError(f"{path}: its labels cannot have more than {n_codes} categories ({error}).") from error

@@ -5,6 +5,7 @@ Legend: N rows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from acestimator.audit.source import find_column
+from acestimator.audit.contents import find_column
 
 _PROSE = 4.0  # words, on average, from which on a column is read as text
 _TOKEN = 40  # characters: longer values are no names of rows
 _MOSTLY = 0.95  # share of distinct values, from which on a column of single words names the rows
+_WORD = re.compile(r"\b\w\w+\b")  # what scikit-learn's TfidfVectorizer takes for one
 _FEWEST = 20  # rows, below which distinct values are no evidence of anything
-_NESTED = (list, dict, np.ndarray, bytes)  # what cells of Parquet may hold, and nobody can count
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,11 @@ def choose_columns(
     Raises
     ------
     ValueError
-        If a column is named that is not there, or named twice, or none is left.
+        If a column is named that is not there, or named twice, or none is left, or one cannot be learned from.
     """
     names = [str(name) for name in frame.columns]
-    for option, chosen in (("--text", texts), ("--drop", drop)):
-        for name in chosen:
-            find_column(path, name, names, option)
+    texts = [names[find_column(path, name, names, "--text")] for name in texts]
+    drop = [names[find_column(path, name, names, "--drop")] for name in drop]
     both = set(texts) & set(drop)
     if both:
         raise ValueError(f"column {sorted(both)[0]!r} is named by --text and by --drop: name it once.")
@@ -90,22 +90,16 @@ def choose_columns(
         if reason is not None:
             left_out.append((name, reason))
         elif name in texts or (not texts and is_prose(values)):
+            if not _has_words(values.dropna()):
+                raise ValueError(f"{path}, column {name!r}, holds no words of two letters: leave it out of --text.")
             prose.append(name)
         else:
+            _check_finite(path, name, values)
             features.append(name)
     if not (features or prose):
         reasons = "; ".join(f"{name!r}: {reason}" for name, reason in left_out)
         raise ValueError(f"{path}: no column is left to learn from. Left out are {reasons}.")
     return Columns(tuple(features), tuple(prose), tuple(left_out))
-
-
-def flat(frame: Any) -> Any:
-    """A frame (N, D) whose names are texts, and whose cells hold texts in place of lists, objects and bytes."""
-    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
-    for name in frame.columns:
-        if frame[name].dtype == object:
-            frame[name] = frame[name].map(_as_text)
-    return frame
 
 
 def why_left_out(name: str, values: Any, labels: np.ndarray) -> str | None:
@@ -150,7 +144,18 @@ def is_prose(values: Any) -> bool:
         return False
     sample = known if len(known) <= 1000 else known.sample(1000, random_state=0)
     n_words = np.mean([len(str(text).split()) for text in sample])
-    return bool(n_words >= _PROSE and sample.nunique() > 0.5 * len(sample))
+    return bool(n_words >= _PROSE and sample.nunique() > 0.5 * len(sample) and _has_words(sample))
+
+
+def _has_words(values: Any) -> bool:
+    return any(_WORD.search(str(text)) for text in values)
+
+
+def _check_finite(path: Path, name: str, values: Any) -> None:
+    if values.dtype.kind == "f" and (values.abs() > np.finfo(np.float32).max).any():
+        raise ValueError(
+            f"{path}, column {name!r}, holds infinity, or numbers above 3e38: correct it, or leave it out by --drop."
+        )
 
 
 def _is_index(name: str, values: Any) -> bool:
@@ -192,11 +197,3 @@ def _codes(values: Any) -> np.ndarray:
     import pandas as pd
 
     return pd.factorize(values, use_na_sentinel=True)[0]
-
-
-def _as_text(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, _NESTED):
-        return str(value.tolist() if isinstance(value, np.ndarray) else value)
-    return value

@@ -119,6 +119,8 @@ def run_apply(arguments: argparse.Namespace) -> int:
 
     if arguments.above is not None and not arguments.all_suggested:
         raise ValueError("--above is for --all-suggested alone: decisions are applied as they were made.")
+    if arguments.id is not None and arguments.all_suggested:
+        raise ValueError("--id is for decisions alone: suggestions are applied to the file that was audited.")
     if arguments.all_suggested:
         source = reopen(arguments.source, audited(arguments.decisions))
         result = apply_suggestions(
@@ -134,14 +136,26 @@ def run_apply(arguments: argparse.Namespace) -> int:
 
 
 def _next_steps(arguments: argparse.Namespace, files: list[Path]) -> list[str]:
-    source, page = shlex.quote(str(arguments.source)), files[0]
-    copy = arguments.source.with_name(f"{arguments.source.stem}.clean{arguments.source.suffix}")
+    source, page, copy = shlex.quote(str(arguments.source)), files[0], copy_of(arguments.source)
     return [
         f"Written: {', '.join(map(str, files))}.",
         f'Next: open {page} in a browser, decide, and press "save decisions". Then:',
         f"  acestimator apply {source} decisions.json --out {shlex.quote(str(copy))}",
         "Or learn from what you decided, and look at the rest: the same audit again, with --reviewed decisions.json",
     ]
+
+
+def copy_of(source: Path) -> Path:
+    """Path of a corrected copy that goes with its kind: beside it, "clean" in its name."""
+    from acestimator.audit.source import suffix
+
+    path = source if source.name not in ("", "..") else source.resolve()
+    if path.is_dir():
+        return path.with_name(f"{path.name}.clean")
+    if suffix(path) == ".npy":  # whose copy is a folder
+        return path.with_name(f"{path.stem}_clean")
+    end = len(path.name) - len(suffix(path))
+    return path.with_name(f"{path.name[:end]}.clean{path.name[end:]}")
 
 
 def _positive(text: str) -> int:

@@ -13,19 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from acestimator.audit.contents import GAPS, as_labels, check_ids, find_columns, import_pandas
 from acestimator.audit.decisions import SourceInfo, row_digest
 from acestimator.audit.records import MalformedError, Records, find_separator, read_records, requote, unquote
-from acestimator.audit.source import (
-    DROP,
-    GAPS,
-    Drop,
-    TableSource,
-    as_labels,
-    check_columns,
-    check_ids,
-    find_column,
-    suffix,
-)
+from acestimator.audit.source import DROP, Drop, TableSource, suffix
 from acestimator.audit.text import read_text
 
 _COMMA_NUMBER = re.compile(r"[+-]?\d+(,\d+)?")
@@ -57,14 +48,10 @@ class CsvSource(TableSource):
         self.records = self._read(path, find_separator(self.file.text, label, first))
         # Names as pandas gives them to columns without one
         self.columns = [name or f"Unnamed: {j}" for j, name in enumerate(self.records.header)]
-        check_columns(path, self.columns)
-        self._at = find_column(path, label, self.columns, "--label")
+        self._at, at_id = find_columns(path, label, id, self.columns)
         self._spans = self.records.spans(self._at)
         ids, id_name = None, None
-        if id is not None:
-            at_id = find_column(path, id, self.columns, "--id")
-            if at_id == self._at:
-                raise ValueError(f"{path}: column {id!r} is given as label and as id, expected two columns.")
+        if at_id is not None:
             id_name = self.columns[at_id]
             ids = check_ids(path, id_name, self._texts(self.records.spans(at_id)), self._line_of)
         labels = as_labels(self._texts(self._spans))
@@ -102,10 +89,7 @@ class CsvSource(TableSource):
         return found
 
     def frame(self) -> object:
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(f'{error}: tables are read by pandas, pip install "acestimator[audit]".') from error
+        pd = import_pandas()
         # Written anew, so that pandas finds the records that are here, whatever it thinks of the original's blank lines
         text = io.StringIO(newline="")
         writer = csv.writer(text)

@@ -149,6 +149,9 @@ def load_decisions(path: str | Path) -> Decisions:
         If it is none, or holds something impossible: what, and where.
     """
     path = Path(path)
+    if not path.is_file():
+        what = "a folder, by whose suggestions --all-suggested goes" if path.is_dir() else "no file"
+        raise FileNotFoundError(f"{path} is {what}, expected decisions: save them from review.html.")
     try:
         content = json.loads(path.read_bytes().decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # of the encoding, the syntax, or the depth

@@ -13,9 +13,10 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from acestimator.audit.contents import as_labels, check_ids, listed
 from acestimator.audit.csv_source import CsvSource
 from acestimator.audit.decisions import Decision, SourceInfo, row_digest
-from acestimator.audit.source import DROP, Drop, Source, as_labels, check_ids, find_column, listed
+from acestimator.audit.source import DROP, Drop, Source
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".ppm", ".tif", ".tiff")
 LABELS = "labels.csv"
@@ -107,6 +108,8 @@ class ClassFolders(ImageSource):
                 f"{LABELS}."
             )
         self.files = sorted(_images(path))
+        if blank := sorted({name for name in (one.split("/")[0] for one in self.files) if name != name.strip()}):
+            raise ValueError(f"{path} has folders with blanks around their names: {listed(blank)}; rename them.")
         if not self.files:
             raise ValueError(
                 f"{path} has no images ({', '.join(SUFFIXES)}) in folders of classes, expected {path.name}/CLASS/IMAGE "
@@ -130,10 +133,12 @@ class ClassFolders(ImageSource):
         moved = {row: str(label) for row, label in changes.items() if label is not DROP and label != self.labels[row]}
         for label in {*moved.values()}:
             _check_folder_name(label)
+            if (self.path / label).is_file():
+                raise ValueError(f"the new label {label!r} is the name of a file of {self.path}; take another one.")
         dropped = {row for row, label in changes.items() if label is DROP}
-        stay = [name for name in _walk(self.path) if name not in {self.files[row] for row in (*moved, *dropped)}]
+        leave = {self.files[row] for row in (*moved, *dropped)}
         places: dict[str, str | None] = {self.files[row]: None for row in dropped}
-        taken = {name.casefold() for name in stay}  # some disks do not tell Cat from cat
+        taken = {name.casefold() for name in _walk(self.path) if name not in leave}  # some disks take Cat for cat
         notes = []
         for row, label in moved.items():
             name = self.files[row]
@@ -166,12 +171,10 @@ class LabelledFolder(ImageSource):
     """
 
     def __init__(self, path: Path, label: str | None = None, id: str | None = None) -> None:
-        self.csv = CsvSource(path / LABELS, label or "label")
-        column = self.csv.columns[find_column(path / LABELS, id or "file", self.csv.columns, "--id")]
-        if column == self.csv.info.label:
-            raise ValueError(f"{path / LABELS}: column {column!r} is given as label and as id, expected two columns.")
-        at = self.csv.columns.index(column)
-        self.files = check_ids(path / LABELS, column, [row[at] for row in self.csv.records.cells()], self.csv.name)
+        self.csv = CsvSource(path / LABELS, label or "label", id or "file")
+        column = str(self.csv.info.id)
+        names = [str(PurePosixPath(name)) for name in self.csv.ids or ()]  # "./a.png" is "a.png", and the same image
+        self.files = check_ids(path / LABELS, column, names, self.csv.name)
         if outside := [name for name in self.files if _is_outside(name)]:
             raise ValueError(f"{path / LABELS} names files outside of its folder: {listed(outside)}.")
         if missing := [name for name in self.files if not (path / name).is_file()]:
@@ -193,22 +196,32 @@ def open_folder(path: Path, label: str | None, id: str | None) -> ImageSource:
 
 
 def _walk(folder: str | Path, inner: str = "", above: tuple[str, ...] = ()) -> Iterator[str]:
-    """Paths of all files below a folder, relative to it. Links are followed, but not to a folder that they lie in."""
+    """Paths of all files below a folder, relative to it. Links are followed, but not to a folder that they lie in.
+
+    Raises
+    ------
+    ValueError
+        If the link of an image leads nowhere: the image would be lost in silence.
+    """
     real = os.path.realpath(folder)
     if real in above:
         return
-    for entry in os.scandir(folder):
-        if entry.is_dir():
-            yield from _walk(entry.path, f"{inner}{entry.name}/", (*above, real))
-        elif entry.is_file():
-            yield inner + entry.name
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _walk(entry.path, f"{inner}{entry.name}/", (*above, real))
+            elif entry.is_file():
+                yield inner + entry.name
+            elif entry.is_symlink() and _is_image(inner + entry.name) and not os.path.exists(entry.path):
+                raise ValueError(f"{entry.path} is a link that leads nowhere: mend it, or take it away.")
 
 
 def _images(root: Path) -> Iterator[str]:
-    for name in _walk(root):
-        parts = name.split("/")
-        if len(parts) > 1 and name.lower().endswith(SUFFIXES) and not any(part.startswith(".") for part in parts):
-            yield name
+    return (name for name in _walk(root) if "/" in name and _is_image(name))
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES) and not any(part.startswith(".") for part in name.split("/"))
 
 
 def _free(place: str, origin: str, taken: set[str]) -> str:

@@ -5,7 +5,6 @@ Legend: N rows.
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -13,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from acestimator.audit.contents import some
 from acestimator.audit.decisions import CHOICES, SourceInfo, parse_source
-from acestimator.audit.source import SHOWN, Source
+from acestimator.audit.records import MalformedError, read_records
+from acestimator.audit.source import Source
 from acestimator.audit.values import text_of
 
 ISSUES, SUMMARY = "label_issues.csv", "summary.json"
@@ -85,12 +86,12 @@ def read_issues(source: Source, audit: Any) -> list[Issue]:
 def _csv_columns(path: Path) -> dict[str, list[Any]]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no {path}: give the folder that acestimator audit wrote to.")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        try:
-            header, *rows = csv.reader(file)
-            return dict(zip(header, map(list, zip(*rows, strict=True)), strict=True))
-        except (ValueError, csv.Error) as error:
-            raise ValueError(f"{path} is no table of an audit ({error}): run acestimator audit again.") from error
+    try:
+        # Not by the csv module, which refuses labels of more than 131,072 characters
+        records = read_records(path.read_bytes().decode("utf-8-sig"), ",")
+        return dict(zip(records.header, map(list, zip(*records.cells(), strict=True)), strict=True))
+    except (ValueError, MalformedError) as error:
+        raise ValueError(f"{path} is no table of an audit ({error}): run acestimator audit again.") from error
 
 
 def _issues(columns: Mapping[str, Sequence[Any]], where: str) -> list[Issue]:
@@ -159,15 +160,14 @@ def _check_summary(source: Source, folder: Path) -> None:
 def _check_rows(source: Source, issues: Sequence[Issue]) -> None:
     """Raise ValueError if rows are not those that were audited: which."""
     digests, n_rows = source.digests(), source.info.n_rows
-    names = []
-    for row, issue in enumerate(issues[:n_rows]):
-        is_same = source.labels[row] == issue.given and issue.digest in ("", digests[row])
-        if not is_same:
-            names.append(source.name(row))
-    if not names and len(issues) == n_rows:
+    rows = [
+        row
+        for row, issue in enumerate(issues[:n_rows])
+        if source.labels[row] != issue.given or issue.digest not in ("", digests[row])
+    ]
+    if not rows and len(issues) == n_rows:
         return
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    which = f" {len(names)} rows differ: {', '.join(names[:SHOWN])}{more}." if names else ""
+    which = f" {len(rows)} rows differ: {some(rows, source.name)}." if rows else ""
     raise ValueError(
         f"{source.path} is not what was audited: it has {n_rows} rows, the audit {len(issues)}.{which} Run acestimator "
         "audit again."

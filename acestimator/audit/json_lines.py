@@ -12,10 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from acestimator.audit.contents import as_labels, check_ids, find_columns, import_pandas
 from acestimator.audit.decisions import SourceInfo, row_digest
-from acestimator.audit.source import DROP, Drop, TableSource, as_labels, check_columns, check_ids, find_column
+from acestimator.audit.source import DROP, Drop, TableSource
 from acestimator.audit.text import read_text
-from acestimator.audit.values import text_of, typed
+from acestimator.audit.values import by_label, flat, text_of, typed
 
 _LINE = re.compile("[^\r\n]*+(?:\r\n|\r|\n|\\Z)")
 _SPACES = re.compile(r"[ \t]*+")
@@ -44,16 +45,14 @@ class JsonLines(TableSource):
         text = self.file.text
         self._spans = [one.span() for one in _LINE.finditer(text) if one[0].strip()]
         self._rows = [self._object(path, start, stop) for start, stop in self._spans]
-        columns = list(dict.fromkeys(key for row in self._rows for key in row))
-        check_columns(path, columns)
-        self._label = columns[find_column(path, label, columns, "--label")]
+        self._columns = columns = list(dict.fromkeys(key for row in self._rows for key in row))
+        at, at_id = find_columns(path, label, id, columns)
+        self._label = columns[at]
         self._values = [row.get(self._label) for row in self._rows]
         labels = as_labels([self._text(path, row, value, self._label) for row, value in enumerate(self._values)])
         ids, id_name = None, None
-        if id is not None:
-            id_name = columns[find_column(path, id, columns, "--id")]
-            if id_name == self._label:
-                raise ValueError(f"{path}: key {id!r} is given as label and as id, expected two keys.")
+        if at_id is not None:
+            id_name = columns[at_id]
             texts = [self._text(path, row, one.get(id_name), id_name) for row, one in enumerate(self._rows)]
             ids = check_ids(path, id_name, texts, self._line_of)
         info = SourceInfo(path.name, "table", self.file.fingerprint, self._label, id_name, len(labels))
@@ -90,17 +89,13 @@ class JsonLines(TableSource):
         return [row_digest([json.dumps(row, sort_keys=True).encode()]) for row in rest]
 
     def frame(self) -> object:
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(f'{error}: tables are read by pandas, pip install "acestimator[audit]".') from error
-        columns = [key for key in dict.fromkeys(key for row in self._rows for key in row) if key != self._label]
-        rows = [[_flat(row.get(key)) for key in columns] for row in self._rows]
-        return pd.DataFrame(rows, columns=columns)
+        columns = [key for key in self._columns if key != self._label]
+        rows = [[flat(row.get(key)) for key in columns] for row in self._rows]
+        return import_pandas().DataFrame(rows, columns=columns)
 
     def _save(self, changes: Mapping[int, str | Drop], temporary: Path, target: Path, *, move: bool) -> list[str]:
         text, pieces, done = self.file.text, [], 0
-        known = {label: value for label, value in zip(self.labels, self._values, strict=True) if label is not None}
+        known = by_label(value for value, label in zip(self._values, self.labels, strict=True) if label is not None)
         for row, label in changes.items():
             start, stop = self._spans[row]
             pieces.append(text[done:start])
@@ -116,11 +111,6 @@ class JsonLines(TableSource):
         compress = target.name.lower().endswith(".gz")
         self.file.save("".join([*pieces, text[done:]]), temporary, compress=compress)
         return []
-
-
-def _flat(value: Any) -> Any:
-    """A cell of what a key holds: lists and objects become texts."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
 def replace_value(line: str, key: str, value: str) -> str:

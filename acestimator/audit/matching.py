@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from acestimator.audit.contents import SHOWN, listed
 from acestimator.audit.decisions import Decision, Decisions
 from acestimator.audit.folders import PATH
-from acestimator.audit.source import SHOWN, Source, listed
+from acestimator.audit.source import Source
 
 
 def rows_by_position(source: Source, decisions: Decisions) -> list[int]:

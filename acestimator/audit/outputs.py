@@ -5,8 +5,6 @@ Legend: N rows.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import platform
@@ -14,12 +12,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
 
 from acestimator.audit.decisions import Decision
 from acestimator.audit.judge import Findings
+from acestimator.audit.records import requote
 from acestimator.audit.summary import FORMAT
 
 PAGE, ISSUES, SUMMARY, TASKS = "review.html", "label_issues.csv", "summary.json", "labelstudio.json"
@@ -41,24 +41,33 @@ def folder(out: Path) -> Iterator[None]:
     OSError
         If nothing can be written there.
     """
-    if out.exists() and not out.is_dir():
+    if os.path.lexists(out) and not os.path.isdir(out):
         raise FileExistsError(f"{out} is a file, expected a folder to write to: give another one by --out.")
-    ours = [name for name in (PAGE, ISSUES, SUMMARY, TASKS) if (out / name).exists()]
+    ours = [name for name in (PAGE, ISSUES, SUMMARY, TASKS) if os.path.lexists(out / name)]
     if ours and not _is_audit(out):
         raise FileExistsError(
             f"{out} holds {', '.join(ours)}, which no audit has written: give another folder by --out."
         )
-    is_new = not out.exists()
-    out.mkdir(parents=True, exist_ok=True)
+    made: list[Path] = []
     try:
-        trial = out / ".acestimator"
-        trial.write_bytes(b"")
-        trial.unlink()
+        try:
+            for path in reversed((out, *out.parents)):
+                if not path.is_dir():
+                    path.mkdir()
+                    made.append(path)
+            with TemporaryFile(dir=out) as trial:  # a full disk is better known now than when all is computed
+                trial.write(bytes(1 << 16))
+        except OSError as error:
+            raise _unwritable(out, error) from error
         yield
     finally:
-        if is_new:
-            with suppress(OSError):  # something is in it
-                out.rmdir()
+        with suppress(OSError):  # something is in it
+            for path in reversed(made):
+                path.rmdir()
+
+
+def _unwritable(out: Path, error: OSError) -> OSError:
+    return type(error)(f"nothing can be written to {out} ({error.strerror}): give another folder by --out.")
 
 
 def _is_audit(out: Path) -> bool:
@@ -82,18 +91,25 @@ def write_files(out: Path, contents: Mapping[str, str]) -> list[Path]:
     -------
     list of Path
         Of the files, in that order.
+
+    Raises
+    ------
+    OSError
+        If nothing can be written there.
     """
     written = []
     try:
         for name, text in contents.items():
-            temporary = out / f".{name}.part"
+            temporary = out / f".{name}.{os.getpid()}.part"
             written.append((temporary, out / name))
             with temporary.open("w", encoding="utf-8", newline="") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-        for temporary, target in written:
+        for temporary, target in reversed(written):  # the summary first: by it the folder is known as an audit's
             os.replace(temporary, target)
+    except OSError as error:
+        raise _unwritable(out, error) from error
     finally:
         for temporary, _ in written:
             temporary.unlink(missing_ok=True)
@@ -113,13 +129,11 @@ def issues_csv(
     findings: Findings, names: list[str], ids: list[str] | None, digests: list[str], decided: Mapping[int, Decision]
 ) -> str:
     """Table of all N rows, in their order."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    table: list[tuple[Any, ...]] = [COLUMNS]
     classes = (*findings.classes, "")  # -1 is the last: no label
     for row in range(len(names)):
         decision = decided.get(row)
-        writer.writerow(
+        table.append(
             (
                 *(row, names[row], "" if ids is None else ids[row]),
                 *(classes[findings.given[row]], classes[findings.suggested[row]]),
@@ -127,7 +141,8 @@ def issues_csv(
                 *("" if decision is None else decision.decision, digests[row]),
             )
         )
-    return text.getvalue()
+    # The csv module leaves a lone CR without quotes, where no reader takes it for a part of a label
+    return "".join(",".join(requote("", str(cell), ",") for cell in row) + "\n" for row in table)
 
 
 def tasks_json(findings: Findings, data: Mapping[int, Mapping[str, Any]], model: str) -> str:

@@ -150,7 +150,8 @@ def match(source: Source, decisions: Decisions) -> Past:
 
 
 def _is_wrong(decision: Decision) -> bool:
-    return decision.decision in ("relabel", "drop")
+    is_other = decision.label is not None and decision.label.strip() != decision.given
+    return decision.decision == "drop" or (decision.decision == "relabel" and is_other)
 
 
 def _found(decided: list[Decision], n_rows: int) -> Reviewed:

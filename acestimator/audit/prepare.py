@@ -43,9 +43,20 @@ def preparation(columns: Columns, n_rows: int, seed: int) -> ColumnTransformer:
     else:
         parts = [("table", _table(), list(columns.features))]
         if columns.texts:
-            topics = TruncatedSVD(min(_TOPICS, max(1, n_rows // 10)), random_state=seed)
+            topics = Topics(min(_TOPICS, max(1, n_rows // 10)), random_state=seed)
             parts.append(("texts", make_pipeline(words, topics), list(columns.texts)))
     return ColumnTransformer(parts, sparse_threshold=1.0, verbose_feature_names_out=False)
+
+
+class Topics(TruncatedSVD):
+    """Leading singular vectors: as many as asked for, or as there are words."""
+
+    n_components: int
+
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        """Coordinates of the samples X (N, number of words)."""
+        self.n_components = min(self.n_components, X.shape[1])
+        return super().fit_transform(X, y)
 
 
 def join_texts(frame: Any) -> list[str]:

@@ -117,15 +117,10 @@ def _sample(text: str, separator: str) -> tuple[list[str], bool]:
 
 def split(record: str, separator: str) -> list[str]:
     """Values of a record's fields, without their quotes."""
-    return [unquote(field) for field in split_raw(record, separator)]
-
-
-def split_raw(record: str, separator: str) -> list[str]:
-    """Fields of a record, with their quotes."""
     fields = re.compile(f"({_field(separator)})(?:{re.escape(separator)}|(\\Z))")
     found = []
     for one in fields.finditer(record):
-        found.append(one[1])
+        found.append(unquote(one[1]))
         if one[2] is not None:  # at the end; the next match would be an empty one
             break
     return found

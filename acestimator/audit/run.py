@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from acestimator.audit import outputs
-from acestimator.audit.columns import choose_columns, flat
+from acestimator.audit.columns import choose_columns
 from acestimator.audit.draw import Drawn, draw
 from acestimator.audit.images import read_images
 from acestimator.audit.items import Page
@@ -121,6 +121,7 @@ def audit(source: Source, settings: Settings, past: Past | None = None) -> Audit
     """
     past = Past() if past is None else past
     samples = _samples(source, settings)
+    source.digests()  # what cannot be read is better told now than when all is computed
     examined = np.ones(source.info.n_rows, dtype=bool)
     examined[list(samples.broken)] = False
     classifier = AutoCleansingClassifier(
@@ -134,7 +135,7 @@ def audit(source: Source, settings: Settings, past: Past | None = None) -> Audit
         texts=samples.texts,
         left_out=samples.left_out,
         unread=[(source.name(row), why) for row, why in samples.broken.items()],
-        settings={"backbone": settings.backbone, "device": settings.device, "seed": settings.seed, "top": settings.top},
+        settings=asdict(settings),
         versions=outputs.versions(),
         review=past.review(),
     )
@@ -189,6 +190,8 @@ def write(found: Audit, out: Path, *, labelstudio: bool = False) -> list[Path]:
 
 
 def _samples(source: Source, settings: Settings) -> _Samples:
+    if settings.image_size is not None and not isinstance(source, ImageSource):
+        raise ValueError(f"--image-size is of images, and {source.path.name} has none: leave it out.")
     if isinstance(source, TableSource):
         return _of_table(source, settings)
     for option, value in (("--text", settings.texts), ("--drop", settings.drop)):
@@ -203,7 +206,8 @@ def _samples(source: Source, settings: Settings) -> _Samples:
 
 
 def _of_table(source: TableSource, settings: Settings) -> _Samples:
-    frame = flat(source.frame())
+    frame: Any = source.frame()
+    frame.columns = [str(name) for name in frame.columns]
     columns = choose_columns(
         source.path, frame, source.labels, texts=settings.texts, drop=settings.drop, id_column=source.info.id
     )

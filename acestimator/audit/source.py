@@ -5,26 +5,16 @@ Legend: N rows.
 
 from __future__ import annotations
 
-import difflib
 from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 
 import numpy as np
 
+from acestimator.audit.contents import GAPS, check_classes, check_unicode, is_unicode
 from acestimator.audit.decisions import Decision, SourceInfo
 from acestimator.audit.targets import check_new, new_path
-
-# Texts that stand for nothing: those of pandas.read_csv, and the question mark of older collections.
-GAPS = frozenset(
-    (
-        *("", "?", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"),
-        *("N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
-    )
-)
-SHOWN = 10  # rows that an error names
 
 
 class Drop(Enum):
@@ -34,7 +24,6 @@ class Drop(Enum):
 
 
 DROP = Drop.DROP
-Changes = Mapping[int, str | Drop]
 
 
 class Source(ABC):
@@ -59,7 +48,7 @@ class Source(ABC):
     def __init__(self, path: Path, info: SourceInfo, labels: np.ndarray, ids: list[str] | None) -> None:
         self.path, self.info, self.labels, self.ids = path, info, labels, ids
         self.classes = check_classes(path, info.label, labels)
-        check_unicode(path, (*self.classes, *(ids or ())))
+        check_unicode(path, (info.name, *self.classes, *(ids or ())))
 
     @abstractmethod
     def digests(self) -> list[str]:
@@ -74,7 +63,7 @@ class Source(ABC):
         rows = {} if self.ids is None else {id: row for row, id in enumerate(self.ids)}
         return [None if decision.id is None else rows.get(decision.id) for decision in decisions]
 
-    def write(self, changes: Changes, target: str | Path, *, move: bool = False) -> list[str]:
+    def write(self, changes: Mapping[int, str | Drop], target: str | Path, *, move: bool = False) -> list[str]:
         """Write a corrected copy, as a whole or not at all.
 
         Parameters
@@ -107,6 +96,8 @@ class Source(ABC):
                     f"the new label of {self.name(row)} is {label!r}, which stands for no label: give another one, or "
                     "drop the row."
                 )
+            if isinstance(label, str) and ("\0" in label or not is_unicode(label)):
+                raise ValueError(f"the new label of {self.name(row)} is {label!r}, which is no text: give another one.")
         if move and self.info.kind != "images":
             raise ValueError(f"{self.path} is no folder of images: rows of a {self.info.kind} source cannot be moved.")
         check_new(target)
@@ -151,92 +142,3 @@ def suffix(path: Path) -> str:
     name = path.name.lower()
     inner = Path(name.removesuffix(".gz")).suffix
     return inner + ".gz" if name.endswith(".gz") else inner
-
-
-def is_gap(text: str) -> bool:
-    """Whether a text stands for nothing."""
-    return text.strip() in GAPS
-
-
-def as_labels(texts: Iterable[str | None]) -> np.ndarray:
-    """Labels (N,) of what cells hold: no spaces around them, and None for gaps."""
-    stripped = [None if text is None else text.strip() for text in texts]
-    labels = np.empty(len(stripped), dtype=object)
-    labels[:] = [None if text is None or text in GAPS else text for text in stripped]
-    return labels
-
-
-def check_classes(path: Path, column: str, labels: np.ndarray) -> list[str]:
-    """The classes, sorted, or ValueError if there are not two."""
-    classes = sorted({label for label in labels if label is not None})
-    what = f"{path}, column {column!r}," if column else f"{path}"
-    if not len(labels):
-        raise ValueError(f"{path} has 0 rows, expected some with labels.")
-    cure = "name the column of the labels by --label" if column else "a folder for each class is needed"
-    if not classes:
-        raise ValueError(f"{what} has no labels, in any of {len(labels)} rows: {cure}.")
-    if len(classes) == 1:
-        raise ValueError(f"{what} has the one label {classes[0]!r}, expected two or more: {cure}.")
-    return classes
-
-
-def check_unicode(path: Path, texts: Iterable[str]) -> None:
-    """Raise ValueError if a text is no Unicode: half a character, or a file's name in another encoding."""
-    for text in texts:
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(f"{path} has a label or a name {text!r} that is no Unicode: change it.") from error
-
-
-def find_column(path: Path, name: str | None, columns: Sequence[str], option: str) -> int:
-    """Position of a column by its name, or ValueError with the names that are most like it."""
-    if name is None:
-        raise ValueError(f"{path}: say which column has the labels, by {option}; there are {listed(columns)}.")
-    if name in columns:
-        return list(columns).index(name)
-    if [column.strip() for column in columns].count(name.strip()) == 1:  # ", label" after a comma and a space
-        return [column.strip() for column in columns].index(name.strip())
-    folded = {column.casefold(): column for column in columns}
-    close = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)
-    meant = f"did you mean {listed([folded[one] for one in close])}?" if close else f"there are {listed(columns)}."
-    raise ValueError(f"{path} has no column {name!r}, given by {option}; {meant}")
-
-
-def check_columns(path: Path, columns: Sequence[str]) -> None:
-    """Raise ValueError if two columns have one name, or there is only one."""
-    if twice := [name for name, count in Counter(columns).items() if count > 1]:
-        raise ValueError(f"{path} has more than one column {listed(twice)}: give each a name of its own.")
-    if len(columns) < 2:
-        raise ValueError(f"{path} has the columns {listed(columns)}, expected two or more: a label, and what it is of.")
-
-
-def check_ids(path: Path, column: str, ids: Sequence[str | None], name: Callable[[int], str]) -> list[str]:
-    """The ids, or ValueError if some are missing or occur twice: which, and where."""
-    missing = [row for row, id in enumerate(ids) if id is None or is_gap(id)]
-    if missing:
-        raise ValueError(
-            f"{path} has {len(missing)} rows without an id in column {column!r}: {some(missing, name)}; fill them, or "
-            "name another column by --id."
-        )
-    known = [id.strip() for id in ids if id is not None]
-    counts = Counter(known)
-    if twice := [id for id, count in counts.items() if count > 1]:
-        of_first = [row for row, id in enumerate(known) if id == twice[0]]
-        raise ValueError(
-            f"{path} has {len(twice)} ids more than once in column {column!r}: {listed(twice)}; the first is of "
-            f"{some(of_first, name)}. Make them unique, or name another column by --id."
-        )
-    return known
-
-
-def some(rows: Sequence[int], name: Callable[[int], str]) -> str:
-    """Names of the first rows, and how many more there are."""
-    more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-    return ", ".join(name(row) for row in rows[:SHOWN]) + more
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first names in quotes, and how many more there are."""
-    more = f" and {len(names) - 2 * SHOWN} more" if len(names) > 2 * SHOWN else ""
-    return (", ".join(repr(name) for name in names[: 2 * SHOWN]) or "none") + more

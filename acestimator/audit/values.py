@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,22 @@ def text_of(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
         return str(int(value))
     if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
+        return value.decode("utf-8", "surrogateescape")  # which no label may have: none is taken for another
     return str(value)
+
+
+def by_label(values: Iterable[Any]) -> dict[str, Any]:
+    """Values by their labels: of several that differ in the spaces around them, the one without any, or the last."""
+    texts = [(text_of(value), value) for value in values]
+    known = {text.strip(): value for text, value in texts if text is not None}
+    return known | {text: value for text, value in texts if text is not None}
+
+
+def flat(value: Any) -> Any:
+    """A cell of a frame: lists and objects become texts, of JSON as far as that has their parts, and so do bytes."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value
 
 
 def typed(text: str, known: Mapping[str, Any], path: Path) -> Any:

@@ -365,7 +365,7 @@ class AutoCleansingClassifier(NetworkClassifier):
         judgement = judged(trainer, facts) if settings.judges and settings.alpha_lr != 0 else None
         trainer = trainer if judgement is None else spared(trainer, judgement)
         objective = self._make_objective(settings, judgement)
-        network, self.history_ = trainer.run(Phase(objective))
+        network, self.history_ = trainer.run(Phase(objective, name="network", left=trainer.plan.max_epochs))
         tally = Tally(trainer.labels, trainer.n_classes, trainer.loss_weight)
         logits = trainer.logits(network, tally)
         if isinstance(objective, AutoCleansing):

@@ -6,12 +6,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-OnEpoch = Callable[[dict[str, Any]], None]
+from acestimator.phases import Phase
+
+OnEpoch = Callable[[Phase, dict[str, Any]], None]
 
 
 @contextmanager
 def progress(verbose: int, max_epochs: int) -> Iterator[OnEpoch | None]:
-    """Yield a function of an epoch's record that moves a bar showing loss and noise rate; None if not verbose."""
+    """Yield a function of a phase and an epoch's record, empty at its beginning, that moves a bar; None if not verbose.
+
+    It is one bar for all phases. Judges stop when they have learnt enough, so its length is what is left at most, and
+    is known better with each phase.
+    """
     if not verbose:
         yield None
         return
@@ -19,9 +25,11 @@ def progress(verbose: int, max_epochs: int) -> Iterator[OnEpoch | None]:
 
     with tqdm(total=max_epochs, unit="epoch") as bar:
 
-        def on_epoch(record: dict[str, Any]) -> None:
-            if record.get("epoch") == 1:  # of the next phase: judges, and the network that predicts
-                bar.reset(total=max_epochs)
+        def on_epoch(phase: Phase, record: dict[str, Any]) -> None:
+            if not record:
+                bar.total = bar.n + (phase.left or max_epochs)
+                bar.set_description(phase.name)
+                return
             shown = {name: f"{record[name]:.3f}" for name in ("loss", "noise_rate") if name in record}
             bar.set_postfix(shown, refresh=False)
             bar.update()

@@ -1,5 +1,6 @@
 """Arrays with labels beside them: what is not a label stays as it was."""
 
+import mmap
 import zipfile
 
 import numpy as np
@@ -136,3 +137,76 @@ def test_a_pair_that_was_changed_meanwhile_is_not_copied(tmp_path):
     with pytest.raises(ValueError, match="was changed since it was opened"):
         source.write({0: "1"}, tmp_path / "out")
     assert left(tmp_path) == ["X.npy", "y.npy"]
+
+
+def test_what_is_no_array_stays_and_objects_lose_no_row(tmp_path):
+    np.savez(tmp_path / "in.npz", X=X, y=[0, 1, 1, 0])
+    with zipfile.ZipFile(tmp_path / "in.npz", "a") as archive:
+        archive.writestr("README.txt", "all of it")
+    open_source(tmp_path / "in.npz").write({1: DROP}, tmp_path / "out.npz")
+    assert zipfile.ZipFile(tmp_path / "out.npz").read("README.txt") == b"all of it"
+    np.savez(tmp_path / "objects.npz", X=X, y=[0, 1, 1, 0], notes=np.array([{}, {}, {}, {}]))
+    source = open_source(tmp_path / "objects.npz")
+    source.write({1: "0"}, tmp_path / "changed.npz")
+    assert np.load(tmp_path / "changed.npz", allow_pickle=True)["notes"].tolist() == [{}] * 4
+    with pytest.raises(ValueError, match="no row can be left out of 'notes': Object arrays"):
+        source.write({1: DROP}, tmp_path / "dropped.npz")
+    assert not (tmp_path / "dropped.npz").exists()
+
+
+def test_bytes_that_are_no_text_are_no_labels(tmp_path):
+    np.savez(tmp_path / "in.npz", X=X, y=np.array([b"a", b"\xe8", b"\xe9", b"a"]))
+    with pytest.raises(ValueError, match="that is no Unicode"):  # and not two of them one
+        open_source(tmp_path / "in.npz")
+
+
+def test_a_label_has_the_spaces_that_the_file_has_around_it(tmp_path):
+    np.savez(tmp_path / "in.npz", X=X, y=[" a", " b", " a", " b"])
+    open_source(tmp_path / "in.npz").write({0: "b", 2: "c"}, tmp_path / "out.npz")
+    assert np.load(tmp_path / "out.npz")["y"].tolist() == [" b", " b", "c", " b"]
+
+
+@pytest.mark.parametrize("label", ["a\0b", "\ud800"])
+def test_a_new_label_is_text(tmp_path, label):
+    np.savez(tmp_path / "in.npz", X=X, y=[*"abab"])
+    with pytest.raises(ValueError, match="which is no text"):
+        open_source(tmp_path / "in.npz").write({0: label}, tmp_path / "out.npz")
+    assert left(tmp_path) == ["in.npz"]
+
+
+@pytest.mark.parametrize("name", ["in.npz", "X.npy"])
+def test_whatever_is_damaged_the_error_is_one_that_is_told(tmp_path, name):
+    np.savez_compressed(tmp_path / "in.npz", X=X, y=[*"abab"])
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", [*"abab"])
+    content, rng = (tmp_path / name).read_bytes(), np.random.default_rng(0)
+    errors = []
+    for _ in range(200):
+        damaged = bytearray(content)
+        for position in rng.integers(len(content), size=3):
+            damaged[position] = rng.integers(256)
+        (tmp_path / name).write_bytes(damaged[: rng.integers(len(content) // 2, 2 * len(content))])
+        try:
+            open_source(tmp_path / name)
+        except (ValueError, OSError) as error:
+            errors.append(str(error))
+    assert len(errors) > 100
+    assert all(str(tmp_path) in error for error in errors)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_rows_of_a_pair_are_left_out_in_either_order_of_memory(tmp_path, order):
+    np.save(tmp_path / "X.npy", np.asarray(X, dtype=">f4", order=order))
+    np.save(tmp_path / "y.npy", [*"abab"])
+    open_source(tmp_path / "X.npy").write({1: DROP}, tmp_path / "out")
+    np.testing.assert_array_equal(np.load(tmp_path / "out" / "X.npy"), X[[0, 2, 3]].astype(">f4"), strict=True)
+
+
+def test_no_file_is_written_through_a_map(tmp_path, monkeypatch):
+    """Where the disk is full, the system kills who writes to one, and half a copy stays."""
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", [*"abab"])
+    source = open_source(tmp_path / "X.npy")
+    monkeypatch.setattr(mmap, "mmap", None)
+    source.write({1: DROP}, tmp_path / "out")
+    assert left(tmp_path / "out") == ["X.npy", "y.npy"]

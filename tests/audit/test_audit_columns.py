@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acestimator.audit.columns import choose_columns, flat, repeats_label
+from acestimator.audit.columns import choose_columns, repeats_label
+from acestimator.audit.prepare import preparation
 
 pd = pytest.importorskip("pandas")
 N = 60
@@ -75,7 +76,7 @@ def test_texts_are_those_that_are_named_or_else_look_so():
     frame = {
         "x": rng.normal(size=N),
         "note": [f"a note of several words {i}" for i in range(N)],
-        "kind": ["u", "v"] * (N // 2),
+        "kind": ["up", "down"] * (N // 2),
     }
     assert choose(frame).texts == ("note",)
     assert choose(frame, texts=["kind"]).texts == ("kind",)
@@ -94,16 +95,24 @@ def test_errors_name_the_column():
         choose(frame, texts=["income"], drop=["income"])
 
 
-def test_lists_objects_and_bytes_become_texts_and_nothing_else_changes():
-    kept = {"x": [0.5, None], "when": pd.to_datetime(["2020-02-03", None]), "mixed": [1, "a"], "gap": [None, None]}
-    nested = {"list": [[1, 2], None], "array": [np.array(["p", "q"]), np.arange(0)], 3: [{"a": 1}, {}]}
-    before = pd.DataFrame(kept | nested | {"bytes": [b"abc", b"\xc8"]})
-    after = flat(before)
-    for name in kept:
-        pd.testing.assert_series_equal(after[name], before[name])
-    assert after["list"].fillna("").tolist() == ["[1, 2]", ""]
-    assert after["array"].tolist() == ["['p', 'q']", "[]"]
-    assert after["3"].tolist() == ["{'a': 1}", "{}"]
-    assert after["bytes"].tolist() == ["abc", "\ufffd"]
-    assert before[3].tolist() == [{"a": 1}, {}]
-    assert choose(pd.concat([after] * (N // 2), ignore_index=True)).features
+def test_columns_that_cannot_be_learned_from_are_named():
+    for values in ([np.inf, *range(N - 1)], [1e39, *range(N - 1)]):
+        with pytest.raises(ValueError, match=r"column 'x', holds infinity, .* leave it out by --drop"):
+            choose({"x": values})
+        assert choose({"x": values, "good": rng.normal(size=N)}, drop=["x"]).features == ("good",)
+    with pytest.raises(ValueError, match="column 'x', holds no words of two letters"):
+        choose({"x": ["a", "b"] * (N // 2)}, texts=["x"])
+    assert choose({"x": [f"a b c {i % 10} {i // 10}" for i in range(N)]}).features == ("x",)
+
+
+def test_texts_of_few_words_stand_beside_other_columns():
+    pytest.importorskip("skrub")
+    frame = pd.DataFrame({"x": np.arange(N) % 7, "kind": ["red wine", "beer", "tea"] * (N // 3)})
+    columns = choose(frame, labels=LABELS[::-1], texts=["kind"])
+    assert preparation(columns, 10 * N, 0).fit_transform(frame).shape == (N, 1 + 4)
+
+
+def test_spaces_around_a_name_do_not_hide_its_column():
+    frame = {"good": rng.normal(size=N), " job": ["red wine", "beer"] * (N // 2)}
+    assert choose(frame, drop=["job"]).left_out == ((" job", "as asked"),)
+    assert choose(frame, texts=["job"]).texts == (" job",)

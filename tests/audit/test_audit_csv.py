@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from acestimator.audit import records
+from acestimator.audit.contents import GAPS
 from acestimator.audit.csv_source import CsvSource
-from acestimator.audit.source import GAPS
 from acestimator.audit.sources import DROP, open_source
 
 ENCODINGS = {

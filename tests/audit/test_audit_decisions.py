@@ -129,8 +129,10 @@ def test_other_files_are_no_decisions(tmp_path, content):
     (tmp_path / "decisions.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"decisions.json is no file of decisions .*save one from review\.html"):
         load_decisions(tmp_path / "decisions.json")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"other\.json is no file, expected decisions: save them"):
         load_decisions(tmp_path / "other.json")
+    with pytest.raises(FileNotFoundError, match="is a folder, by whose suggestions --all-suggested goes"):
+        load_decisions(tmp_path)
 
 
 @given(st.lists(st.binary(max_size=3), max_size=4), st.lists(st.binary(max_size=3), max_size=4))

@@ -130,7 +130,7 @@ def test_the_fingerprint_covers_paths_images_and_labels(tmp_path):
         ({"labels.csv": "file,label\n../a.png,x\n/b.png,y\n"}, {}, "names files outside of its folder: '../a.png'"),
         ({"labels.csv": "file,label\na.png,x\na.png,y\n", "a.png": ""}, {}, "1 ids more than once .* 'a.png'"),
         ({"labels.csv": "file,label\n,x\na.png,y\n", "a.png": ""}, {}, "1 rows without an id .* line 2"),
-        ({"labels.csv": "path,label\na.png,x\n"}, {}, "has the one label"),
+        ({"labels.csv": "file,label\na.png,x\n"}, {}, "has the one label"),
         ({"labels.csv": "path,label\na.png,x\nb.png,y\n"}, {}, "no column 'file', given by --id; there are"),
         ({"labels.csv": "file,labels\na.png,x\nb.png,y\n"}, {}, "no column 'label', given by --label; did you mean"),
         ({"labels.csv": ""}, {}, "is empty"),
@@ -148,7 +148,7 @@ def test_copies_are_refused_where_they_would_touch_the_source_or_leave_the_folde
         source.write({}, tmp_path / "in" / "out")
     with pytest.raises(FileExistsError, match="is there already"):
         source.write({}, tmp_path / "in" / ".." / "in")
-    for label in ("../up", "a/b", ".hidden", "..", "a\\b", "a\0b"):
+    for label in ("../up", "a/b", ".hidden", "..", "a\\b"):
         with pytest.raises(ValueError, match="cannot be a folder's name"):
             source.write({0: label}, tmp_path / "out")
     assert left(tmp_path) == ["in"]
@@ -166,6 +166,35 @@ def test_links_in_a_circle_are_followed_once(tmp_path):
     source.write({4: "dog"}, tmp_path / "out", move=True)
     assert held(tmp_path / "out")["dog/9.png"] == "nine"
     assert left(tmp_path / "far") == ["9.png"]
+
+
+def test_images_whose_link_leads_nowhere_are_not_lost_in_silence(tmp_path):
+    root = fill(tmp_path / "in", CLASSES)
+    (root / "dog" / ".#notes.txt").symlink_to("somebody@somewhere")  # as an editor locks a file
+    assert len(open_source(root).files) == 4
+    (root / "dog" / "4.png").symlink_to("nowhere.png")
+    with pytest.raises(ValueError, match=r"dog/4\.png is a link that leads nowhere"):
+        open_source(root)
+
+
+def test_classes_are_not_mixed_up_by_blanks_or_with_files(tmp_path):
+    with pytest.raises(ValueError, match="blanks around their names: 'cat '; rename them"):
+        open_source(fill(tmp_path / "blank", {"cat /1.png": "a", "dog/1.png": "b"}))
+    source = open_source(fill(tmp_path / "in", CLASSES))
+    with pytest.raises(ValueError, match="the new label 'README' is the name of a file of"):
+        source.write({0: "README"}, tmp_path / "out")
+    assert left(tmp_path) == ["blank", "in"]
+
+
+def test_an_image_has_one_name_however_it_is_written(tmp_path):
+    files = {"labels.csv": "file,label\n./a.png,x\nsub//b.png,y\n", "a.png": "one", "sub/b.png": "two"}
+    source = open_source(fill(tmp_path / "in", files))
+    assert source.files == ["a.png", "sub/b.png"]
+    source.write({0: DROP, 1: "z"}, tmp_path / "out")
+    assert held(tmp_path / "out") == {"labels.csv": "file,label\nsub//b.png,z\n", "sub/b.png": "two"}
+    fill(tmp_path / "in", {"labels.csv": "file,label\n./a.png,x\na.png,y\n"})
+    with pytest.raises(ValueError, match="1 ids more than once"):
+        open_source(tmp_path / "in")
 
 
 def test_names_that_are_no_unicode_are_refused(tmp_path):

@@ -220,6 +220,14 @@ def test_the_frame_has_the_types_of_the_file(tmp_path):
     np.testing.assert_array_equal(frame["x"], FRAME["x"])
 
 
+def test_lists_objects_and_bytes_are_texts_in_a_frame(tmp_path):
+    nested = pa.array([[{"a": 1}], None, [], [{"a": 2}]])  # which pandas cannot tell apart
+    raw = pa.array([b"abc", b"\xc8", None, b""])
+    frame = save(pa.table({"x": nested, "raw": raw, "label": [*"abab"]}), tmp_path / "in.parquet").frame()
+    assert frame["x"].fillna("gap").tolist() == ['[{"a": 1}]', "gap", "[]", '[{"a": 2}]']
+    assert frame["raw"].fillna("gap").tolist() == ["abc", "\ufffd", "gap", ""]
+
+
 def test_files_that_are_no_tables_are_refused(tmp_path):
     for name in ("in.parquet", "in.feather"):
         with pytest.raises(ValueError, match="is empty"):
@@ -249,3 +257,44 @@ def test_pyarrow_is_asked_for(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ImportError, match=r'pip install "acestimator\[audit\]"'):
         opened(tmp_path / "in.parquet", b"PAR1", label="label")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([*"uvwx"], pa.string_view()),  # which pyarrow cannot filter
+        pa.chunked_array([pa.array([*"uv"]).dictionary_encode(), pa.array([*"wu"]).dictionary_encode()]),
+        pa.array([[{"a": 1}], None, [], [{"a": 2}]]),
+        pa.array([1, None, 3, 4], pa.timestamp("ns", "Europe/Berlin")),
+    ],
+    ids=lambda column: str(column.type),
+)
+@pytest.mark.parametrize("ending", ["parquet", "feather"])
+def test_rows_are_left_out_of_columns_of_any_type(tmp_path, ending, column):
+    source = save(pa.table({"x": column, "label": [*"abab"]}), tmp_path / f"in.{ending}")
+    source.write({1: DROP, 2: DROP}, tmp_path / f"out.{ending}")
+    new, old = load(tmp_path / f"out.{ending}"), load(tmp_path / f"in.{ending}")
+    assert new.schema.equals(old.schema, check_metadata=True)
+    assert new["x"].to_pylist() == [column.to_pylist()[row] for row in (0, 3)]
+
+
+def test_a_category_that_is_there_twice_is_no_place_for_a_new_one(tmp_path):
+    array = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, 1]), pa.array(["a", "b", "a"]))
+    source = save(pa.table({"x": [1, 2, 3, 4], "label": array}), tmp_path / "in.feather")
+    source.write({1: "new", 3: "other"}, tmp_path / "out.feather")
+    assert load(tmp_path / "out.feather")["label"].to_pylist() == ["a", "new", "a", "other"]
+
+
+def test_a_label_has_the_spaces_that_the_file_has_around_it(tmp_path):
+    source = save(pa.table({"x": [1, 2, 3], "label": [" a", " b", " a"]}), tmp_path / "in.parquet")
+    source.write({0: "b"}, tmp_path / "out.parquet")
+    assert load(tmp_path / "out.parquet")["label"].to_pylist() == [" b", " b", " a"]
+
+
+def test_dates_that_python_has_not_are_named(tmp_path):
+    far = pa.array([10**12, 1], pa.timestamp("s"))
+    with pytest.raises(ValueError, match=r"column 'x', holds values that cannot be read \(date"):
+        save(pa.table({"x": far, "label": ["a", "b"]}), tmp_path / "in.parquet").digests()
+    exact = pa.array([1, 2], pa.time64("ns"))
+    with pytest.raises(ValueError, match="has a column of a type that pandas has not"):
+        save(pa.table({"x": exact, "label": ["a", "b"]}), tmp_path / "in.feather").frame()

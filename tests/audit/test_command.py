@@ -1,12 +1,17 @@
 """The commands, from a file to a corrected one."""
 
 import csv
+import gzip
 import json
+import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits, make_blobs
 
+from acestimator.audit.command import copy_of
+from acestimator.audit.sources import open_source
 from acestimator.cli import main
 
 pd = pytest.importorskip("pandas")
@@ -183,6 +188,56 @@ def test_an_interrupt_leaves_nothing_half_written(source, capsys, monkeypatch):
     assert main(["audit", "customers.csv", "--label", "segment"]) == 130
     assert "nothing was written" in capsys.readouterr().err
     assert not (source.parent / "audit").exists()
+
+
+def test_a_termination_is_an_interrupt(source, capsys, monkeypatch):
+    monkeypatch.setattr("acestimator.audit.run.find", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["audit", "customers.csv", "--label", "segment"]) == 130
+    assert "nothing was written" in capsys.readouterr().err
+    assert not (source.parent / "audit").exists()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.CSV", "t.csv.gz", "t.jsonl", "t.npz", "X.npy", "pets", "pets.v2", "."])
+def test_the_copy_that_is_proposed_can_be_written(tmp_path, monkeypatch, name):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    rows = [(i, "ab"[i % 2]) for i in range(4)]
+    if "csv" in name.lower():
+        content = "".join(f"{x},{y}\n" for x, y in [("x", "y"), *rows]).encode()
+        (folder / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    elif name == "t.jsonl":
+        (folder / name).write_text("".join(json.dumps({"x": x, "y": y}) + "\n" for x, y in rows))
+    elif name in ("t.npz", "X.npy"):
+        np.savez(folder / "t.npz", X=np.ones((4, 2)), y=[*"abab"])
+        np.save(folder / "X.npy", np.ones((4, 2)))
+        np.save(folder / "y.npy", [*"abab"])
+    else:
+        for x, y in rows:
+            (folder / name / y).mkdir(parents=True, exist_ok=True)
+            (folder / name / y / f"{x}.png").touch()
+    source = Path(name)
+    is_table = name.startswith("t.") and name != "t.npz"
+    copy = copy_of(source)
+    open_source(source, label="y" if is_table else None).write({}, copy)
+    assert "clean" in copy.name
+    assert copy.resolve().parent == source.resolve().parent
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["audit", "customers.csv", "--label", "segment", "--image-size", "32"], "has none: leave it out"),
+        (["apply", "customers.csv", "audit", "--all-suggested", "--id", "customer"], "--id is for decisions alone"),
+        (["apply", "customers.csv", "decisions.json", "--above", "0.9"], "--above is for --all-suggested alone"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(source, capsys, arguments, words):
+    assert main([*arguments, "--out", "new.csv"]) == 2
+    assert words in capsys.readouterr().err
+    assert not (source.parent / "new.csv").exists()
 
 
 def test_version(capsys):

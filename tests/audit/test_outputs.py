@@ -3,12 +3,15 @@
 import csv
 import json
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from acestimator.audit import outputs
 from acestimator.audit.decisions import Decision, SourceInfo
+from acestimator.audit.issues import read_issues
 from acestimator.audit.judge import Findings, encode
 from acestimator.audit.past import Review
 from acestimator.audit.summary import confusions, summarize, variants
@@ -36,6 +39,18 @@ def test_the_table_has_every_row(findings):
     assert [row["given_label"] for row in rows] == ["a", 'b "quoted", with a comma', "", "a"]
     assert [row["suggested_label"] for row in rows] == ['b "quoted", with a comma'] * 2 + ["a", "a"]
     assert [row["mislabel_probability"] for row in rows] == ["0.9", "0.1", "0.3", ""]
+
+
+def test_the_table_is_read_back_whatever_labels_hold(findings, tmp_path):
+    labels = ("a\rb", "c" * 200_000)  # no csv module writes the one so that it reads it, or reads the other
+    names = ["k\n0", 'k\r"1"', "k,2", "k3"]
+    text = outputs.issues_csv(replace(findings, classes=labels), names, names, ["d"] * 4, {})
+    (tmp_path / "label_issues.csv").write_text(text, encoding="utf-8", newline="")
+    source = SimpleNamespace(
+        path=tmp_path, info=SimpleNamespace(n_rows=4), labels=[*labels, None, labels[0]], digests=lambda: ["d"] * 4
+    )
+    issues = read_issues(source, tmp_path / "label_issues.csv")
+    assert [one.suggested for one in issues] == [labels[1], labels[1], labels[0], labels[0]]
 
 
 def test_suspects_are_the_likely_ones_and_those_without_a_label(findings):
@@ -77,6 +92,49 @@ def test_a_folder_that_stays_empty_goes_again_and_others_stay(tmp_path):
     with outputs.folder(tmp_path / "new"):
         pass
     assert (tmp_path / "new/file").exists()
+
+
+def test_a_place_that_cannot_be_written_to_is_named_and_stays_as_it_was(tmp_path):
+    for out in (Path("/proc/x/y"), tmp_path / "file" / "x"):
+        (tmp_path / "file").write_text("mine")
+        with (
+            pytest.raises(OSError, match=rf"nothing can be written to {out} \(.*\): give another"),
+            outputs.folder(out),
+        ):
+            pass
+    with pytest.raises(ZeroDivisionError), outputs.folder(tmp_path / "a/b/c"):
+        1 / 0  # noqa: B018 -- any error
+    (tmp_path / ".acestimator").write_text("mine")
+    with outputs.folder(tmp_path):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".acestimator", "file"]
+    assert (tmp_path / ".acestimator").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["fsync", "replace"])
+def test_a_full_disk_leaves_whole_files(tmp_path, monkeypatch, name):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    outputs.write_files(tmp_path, {"a": "before", "b": "before"})
+    monkeypatch.setattr(outputs.os, name, full)
+    with pytest.raises(OSError, match=r"nothing can be written to .* \(No space left on device\): give another folder"):
+        outputs.write_files(tmp_path, {"a": "after", "b": "after"})
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "before", "b": "before"}
+
+
+def test_a_folder_in_which_an_audit_was_stopped_is_one_of_an_audit(tmp_path, monkeypatch):
+    def stop(*paths):
+        replace_file(*paths)
+        raise KeyboardInterrupt
+
+    replace_file = outputs.os.replace
+    monkeypatch.setattr(outputs.os, "replace", stop)
+    contents = {outputs.PAGE: "page", outputs.SUMMARY: json.dumps({"format": "acestimator audit"})}
+    with pytest.raises(KeyboardInterrupt):
+        outputs.write_files(tmp_path, contents)
+    with outputs.folder(tmp_path):  # or nobody could begin again
+        pass
 
 
 def test_files_are_written_together_or_not_at_all(tmp_path):

@@ -68,6 +68,11 @@ def test_a_review_counts_what_was_decided():
     assert 3 / 11 <= review.interval[0] <= review.interval[1] <= 9 / 11
 
 
+def test_a_label_that_was_given_again_was_right():
+    one = Decision(0, None, "0" * 16, "a", "relabel", " a ")
+    assert (Past({0: one}).review().n_decided, Past({0: one}).review().n_wrong) == (1, 0)
+
+
 def test_without_a_row_drawn_at_random_there_is_no_interval():
     assert Past().review() is None
     assert made(10, {0: ("relabel", "suspect", 0)}, (10,)).review().interval is None
