@@ -98,10 +98,7 @@ class Summary:
         """What a person wants to know, most important first."""
         lines = [*self._looked_at(), self._how_many()]
         if self.n_suspects:
-            lines.append(
-                f"{self.n_sure:,} of these can be changed without a look: they are likelier wrong than right even if "
-                "as few labels are wrong as can be. A person should decide about the others."
-            )
+            lines.append(self._how_many_sure())
         lines += self._which()
         if self.n_unlabelled:
             lines.append(f"{_count(self.n_unlabelled, 'row has', 'rows have')} no label, and got a predicted one.")
@@ -133,6 +130,18 @@ class Summary:
             )
         return (
             f"{start} The share of wrong labels is about {_percent(self.rate)}, {between} (with a probability of 90 %)."
+        )
+
+    def _how_many_sure(self) -> str:
+        if not self.n_sure:
+            return (
+                "None of these should be changed without a look: if as few labels are wrong as can be, each is likelier "
+                "right than wrong."
+            )
+        others = " A person should decide about the others." if self.n_sure < self.n_suspects else ""
+        return (
+            f"{self.n_sure:,} of these can be changed without a look: likelier wrong than right even if as few labels "
+            f"are wrong as can be.{others}"
         )
 
     def _looked_at(self) -> list[str]:

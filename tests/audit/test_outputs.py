@@ -193,3 +193,19 @@ def test_a_review_is_told_in_words(findings):
         "0 to 1."
     )
     assert summary.to_dict()["review"]["interval"] == (1 / 3, 2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("sure", "beginning", "end"),
+    [
+        ([False, False], "None of these should be changed", "likelier right than wrong."),
+        ([True, False], "1 of these can be changed", "A person should decide about the others."),
+        ([True, True], "2 of these can be changed", "as few labels are wrong as can be."),
+    ],
+)
+def test_how_many_can_be_changed_unseen_is_told(findings, sure, beginning, end):
+    both = replace(findings, probability=np.array([0.9, 0.8, 0.3, np.nan]), sure=np.array([*sure, False, False]))
+    told = [line for line in a_summary(both, None).sentences() if "without a look" in line]
+    assert len(told) == 1
+    assert told[0].startswith(beginning)
+    assert told[0].endswith(end)
