@@ -135,8 +135,8 @@ class Summary:
     def _how_many_sure(self) -> str:
         if not self.n_sure:
             return (
-                "None of these should be changed without a look: if as few labels are wrong as can be, each is likelier "
-                "right than wrong."
+                "None of these should be changed without a look: if as few labels are wrong as can be, each is "
+                "likelier right than wrong."
             )
         others = " A person should decide about the others." if self.n_sure < self.n_suspects else ""
         return (
