@@ -19,7 +19,7 @@ from acestimator.alpha.block import Block
 from acestimator.alpha.ids import Ids
 from acestimator.alpha.labels import Labels
 from acestimator.alpha.layout import Shown
-from acestimator.alpha.pending import Reduction, cross_entropy
+from acestimator.alpha.loss import ClassWeights, Reduction, cross_entropy
 from acestimator.alpha.rows import LazyRows
 
 
@@ -185,10 +185,20 @@ class Step:
         self._steps.shown(self.number).check(labels)
         return self._steps.gradient(self.number, logits, labels)
 
-    def cross_entropy(self, logits: Tensor, labels: Labels, *, reduction: Reduction = "mean") -> Tensor:
+    def cross_entropy(
+        self,
+        logits: Tensor,
+        labels: Labels,
+        *,
+        reduction: Reduction = "mean",
+        label_smoothing: float = 0.0,
+        weight: ClassWeights | None = None,
+    ) -> Tensor:
         """Loss as of :meth:`acestimator.AlphaTable.cross_entropy`; ``backward`` leaves its gradient to this step."""
         shown = self._steps.shown(self.number)
-        return cross_entropy(logits, labels, shown, reduction, lambda grad: self._steps.leave(self.number, grad))
+        return cross_entropy(
+            logits, labels, shown, lambda grad: self._steps.leave(self.number, grad), reduction, label_smoothing, weight
+        )
 
     def step(self, grad: Tensor | None = None) -> None:
         """Take the step with a gradient (B, K), which is copied; by default with what ``backward`` left."""

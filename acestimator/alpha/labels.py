@@ -28,6 +28,16 @@ def as_labels(labels: Labels) -> Tensor:
     return tensor.long()
 
 
+def as_soft_labels(labels: Labels) -> Tensor | None:
+    """Probabilities (B, K); None if the labels are something else than floating numbers in two dimensions."""
+    soft = torch.from_numpy(labels) if isinstance(labels, np.ndarray) and labels.dtype.kind == "f" else labels
+    if not isinstance(soft, Tensor) or soft.dim() != 2 or not soft.is_floating_point():
+        return None
+    if soft.requires_grad:
+        raise ValueError("labels require a gradient, and the loss has none for them: give labels.detach().")
+    return soft
+
+
 def check_labels(labels: Labels | None, n_samples: int, n_classes: int) -> Tensor:
     """Labels (N,), or ValueError if they are missing, too few, no integers, or outside 0..K-1."""
     if labels is None:

@@ -7,17 +7,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-
-from acestimator.alpha.labels import Labels, as_labels, targets
-from acestimator.alpha.layout import Shown
-from acestimator.alpha.softmax import shifted_cross_entropy
-
-Reduction = Literal["mean", "sum", "none"]
 
 
 class Pending:
@@ -75,34 +68,3 @@ class Pending:
         """Forget them."""
         self._parts.clear()
         self._batches.clear()
-
-
-def cross_entropy(
-    logits: Tensor, labels: Labels, shown: Shown, reduction: Reduction, record: Callable[[Tensor], None]
-) -> Tensor:
-    """Cross-entropy of ``logits + shown.alpha``, (B, K) both; each sample's own gradient goes to ``record``.
-
-    As in ``torch.nn.functional.cross_entropy``, samples with the label -100 are left out.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit, if a label is none, or not the table's own where that has one, or if ``reduction`` is
-        unknown.
-    """
-    labels, shape = as_labels(labels), shown.alpha.shape
-    if logits.shape != shape or labels.shape != shape[:1]:
-        raise ValueError(
-            f"logits has shape {tuple(logits.shape)} and labels {tuple(labels.shape)}, expected {tuple(shape)} and "
-            f"{tuple(shape[:1])}: index has {shape[0]} entries, the table {shape[1]} classes."
-        )
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"reduction is {reduction!r}, expected 'mean', 'sum' or 'none'.")
-    labels, counts = targets(labels, shape[1])
-    shown.check(labels, counts)
-    loss = shifted_cross_entropy(logits, shown.alpha, labels, counts, record)
-    if reduction == "none":
-        return loss
-    if reduction == "sum":
-        return loss.sum()
-    return loss.mean() if counts is None else loss.sum() / counts.sum()

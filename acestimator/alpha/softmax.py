@@ -42,14 +42,44 @@ def softmax_gradient(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def shifted_cross_entropy(
-    logits: Tensor, alpha: Tensor, labels: Tensor, counts: Tensor | None, record: Callable[[Tensor], None]
+    logits: Tensor,
+    alpha: Tensor,
+    target: Tensor,
+    counts: Tensor | None,
+    record: Callable[[Tensor], None],
+    factor: Tensor | None = None,
 ) -> Tensor:
-    """Cross-entropy (B,) of ``logits + alpha``; backward hands each sample's own gradient to ``record``, unscaled.
+    r"""Cross-entropy (B,) of ``logits + alpha``; backward hands each sample's own gradient to ``record``, unscaled.
 
-    Where ``counts`` (B,) is False loss and gradient are zero; None for True everywhere.
+    Parameters
+    ----------
+    logits, alpha : Tensor, shape (B, K)
+    target : Tensor, shape (B,) or (B, K)
+        Labels; or :math:`t`, any numbers, for the loss :math:`-\sum_k t_k \ln p_k`, whose gradient is
+        :math:`p \sum_k t_k - t`.
+    counts : Tensor of bool, shape (B,), optional
+        Where it is False loss and gradient are zero.
+    record : callable
+        Takes the gradients (B, K).
+    factor : Tensor, shape (B,), optional
+        Multiplies each sample's loss and gradient; with labels alone.
     """
-    loss: Tensor = _ShiftedCrossEntropy.apply(logits, alpha, labels, counts, record)  # type: ignore[no-untyped-call]
+    loss: Tensor = _ShiftedCrossEntropy.apply(logits, alpha, target, counts, record, factor)  # type: ignore[no-untyped-call]
     return loss
+
+
+def _of_labels(shifted: Tensor, labels: Tensor, factor: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Loss (B,) and gradient (B, K) for labels (B,)."""
+    grad, log_probability = softmax_gradient(shifted, labels)
+    loss = log_probability.gather(1, labels[:, None]).squeeze(1).neg_()
+    return (loss, grad) if factor is None else (loss.mul_(factor), grad.mul_(factor[:, None]))
+
+
+def _of_targets(shifted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The same for a target (B, K)."""
+    log_probability = log_softmax(shifted)
+    loss = (target * log_probability).sum(dim=1).neg_()
+    return loss, log_probability.exp().mul_(target.sum(dim=1, keepdim=True)).sub_(target)
 
 
 class _ShiftedCrossEntropy(torch.autograd.Function):
@@ -58,12 +88,13 @@ class _ShiftedCrossEntropy(torch.autograd.Function):
         ctx: Any,
         logits: Tensor,
         alpha: Tensor,
-        labels: Tensor,
+        target: Tensor,
         counts: Tensor | None,
         record: Callable[[Tensor], None],
+        factor: Tensor | None,
     ) -> Tensor:
-        grad, log_probability = softmax_gradient(logits.to(alpha.dtype) + alpha, labels)
-        loss: Tensor = log_probability.gather(1, labels[:, None]).squeeze(1).neg_()
+        shifted = logits.to(alpha.dtype) + alpha
+        loss, grad = _of_labels(shifted, target, factor) if target.dim() == 1 else _of_targets(shifted, target)
         if counts is not None:
             loss.masked_fill_(~counts, 0.0)
             grad.masked_fill_(~counts[:, None], 0.0)
@@ -79,4 +110,4 @@ class _ShiftedCrossEntropy(torch.autograd.Function):
         grad = grad * grad_output[:, None]
         if counts is not None:  # a mean of none has an infinite factor
             grad.masked_fill_(~counts[:, None], 0.0)
-        return grad.to(ctx.dtype), None, None, None, None
+        return grad.to(ctx.dtype), None, None, None, None, None

@@ -25,7 +25,8 @@ from acestimator.alpha.hyperparameters import (
 )
 from acestimator.alpha.ids import Ids, SampleIds, positions
 from acestimator.alpha.labels import Labels, check_labels
-from acestimator.alpha.pending import Pending, Reduction, cross_entropy
+from acestimator.alpha.loss import ClassWeights, Reduction, cross_entropy
+from acestimator.alpha.pending import Pending
 from acestimator.alpha.rows import LazyRows
 from acestimator.alpha.state import keep_names, load, new_rows, resumed, state_of
 from acestimator.checks import check_count, check_rate
@@ -477,12 +478,16 @@ class AlphaTable:
         index: Tensor | Ids,
         *,
         reduction: Reduction = "mean",
+        label_smoothing: float = 0.0,
+        weight: ClassWeights | None = None,
     ) -> Tensor:
         r"""Softmax cross-entropy of ``logits + alpha[index]``, differentiable in the logits.
 
         ``backward`` leaves each sample's own gradient, :math:`\mathrm{softmax}(m + \alpha) - \mathrm{onehot}(y)`, to
         :meth:`step_pending`, whatever the loss was divided or multiplied by on the way (the batch's size,
-        accumulation, a loss scale).
+        accumulation, a loss scale). With smoothing, class weights or probabilities for labels it is
+        :math:`p \sum_k t_k - t`, where :math:`p = \mathrm{softmax}(m + \alpha)` and :math:`t_k` is the weight of class
+        k times its smoothed probability: the gradient of the sample's loss as ``reduction="none"`` returns it.
 
         Parameters
         ----------
@@ -490,11 +495,18 @@ class AlphaTable:
             Of the network; computed in float32 if they are in 16 bits.
         labels : Tensor, array or sequence of int, shape (B,)
             Observed labels. As in ``torch.nn.functional.cross_entropy``, samples with the label -100 are left out: they
-            have no gradient, and no part in the mean.
+            have no gradient, and no part in the mean. Or probabilities of the classes, floating numbers of shape
+            (B, K), as of mixup. AC2 does not compare these with the labels that it was made with.
         index : Tensor of int64, shape (B,)
             The samples: positions in 0..N-1, or ids.
         reduction : {"mean", "sum", "none"}, default="mean"
-            As in ``torch.nn.functional.cross_entropy``.
+            As in ``torch.nn.functional.cross_entropy``: with ``weight`` and integer labels a mean is divided by the sum
+            of the samples' weights.
+        label_smoothing : float, default=0.0
+            From 0 to 1: how far a label is moved towards equal probabilities.
+        weight : Tensor, array or sequence of float, shape (K,), optional
+            Of the classes. It is part of a sample's loss, and so of the step of its constants, other than what the loss
+            is multiplied by afterwards.
 
         Returns
         -------
@@ -507,7 +519,8 @@ class AlphaTable:
             If a position is outside 0..N-1, or an id not known.
         ValueError
             If the shapes do not fit, if a label is no integer or outside 0..K-1 (on a GPU this is torch's error), or
-            for AC2 another than the table was made with; or if ``reduction`` is unknown.
+            for AC2 another than the table was made with; if ``reduction`` is unknown or ``label_smoothing`` not from 0
+            to 1; or if ``weight``, or probabilities for labels, require a gradient, which they would not get.
 
         Warns
         -----
@@ -517,7 +530,7 @@ class AlphaTable:
         self._refuse_announced()
         at = self._positions(index).clone()  # a loader may use its memory again
         record = self._pending.expect(at, logits.requires_grad)
-        return cross_entropy(logits, labels, self._rows.shown(at), reduction, record)
+        return cross_entropy(logits, labels, self._rows.shown(at), record, reduction, label_smoothing, weight)
 
     def step_pending(self, lr: float | None = None) -> None:
         """Step with what ``backward`` left since the last time, summed over each sample.
