@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # the same for type checkers, which run nothing
     from acestimator import presets as presets
     from acestimator import recipes as recipes
     from acestimator import training as training
-    from acestimator.alpha import AlphaTable
+    from acestimator.alpha import AlphaTable, OwnerSampler
     from acestimator.diagnosis import AutoCleansingWarning
     from acestimator.estimators.autocleansing import AutoCleansingClassifier
     from acestimator.estimators.baseline import BaselineClassifier
@@ -46,6 +46,7 @@ __all__ = [
     "BaselineClassifier",
     "CleanedClassifier",
     "ConstantsDisplay",
+    "OwnerSampler",
     "ScoreHistogramDisplay",
     "SuspectsDisplay",
     "TrainingCurvesDisplay",
@@ -59,6 +60,7 @@ if not TYPE_CHECKING:  # who sees a __getattr__ takes any name for one of the pa
         "BaselineClassifier": "estimators.baseline",
         "CleanedClassifier": "estimators.cleaned",
         "ConstantsDisplay": "plotting",
+        "OwnerSampler": "alpha",
         "ScoreHistogramDisplay": "plotting",
         "SuspectsDisplay": "plotting",
         "TrainingCurvesDisplay": "plotting",

@@ -5,11 +5,13 @@
 
 from acestimator.alpha.announced import Step, Steps
 from acestimator.alpha.hyperparameters import Penalty, Variant, check_penalty
+from acestimator.alpha.owners import OwnerSampler
 from acestimator.alpha.softmax import log_softmax, softmax, softmax_gradient
 from acestimator.alpha.table import AlphaTable
 
 __all__ = [
     "AlphaTable",
+    "OwnerSampler",
     "Penalty",
     "Step",
     "Steps",
