@@ -68,8 +68,8 @@ class Module(LightningModule):
 
 @pytest.fixture
 def trainer_of(tmp_path):
-    def make(module, *callbacks, follow_schedule=True, **parameters):
-        own = AlphaCallback(module.table, follow_schedule=follow_schedule)
+    def make(module, *callbacks, follow_schedule=True, own=None, **parameters):
+        own = own or AlphaCallback(module.table, follow_schedule=follow_schedule)
         quiet = dict.fromkeys(["logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"], False)
         defaults = {"max_epochs": EPOCHS, "accelerator": "cpu", "default_root_dir": tmp_path, **quiet}
         return Trainer(callbacks=[own, *callbacks], **{**defaults, **parameters})
@@ -253,10 +253,28 @@ def test_manual_optimization_is_an_error_that_names_the_cure(trainer_of):
             trainer_of(module).fit(module, LOADER)
 
 
-def test_several_processes_are_an_error(trainer_of):
+def test_a_table_that_was_made_before_the_processes_is_an_error(monkeypatch):
+    """As with strategy="ddp_spawn", whose processes would share its memory; the callback says where it was made."""
     module = Module()
-    with pytest.raises(RuntimeError, match="on one device"):
-        AlphaCallback(module.table).on_train_start(SimpleNamespace(world_size=2), module)
+    for callback in (AlphaCallback(module.table), AlphaCallback()):
+        callback.setup(SimpleNamespace(world_size=2), module, "fit")
+        monkeypatch.setattr("os.getpid", lambda: -1)
+        callback.setup(SimpleNamespace(world_size=1), module, "fit")
+        with pytest.raises(RuntimeError, match=r"made before the 2 processes were.*make it in setup\(\) of the module"):
+            callback.setup(SimpleNamespace(world_size=2), module, "fit")
+        monkeypatch.undo()
+
+
+def test_the_table_may_be_the_modules_own(trainer_of):
+    module, plain = Module(), plain_loop(Module())
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = Trainer(
+        max_epochs=EPOCHS, accelerator="cpu", callbacks=AlphaCallback(), enable_model_summary=False, **quiet
+    )
+    trainer.fit(module, LOADER)
+    assert_equal(module, plain)
+    with pytest.raises(RuntimeError, match=r"there is no table: give AlphaCallback\(table\), or make"):
+        AlphaCallback().table  # noqa: B018
 
 
 def test_lightning_is_imported_only_for_the_callback():
