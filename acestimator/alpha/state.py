@@ -20,6 +20,7 @@ from acestimator.alpha.ids import SampleIds
 from acestimator.alpha.journal import JOURNAL
 from acestimator.alpha.layout import layout_of
 from acestimator.alpha.motion import motion_of
+from acestimator.alpha.owners import process
 from acestimator.alpha.rows import LazyRows, row_specs, rows_of
 from acestimator.alpha.storage import Spec, Storage
 from acestimator.alpha.window import BLOCK
@@ -148,9 +149,24 @@ def _new_file(
     path: Path, own: Hyperparameters, specs: dict[str, Spec], n_samples: int, names: SampleIds | None, journal: int
 ) -> FileStorage:
     if path.exists():
-        raise FileExistsError(f"{path} is there already: AlphaTable.resume({str(path)!r}) opens it.")
+        raise _is_there(path)
     if names is not None:
         if names.values.dtype.kind != "i":
             raise ValueError("ids are strings, and a file keeps integers only: number the samples.")
         specs = specs | {"ids": Spec((), torch.int64)}
-    return FileStorage.create(path, dict(vars(own)), specs, n_samples, journal)
+    try:
+        return FileStorage.create(path, dict(vars(own)), specs, n_samples, journal)
+    except FileExistsError as error:  # another process was faster
+        raise _is_there(path) from error
+
+
+def _is_there(path: Path) -> FileExistsError:
+    """The error for a new table's file that is there."""
+    rank, n_processes = process()
+    if n_processes == 1:
+        return FileExistsError(f"{path} is there already: AlphaTable.resume({str(path)!r}) opens it.")
+    own = path.with_name(f"{path.stem}-{rank}{path.suffix}")
+    return FileExistsError(
+        f"{path} is there already, and each of the {n_processes} processes needs a file of its own: give it the rank "
+        f"in its name, such as {own.name}. AlphaTable.resume() opens one that this rank made."
+    )

@@ -72,7 +72,7 @@ class AlphaTable:
         "pinned" keeps the table in the host's page-locked memory, beside a network on a GPU.
     file : path, optional
         Keep the table in this file, which must not be there yet, mapped into memory. :meth:`close` lets go of it, and
-        :meth:`resume` opens it again.
+        :meth:`resume` opens it again. Of several processes each needs a file of its own, with its rank in the name.
     fused : bool, default=False
         On a GPU, compute :meth:`gradient`, but not :meth:`cross_entropy`, in one Triton kernel. It is tested against
         the torch path, which is the default.

@@ -252,6 +252,21 @@ def test_a_file_grows_where_it_was_made(tmp_path, monkeypatch):
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_process_of_several_is_not_told_to_open_the_file_of_another(at_once, tmp_path, monkeypatch):
+    """Also where both make it in the same moment; each has rows of its own, and a file of its own then."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank in range(2):
+        monkeypatch.setenv("RANK", str(rank))
+        make("momentum", file=tmp_path / f"alpha-{rank}.table").close()
+    make("momentum", file=tmp_path / "alpha.table").close()
+    if at_once:
+        monkeypatch.setattr("pathlib.Path.exists", lambda path: False)
+    message = r"each of the 2 processes needs a file of its own: .* such as alpha-1\.table\. AlphaTable\.resume"
+    with pytest.raises(FileExistsError, match=message):
+        make("momentum", file=tmp_path / "alpha.table")
+
+
 def test_a_file_is_not_overwritten(tmp_path):
     run(make("momentum", file=tmp_path / "alpha"), 10).sync()
     content = (tmp_path / "alpha").read_bytes()
