@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from acestimator.alpha.owners import process
+
 Ids = Tensor | np.ndarray | Sequence[int] | Sequence[str]
 
 
@@ -56,9 +58,11 @@ class SampleIds:
         at = np.searchsorted(self._sorted, wanted).clip(max=max(len(self.values) - 1, 0))
         known = self._sorted[at] == wanted if len(self.values) else np.zeros(len(wanted), dtype=bool)
         if not known.all():
-            raise IndexError(
-                f"id {wanted[~known][0].item()!r} is none of the {len(self.values)} of this table: extend() adds some."
-            )
+            rank, n_processes = process()
+            cure = "extend() adds some."
+            if n_processes > 1:
+                cure = f"this is process {rank} of {n_processes}, and OwnerSampler keeps samples with their owners."
+            raise IndexError(f"id {wanted[~known][0].item()!r} is none of the {len(self.values)} of this table: {cure}")
         return torch.from_numpy(self._order[at])
 
     def extended(self, ids: Ids, n_samples: int) -> SampleIds:

@@ -40,7 +40,8 @@ class OwnerSampler(DistributedSampler[int]):
     drop_last : bool, default=True
         Leave out the last samples of the ranks that have one more than others, in each epoch others if they are
         shuffled. All ranks then have the same number of batches, of the same sizes. If False, a rank may have a batch
-        more than another: the loop needs ``torch.distributed.algorithms.join.Join``, and :meth:`union_sizes`.
+        more than another: the loop needs ``torch.distributed.algorithms.join.Join``, and :meth:`union_sizes`. At its
+        end Join makes the weights of all ranks equal, but not the moments of an optimizer that has some.
 
     Attributes
     ----------

@@ -164,3 +164,21 @@ def test_bad_losses_move_nothing(labels, options, message):
         table.cross_entropy(torch.zeros(2, 3, requires_grad=True), labels, torch.arange(2), **options)
     with pytest.raises(RuntimeError, match="no gradient is pending"):
         table.step_pending()
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_cuda_equals_cpu(reduction, soft):
+    generator = torch.Generator().manual_seed(0)
+    alpha, logits = torch.randn(2, 6, 5, generator=generator, dtype=torch.float64)
+    target = torch.softmax(logits.flip(0), dim=1) if soft else torch.tensor([0, 4, -100, 1, 1, 2])
+    results = []
+    for device in ("cpu", "cuda"):
+        table, leaf = table_at(alpha.to(device), device=device), logits.to(device).requires_grad_()
+        options = {"weight": [1.0, 2.0, 0.5, 1.0, 3.0], "label_smoothing": 0.1, "reduction": reduction}
+        loss = table.cross_entropy(leaf, target.to(device), torch.arange(6, device=device), **options)
+        loss.sum().backward()
+        table.step_pending()
+        results.append([each.detach().cpu() for each in (loss, leaf.grad, table.dense())])
+    torch.testing.assert_close(*results)

@@ -78,13 +78,18 @@ def test_the_samples_left_out_are_others_in_other_epochs():
     assert left_out == {0, 2, 4, 6}
 
 
-def test_own_are_the_ids_of_a_table_that_knows_no_others():
+def test_own_are_the_ids_of_a_table_that_knows_no_others(monkeypatch):
+    """As another sampler would ask for: whose cure is not to add them."""
     sampler = samplers(7, 2)[1]
     table = AlphaTable(len(sampler.own), 3, lr=1.0, ids=sampler.own)
     data = TensorDataset(torch.arange(7))
     for (index,) in DataLoader(data, batch_size=2, sampler=sampler):
         table.rows(index)
-    with pytest.raises(IndexError, match="id 2 is none of the 3 of this table"):
+    with pytest.raises(IndexError, match=r"id 2 is none of the 3 of this table: extend\(\) adds some"):
+        table.rows([1, 2])
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(IndexError, match="this is process 1 of 2, and OwnerSampler keeps samples with their owners"):
         table.rows([1, 2])
 
 
