@@ -36,8 +36,9 @@ class AlphaCallback(Callback):
     makes both when it is there, in ``setup`` and ``train_dataloader`` of the module::
 
         def setup(self, stage):
-            own = OwnerSampler(data).own
-            self.table = AlphaTable(len(own), n_classes, lr=0.3, ids=own)
+            if stage == "fit":
+                own = OwnerSampler(data).own
+                self.table = AlphaTable(len(own), n_classes, lr=0.3, ids=own)
 
         def train_dataloader(self):
             return DataLoader(data, batch_size=64, sampler=OwnerSampler(data))

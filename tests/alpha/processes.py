@@ -17,7 +17,7 @@ from acestimator import AlphaTable, OwnerSampler
 
 K, D, EPOCHS = 4, 5, 3
 
-# What each loop has of its own. The network's optimizer has momentum but where ranks end apart: see the page.
+# What each loop has of its own.
 LOOPS = {
     "AC1": {},
     "AC2": {"variant": "AC2"},
@@ -29,7 +29,7 @@ LOOPS = {
     "l1": {"penalty": ("l1", 0.1)},
     "group": {"penalty": ("group", 0.1)},
     "accumulation": {"momentum": 0.9, "accumulate": 2},
-    "ragged, joined": {"momentum": 0.9, "join": True},
+    "ragged": {"momentum": 0.9, "ragged": True},
     "soft": {"soft": True},
 }
 
@@ -46,18 +46,25 @@ def network():
 
 
 def parts_of(name):
-    """Settings of the table, and of the loop: accumulated batches, whether ranks end apart, soft labels."""
+    """Settings of the table, and of the loop: accumulated batches, whether no sample is left out, soft labels."""
     settings = dict(LOOPS[name])
-    loop = settings.pop("accumulate", 1), settings.pop("join", False), settings.pop("soft", False)
+    loop = settings.pop("accumulate", 1), settings.pop("ragged", False), settings.pop("soft", False)
     return settings, *loop
+
+
+def end_apart(name, n_samples, batch_size, world_size):
+    """Whether a rank has a batch more than another."""
+    counts = {-(-len(range(rank, n_samples, world_size)) // batch_size) for rank in range(world_size)}
+    return parts_of(name)[2] and len(counts) > 1
 
 
 def table_of(settings, own, labels):
     return AlphaTable(len(own), K, ids=own, labels=labels[own], lr=0.5, dtype=torch.float64, **settings)
 
 
-def optimizer_of(net, join):
-    return torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.0 if join else 0.9)
+def optimizer_of(net, apart):
+    """Join makes the weights of ranks that end apart equal, and not the moments."""
+    return torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.0 if apart else 0.9)
 
 
 def target_of(y, soft):
@@ -66,40 +73,41 @@ def target_of(y, soft):
 
 def in_processes(name, n_samples, batch_size):
     """Train as one of the processes; returns the network's weights and the constants of the own samples."""
-    settings, accumulate, join, soft = parts_of(name)
+    settings, accumulate, ragged, soft = parts_of(name)
     data = data_of(n_samples)
-    sampler = OwnerSampler(data, drop_last=not join)
+    sampler = OwnerSampler(data, drop_last=not ragged)
+    apart = end_apart(name, n_samples, batch_size, sampler.num_replicas)
     loader = DataLoader(data, batch_size, sampler=sampler)
     table = table_of(settings, sampler.own, data.tensors[1])
     net = DistributedDataParallel(network())
-    optimizer = optimizer_of(net, join)
+    optimizer = optimizer_of(net, apart)
     sizes = sampler.union_sizes(batch_size)
     for epoch in range(EPOCHS):
         sampler.set_epoch(epoch)
-        with Join([net]) if join else contextlib.nullcontext():
+        with Join([net]) if apart else contextlib.nullcontext():
             for number, (x, y, index) in enumerate(loader):
                 last = (number + 1) % accumulate == 0 or number + 1 == len(loader)
                 with contextlib.nullcontext() if last else net.no_sync():
-                    loss = table.cross_entropy(net(x), target_of(y, soft), index, reduction="sum" if join else "mean")
-                    if join:  # DDP divides by the number of processes, and the batches are of different sizes
+                    loss = table.cross_entropy(net(x), target_of(y, soft), index, reduction="sum" if ragged else "mean")
+                    if ragged:  # DDP divides by the number of processes, and the batches are of different sizes
                         loss = loss * sampler.num_replicas / sizes[number]
                     (loss / accumulate).backward()
                 if last:
                     optimizer.step()
                     optimizer.zero_grad()
                     table.step_pending()
-        if join and len(loader) < len(sizes):  # the constants go on decaying at the steps of the others
+        if len(loader) < len(sizes):  # the constants go on decaying at the steps of the others
             table.step(torch.empty(0, dtype=torch.int64), torch.empty(0, K, dtype=torch.float64))
     return {"net": net.module.state_dict(), "own": sampler.own, "alpha": table.dense(), "clock": table.clock}
 
 
 def in_one(name, n_samples, batch_size, world_size):
     """Train in one process, with the union of the batches and a table of all samples."""
-    settings, accumulate, join, soft = parts_of(name)
+    settings, accumulate, ragged, soft = parts_of(name)
     data = data_of(n_samples)
-    ranks = [OwnerSampler(data, rank=r, world_size=world_size, drop_last=not join) for r in range(world_size)]
+    ranks = [OwnerSampler(data, rank=r, world_size=world_size, drop_last=not ragged) for r in range(world_size)]
     table, net = table_of(settings, torch.arange(n_samples), data.tensors[1]), network()
-    optimizer = optimizer_of(net, join)
+    optimizer = optimizer_of(net, end_apart(name, n_samples, batch_size, world_size))
     for epoch in range(EPOCHS):
         for sampler in ranks:
             sampler.set_epoch(epoch)
