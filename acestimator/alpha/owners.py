@@ -47,6 +47,8 @@ class OwnerSampler(DistributedSampler[int]):
     ----------
     own : Tensor of int64
         Samples of this process, ``rank, rank + W, ...``, in this order.
+    n_samples, rank, num_replicas, epoch : int
+        N, this process, W, and what :meth:`set_epoch` was last told.
 
     Raises
     ------
