@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from acestimator.alpha import softmax_gradient
 from acestimator.objectives.state import Stateful
-from acestimator.ranks import Share
+from acestimator.ranks import ALONE, Ranks, Share
 
 
 class Head:
@@ -75,6 +75,11 @@ class Training:
     loss_weight: Tensor | None = None
     dtype: torch.dtype = torch.float32
     share: Share | None = None
+
+    @property
+    def ranks(self) -> Ranks:
+        """Processes that train together."""
+        return ALONE if self.share is None else self.share.ranks
 
     @property
     def own_labels(self) -> Tensor:

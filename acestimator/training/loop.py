@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from acestimator.inputs.preprocessing import Preprocessing
 from acestimator.inputs.samples import Samples, TensorSamples
 from acestimator.objectives import Block, Objective, Training
-from acestimator.ranks import ALONE, Ranks, Share
+from acestimator.ranks import Share
 from acestimator.rows import Rows, SparseRows, split_rows
 from acestimator.training.blocks import Batches
 from acestimator.training.checkpoint import PhaseCheckpoint
@@ -101,18 +101,15 @@ def train(
         dtype=samples.dtype,
         share=share,
     )
-    ranks = ALONE if share is None else share.ranks
     batches = Batches(plan, training, max(samples.numel, n_classes))
-    optimizer = _optimizer(network, objective, samples, plan, labels.device, ranks)
+    optimizer = _optimizer(objective, training, samples, plan)
     forward = _forward(network, plan, labels.device)
-    network.train()
     _start(objective, training)
-    history = [] if checkpoint is None else checkpoint.load(objective, optimizer, generator)
     report = on_epoch or (lambda record: None)
-    for record in history:
-        report(record)
+    history = [] if checkpoint is None else checkpoint.load(objective, optimizer, generator)
+    _report(history, report)
     for epoch in _epochs_left(objective, len(history)):
-        began, meter = time.perf_counter(), Meter(loss_weight, ranks)
+        began, meter = time.perf_counter(), Meter(loss_weight, training.ranks)
         blocks = batches.blocks(epoch, generator, shuffle)
         # What a block's steps need of the samples is gathered at one go; each step gets views of it.
         gathered = samples.training(epoch, plan.max_epochs, (block.rows for block in blocks))
@@ -123,7 +120,7 @@ def train(
             if bad_step is not None:
                 raise _diverged(block, bad_step, rates[bad_step], batches)
         optimizer.settle()
-        ranks.mean_buffers_(network)
+        training.ranks.mean_buffers_(network)
         record = {"epoch": epoch + 1, **meter.record(), "lr": rates[-1], **objective.end_epoch(epoch)}
         _judge(objective, epoch, judged, judged_share)
         record["seconds"] = time.perf_counter() - began
@@ -135,6 +132,12 @@ def train(
     return history
 
 
+def _report(history: list[dict[str, Any]], report: Callable[[dict[str, Any]], None]) -> None:
+    """Report what was trained before."""
+    for record in history:
+        report(record)
+
+
 def _unequal(weight: Tensor | None) -> Tensor | None:
     """Weights (N,), None if they are all alike, so that the numbers are the same whatever all weights are."""
     return None if weight is None or bool((weight == weight[0]).all()) else weight
@@ -142,6 +145,7 @@ def _unequal(weight: Tensor | None) -> Tensor | None:
 
 def _start(objective: Objective, training: Training) -> None:
     """Start an objective; TypeError if it leaves out what the loop and a checkpoint need of it."""
+    training.network.train()
     objective.start(training)
     kind = type(objective).__name__
     if getattr(objective, "training", None) is not training:
@@ -157,16 +161,15 @@ def _epochs_left(objective: Objective, epoch: int) -> Iterator[int]:
         epoch += 1
 
 
-def _optimizer(
-    network: nn.Module, objective: Objective, samples: Samples, plan: TrainingPlan, device: torch.device, ranks: Ranks
-) -> FusedOptimizer:
+def _optimizer(objective: Objective, training: Training, samples: Samples, plan: TrainingPlan) -> FusedOptimizer:
     """Optimiser of all parameters that are trained."""
     # What is mixed is dense; and a GPU moves all weights faster than it finds out which it must. Several processes have
     # other features each in a step.
-    if samples.sparse and objective.mix is None and device.type == "cpu" and ranks.size == 1:
-        return plan.make_lazy_optimizer(network)
-    optimizer = plan.make_optimizer(p for p in network.parameters() if p.requires_grad)
-    optimizer.ranks = ranks
+    is_lazy = samples.sparse and objective.mix is None and training.labels.device.type == "cpu"
+    if is_lazy and training.ranks.size == 1:
+        return plan.make_lazy_optimizer(training.network)
+    optimizer = plan.make_optimizer(p for p in training.network.parameters() if p.requires_grad)
+    optimizer.ranks = training.ranks
     return optimizer
 
 
