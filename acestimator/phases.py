@@ -18,11 +18,13 @@ from torch import Tensor, nn
 from acestimator.diagnosis import Tally
 from acestimator.inputs.samples import Samples
 from acestimator.objectives import Objective
+from acestimator.ranks import ALONE, Ranks, Share
 from acestimator.rows import Rows
 from acestimator.training import TrainingPlan, predict_logits, train
 from acestimator.training.checkpoint import Checkpoint, PhaseCheckpoint
 from acestimator.training.predict import check_finite
 
+_APART = 1_000_003  # between the seeds of two processes
 _INITIALISATION = threading.Lock()  # of one network at a time: torch has one global generator for all threads
 
 
@@ -81,6 +83,8 @@ class Trainer:
         Whether networks draw random numbers in training, from torch's global generator, which is then seeded.
     checkpoint : Checkpoint or None
         Where the trainings' states are written, and found.
+    ranks : Ranks
+        Processes that train together, each with all of these, and computing for its own samples.
     on_epoch : callable or None
         Called with the phase, at its beginning with an empty record, and then with that of each epoch.
     """
@@ -98,6 +102,7 @@ class Trainer:
     draws: bool
     checkpoint: Checkpoint | None = None
     on_epoch: Callable[[Phase, dict[str, Any]], None] | None = None
+    ranks: Ranks = ALONE
 
     def run(self, phase: Phase, number: int = 0) -> tuple[nn.Module, list[dict[str, Any]]]:
         """Train the phase's network for its objective.
@@ -121,11 +126,16 @@ class Trainer:
         if phase.keep is not None:
             labels, samples = labels[phase.keep], samples.subset(phase.keep)
             weights = [None if weight is None else weight[phase.keep] for weight in weights]
+        samples, share = self._own(samples, phase.keep)
+        judged, judged_share = None, None
+        if phase.judged is not None:
+            judged, judged_share = self._own(self.samples.subset(phase.judged), phase.judged)
         network = phase.network if phase.network is not None else self._make_network(objective, seed)
         on_epoch = None if self.on_epoch is None else partial(self.on_epoch, phase)
         if on_epoch is not None:
             on_epoch({})
-        with seeded(seed, device) if self.draws else nullcontext():
+        # What a network draws is of other samples in each process.
+        with seeded(seed + _APART * self.ranks.rank, device) if self.draws else nullcontext():
             history = train(
                 network,
                 objective,
@@ -137,11 +147,26 @@ class Trainer:
                 sample_weight=weights[0],
                 loss_weight=weights[1],
                 shuffle=self.shuffle,
-                judged=None if phase.judged is None else self.samples.subset(phase.judged),
+                judged=judged,
+                share=share,
+                judged_share=judged_share,
                 checkpoint=None if self.checkpoint is None else PhaseCheckpoint(self.checkpoint, number, self.draws),
                 on_epoch=on_epoch,
             )
         return network, history
+
+    def _own(self, samples: Samples, positions: Tensor | None) -> tuple[Samples, Share | None]:
+        """Own samples of this process among those at these positions, or among all; and who has the others."""
+        if self.ranks.size == 1:
+            return samples, None
+        share = self.share(positions)
+        return (samples if share.own is None else samples.subset(share.own)), share
+
+    def share(self, positions: Tensor | None = None) -> Share:
+        """Who owns which of the samples at these positions, or of all."""
+        if positions is None:
+            positions = torch.arange(len(self.labels), device=self.labels.device)
+        return self.ranks.share(positions)
 
     def _make_network(self, objective: Objective, seed: int) -> nn.Module:
         """Fresh network, where and as it will be trained."""
@@ -153,13 +178,13 @@ class Trainer:
         return network
 
     def logits(self, network: nn.Module, tally: Tally | None = None) -> Iterator[Tensor]:
-        """Logits of all N samples in evaluation mode, a bounded number at a time.
+        """Logits of all samples that this process owns, in evaluation mode, a bounded number at a time.
 
         Parameters
         ----------
         network : torch.nn.Module
         tally : Tally, optional
-            Gets all of them, too.
+            Gets all of them, and in the end those of the other processes, too.
 
         Raises
         ------
@@ -167,12 +192,22 @@ class Trainer:
             If one is NaN or infinite.
         """
         start = 0
-        for logits in predict_logits(network, self.samples.evaluation(), self.labels.device):
-            check_finite(logits)
+        share = self.share()
+        samples = self.samples if share.own is None else self.samples.subset(share.own)
+        worst = torch.zeros((), device=self.labels.device)
+        for logits in predict_logits(network, samples.evaluation(), self.labels.device):
+            if share.own is None:
+                check_finite(logits)
+            else:  # of all processes at once, in the end, so that none waits for another
+                worst = torch.where(logits.isfinite().all(), worst, torch.inf)
+            part = slice(start, start + len(logits))
             if tally is not None:
-                tally.add(logits, slice(start, start + len(logits)))
+                tally.add(logits, part if share.own is None else share.own[part])
             start += len(logits)
             yield logits
+        check_finite(self.ranks.sum(worst))
+        if tally is not None:
+            tally.sums = self.ranks.sum(tally.sums)
 
     def some_samples(self, n_samples: int) -> Rows:
         """So many of the first training samples, at most, as :meth:`logits` shows them to a network, where it is."""

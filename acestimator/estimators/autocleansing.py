@@ -30,6 +30,7 @@ from acestimator.objectives.judge import Judgement
 from acestimator.objectives.spared import Spared
 from acestimator.phases import Phase, Trainer
 from acestimator.presets import PRESETS, Preset
+from acestimator.ranks import ALONE, Ranks, Share
 
 
 class AutoCleansingClassifier(NetworkClassifier):
@@ -104,7 +105,13 @@ class AutoCleansingClassifier(NetworkClassifier):
         on from there when the same call is made again, to the same result; the file of another training is refused and
         left alone. Needs an integer ``random_state``. Reading it executes nothing.
     device : str or torch.device, default="auto"
-        "auto" is CUDA where there is one, else the CPU.
+        "auto" is CUDA where there is one, else the CPU; of several processes, the GPU of each one's number.
+    distributed : bool, default=True
+        Train together with the other processes that run the same script, where torchrun has started them or there is a
+        process group of torch.distributed. Each owns every W-th sample, and keeps its constants. The result is that of
+        one process, to rounding, and all have it. False trains alone.
+    gather_alpha : {"all", "rank0", "none"}, default="all"
+        Which of several processes have ``alpha_`` of all samples after the fit; the others have none.
     verbose : int, default=0
         1 shows a progress bar with the loss and the running estimate of the noise rate.
     random_state : int, RandomState or None, default=None
@@ -212,6 +219,7 @@ class AutoCleansingClassifier(NetworkClassifier):
         "alpha_momentum": [Number(Real, 0, 1, closed="left"), None],
         "alpha_weight_decay": [Number(Real, 0, None, closed="left"), None],
         "penalty": [tuple, None],
+        "gather_alpha": [StrOptions({"all", "rank0", "none"})],
     }
     _fitted = (*NetworkClassifier._fitted, "noise_rate_interval_", "left_out_", "alpha_", "_listed")
 
@@ -238,6 +246,8 @@ class AutoCleansingClassifier(NetworkClassifier):
         compile: bool = False,  # noqa: A002 -- as in skorch
         checkpoint: str | os.PathLike[str] | None = None,
         device: str | torch.device = "auto",
+        distributed: bool = True,
+        gather_alpha: str = "all",
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -261,6 +271,8 @@ class AutoCleansingClassifier(NetworkClassifier):
         self.compile = compile
         self.checkpoint = checkpoint
         self.device = device
+        self.distributed = distributed
+        self.gather_alpha = gather_alpha
         self.verbose = verbose
         self.random_state = random_state
 
@@ -366,31 +378,44 @@ class AutoCleansingClassifier(NetworkClassifier):
         trainer = trainer if judgement is None else spared(trainer, judgement)
         objective = self._make_objective(settings, judgement)
         network, self.history_ = trainer.run(Phase(objective, name="network", left=trainer.plan.max_epochs))
-        tally = Tally(trainer.labels, trainer.n_classes, trainer.loss_weight)
+        tally, share = Tally(trainer.labels, trainer.n_classes, trainer.loss_weight), trainer.share()
         logits = trainer.logits(network, tally)
         if isinstance(objective, AutoCleansing):
-            alpha, observed, predicted, share = read_constants(objective.table.dense(), logits, trainer.labels)
+            own = share.of(trainer.labels)
+            constants, *read = read_constants(objective.table.dense(), logits, own, trainer.ranks)
+            observed, predicted, of_others = (share.gather(values) for values in read)
+            alpha = self._gathered(constants, share)
             found = _suspicion(objective, observed, trainer, None if facts is None else ~facts.known)
             scores, proba, sure = (values.cpu().numpy() for values in found)
         else:
-            predicted = np.concatenate([part.argmax(dim=1).cpu().numpy() for part in logits])
+            predicted = share.gather(torch.cat([part.argmax(dim=1) for part in logits]))
             alpha = np.zeros((len(predicted), len(labels.classes)), dtype=np.float32)
-            scores, proba, sure, share = np.zeros((4, len(predicted)))
+            scores, proba, sure = np.zeros((3, len(predicted)))
+            of_others = torch.zeros(len(predicted), dtype=torch.float64)
         if facts is not None:
             scores[labels.known], proba[labels.known], sure[labels.known] = -SUREST, 0.0, 0.0
-        suggested = detection.suggested_labels(labels.codes, predicted, sure, share)
-        self._set_suspects(scores, proba, predicted, labels, suggested)
+        categories = predicted.cpu().numpy()
+        suggested = detection.suggested_labels(labels.codes, categories, sure, of_others.cpu().numpy())
+        self._set_suspects(scores, proba, categories, labels, suggested)
         self.noise_rate_interval_ = None if judgement is None else _of_all(judgement.interval, labels)
         self.left_out_ = None
         if isinstance(objective, Spared):
             self.left_out_ = labels.scatter((objective.kept == 0).cpu().numpy(), False)
-        self.alpha_ = labels.scatter(alpha, 0.0)  # samples of weight 0 have no constants
+        if alpha is not None:
+            self.alpha_ = labels.scatter(alpha, 0.0)  # samples of weight 0 have no constants
         self._listed = labels.used
         if facts is not None:
             self._listed = np.flatnonzero(labels.scatter(~labels.known, False))
         if judgement is None:
             return Trained(network, tally)
         return Trained(network, tally, proba > 0.5, self.noise_rate_interval_)
+
+    def _gathered(self, constants: Tensor, share: Share) -> np.ndarray | None:
+        """Constants (N, K) of all samples, where they are wanted, from those of each process's own."""
+        if self.gather_alpha == "all" or share.own is None:
+            return share.gather(constants).numpy()
+        found = share.gather_on_first(constants) if self.gather_alpha == "rank0" else None
+        return None if found is None else found.numpy()
 
     def _make_objective(self, settings: Preset, judgement: Judgement | None) -> Objective:
         if settings.alpha_lr == 0:
@@ -421,6 +446,11 @@ class AutoCleansingClassifier(NetworkClassifier):
             If ``percent`` is not between 0 and 100.
         """
         check_is_fitted(self)
+        if not hasattr(self, "alpha_"):
+            raise ValueError(
+                f"this process has not the constants of all samples, since gather_alpha is {self.gather_alpha!r}: fit "
+                "with gather_alpha='all', ask the first process, or sort mislabel_scores_."
+            )
         if self._listed is None:
             return detection.find_mislabeled(self.alpha_, percent)
         return self._listed[detection.find_mislabeled(self.alpha_[self._listed], percent)]
@@ -457,8 +487,8 @@ def _suspicion(
 
 
 def read_constants(
-    constants: Tensor, logits: Iterable[Tensor], labels: Tensor
-) -> tuple[np.ndarray, Tensor, np.ndarray, np.ndarray]:
+    constants: Tensor, logits: Iterable[Tensor], labels: Tensor, ranks: Ranks = ALONE
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Put the constants into the partition gauge of the network's logits.
 
     Parameters
@@ -468,15 +498,18 @@ def read_constants(
     logits : iterable of Tensor, shape (n, K)
         Of all samples in order, a number of them at a time.
     labels : Tensor of int64, shape (N,)
+    ranks : Ranks
+        Processes, each of which reads its own.
 
     Returns
     -------
-    alpha : ndarray of float32, shape (N, K)
+    alpha : Tensor of float32, shape (N, K)
+        On the host.
     observed : Tensor of float64, shape (N,)
         Of the observed labels.
-    predicted : ndarray of int64, shape (N,)
+    predicted : Tensor of int64, shape (N,)
         The network's categories.
-    share : ndarray of float64, shape (N,)
+    share : Tensor of float64, shape (N,)
         Of their probability in that of all categories but the observed one; zero where it is the observed one.
 
     Raises
@@ -485,7 +518,7 @@ def read_constants(
         If a constant is NaN, or infinite in float32: of how many samples.
     """
     observed = torch.empty(len(labels), dtype=torch.float64, device=labels.device)
-    predicted, share = np.empty(len(labels), dtype=np.int64), np.empty(len(labels))
+    predicted, share = torch.empty_like(labels), torch.empty_like(observed)
     start = n_overflown = 0
     for part in logits:
         here = slice(start, start + len(part))
@@ -493,14 +526,15 @@ def read_constants(
         given = labels[here][:, None]
         observed[here] = constants[here].gather(1, given).squeeze(1)
         category = part.argmax(dim=1, keepdim=True)
-        predicted[here] = category.squeeze(1).cpu().numpy()
+        predicted[here] = category.squeeze(1)
         others = torch.softmax(part.double().scatter(1, given, -torch.inf), dim=1)
-        share[here] = others.gather(1, category).squeeze(1).cpu().numpy()
+        share[here] = others.gather(1, category).squeeze(1)
         n_overflown += int((~torch.isfinite(constants[here].float()).all(dim=1)).sum())
         start = here.stop
+    n_overflown, n_samples = ranks.sum(torch.tensor([n_overflown, len(labels)], device=labels.device)).tolist()
     if n_overflown:
         raise FloatingPointError(
-            f"the constants of {n_overflown} of {len(labels)} samples became NaN or infinite: lower alpha_lr, or "
+            f"the constants of {n_overflown} of {n_samples} samples became NaN or infinite: lower alpha_lr, or "
             "alpha_momentum; with alpha_lr='paper', learning_rate."
         )
-    return constants.float().cpu().numpy(), observed, predicted, share
+    return constants.float().cpu(), observed, predicted, share

@@ -18,6 +18,8 @@ from acestimator.peers import Outcome, Reading, make
 from acestimator.phases import Trainer
 from acestimator.presets import PRESETS, Preset
 
+_IN_SEVERAL_PROCESSES = ("cross_entropy",)
+
 
 class BaselineClassifier(NetworkClassifier):
     """Neural classifier trained by another method for wrong labels, for comparison with AutoCleansing.
@@ -84,6 +86,7 @@ class BaselineClassifier(NetworkClassifier):
         compile: bool = False,  # noqa: A002 -- as in skorch
         checkpoint: str | os.PathLike[str] | None = None,
         device: str | torch.device = "auto",
+        distributed: bool = True,
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -104,6 +107,7 @@ class BaselineClassifier(NetworkClassifier):
         self.compile = compile
         self.checkpoint = checkpoint
         self.device = device
+        self.distributed = distributed
         self.verbose = verbose
         self.random_state = random_state
 
@@ -113,6 +117,12 @@ class BaselineClassifier(NetworkClassifier):
 
     def _train(self, trainer: Trainer, settings: Preset, labels: TrainingLabels) -> Trained:
         method = make(self.method, self.params)
+        if trainer.ranks.size > 1 and self.method not in _IN_SEVERAL_PROCESSES:
+            raise ValueError(
+                f"method is {self.method!r}, and {trainer.ranks.size} processes train together, expected "
+                f"{' or '.join(map(repr, _IN_SEVERAL_PROCESSES))}: other methods look at all samples at once; train "
+                "them in one process, with distributed=False."
+            )
         phases = method.phases(trainer.labels, trainer.n_classes, torch.Generator().manual_seed(trainer.seed))
         self.history_ = []
         phase, number = next(phases), 0
@@ -121,7 +131,7 @@ class BaselineClassifier(NetworkClassifier):
             self.history_ += [{"phase": number + 1, **record} for record in history]
             predictor = phase.objective.head.predictor(network)
             tally = Tally(trainer.labels, trainer.n_classes, trainer.loss_weight)
-            logits = torch.cat(list(trainer.logits(predictor, tally)))  # (N, K)
+            logits = trainer.share().gather(torch.cat(list(trainer.logits(predictor, tally))))  # (N, K)
             try:
                 phase = phases.send(Outcome(network, logits))
             except StopIteration as end:

@@ -36,12 +36,14 @@ from acestimator.inputs.validation import Number, StrOptions
 from acestimator.phases import Trainer
 from acestimator.pickling import PublicName
 from acestimator.presets import Preset, resolve
+from acestimator.ranks import Ranks, find_ranks
 from acestimator.training import TrainingPlan, predict_logits
 from acestimator.training.checkpoint import Checkpoint
 from acestimator.training.fingerprint import describe
 from acestimator.training.plan import check_schedule
 
-_OF_NO_MATTER = ("checkpoint", "verbose", "preset")  # to a training: what a preset stands for is in the settings
+# To a training: what a preset stands for is in the settings.
+_OF_NO_MATTER = ("checkpoint", "verbose", "preset", "distributed", "gather_alpha")
 
 
 class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
@@ -65,6 +67,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         "compile": ["boolean"],
         "checkpoint": [str, os.PathLike, None],
         "device": [str, torch.device],
+        "distributed": ["boolean"],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
@@ -91,6 +94,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
     compile: bool
     checkpoint: str | os.PathLike[str] | None
     device: str | torch.device
+    distributed: bool
     verbose: int
     random_state: Any
 
@@ -159,9 +163,11 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         self.classes_, self.input_shape_ = labels.classes, source.shape[1:]
         backbones.check(self.backbone, self.input_shape_, len(self.classes_))
         settings = resolve(self.preset, parameters, len(labels.codes))
+        ranks = self._ranks(source, labels, settings, device)
+        device = ranks.device if ranks.size > 1 else device
         self.scaler_ = source.statistics(labels.weight) if self.standardize else None
-        with progress(self.verbose, settings.max_epochs) as on_epoch:
-            trainer = self._trainer(source, labels, settings, device, on_epoch)
+        with progress(self.verbose if ranks.rank == 0 else 0, settings.max_epochs) as on_epoch:
+            trainer = self._trainer(source, labels, settings, device, on_epoch, ranks)
             trained = self._train(trainer, settings, labels)
         self.n_iter_ = len(self.history_)
         self._given_series = series if series is None or facts is None else series.corrected(facts)
@@ -174,8 +180,33 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
     def _train(self, trainer: Trainer, settings: Preset, labels: TrainingLabels) -> Trained:
         """Run the phases, and set ``history_`` and what is read off."""
 
+    def _ranks(self, source: Source, labels: TrainingLabels, settings: Preset, device: torch.device) -> Ranks:
+        """Find the processes that train together, and check that they have been given the same."""
+        ranks = find_ranks(wanted=self.distributed, device=device)
+        if ranks.size > 1:
+            if self.checkpoint is not None:
+                raise ValueError(
+                    f"checkpoint was given, and {ranks.size} processes train together, which write none yet: leave it "
+                    "out, or train in one process, with distributed=False."
+                )
+            weights = [b"" if part is None else part.tobytes() for part in (labels.weight, labels.loss_weight)]
+            facts = b"" if labels.facts is None else repr(labels.facts.described()).encode()
+            ranks.check_same(
+                X=source.fingerprint().encode(),
+                y=labels.codes.tobytes() + facts,
+                sample_weight=b"|".join(weights),
+                parameters=repr((self.random_state is None, settings)).encode(),
+            )
+        return ranks
+
     def _trainer(
-        self, source: Source, labels: TrainingLabels, settings: Preset, device: torch.device, on_epoch: OnEpoch | None
+        self,
+        source: Source,
+        labels: TrainingLabels,
+        settings: Preset,
+        device: torch.device,
+        on_epoch: OnEpoch | None,
+        ranks: Ranks,
     ) -> Trainer:
         """The training set where it belongs, and how networks are made and trained on it."""
         weight, loss_weight = labels.weight, labels.loss_weight
@@ -186,7 +217,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         autocast = self._autocast(device)
         # Our own perceptron runs in float64 where exactness is free; a user's module may not be able to.
         dtype = torch.float64 if whole and self._has_own_perceptron() and not autocast else torch.float32
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        seed = ranks.of_first(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         channels_last = len(self.input_shape_) == 3 and backbones.takes_channels_last(self.backbone)
         # A network that is compiled for the training is given dense rows.
         sparse = isinstance(source, SparseSource) and not self.compile
@@ -208,6 +239,7 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
             draws=backbones.draws_in_training(self.backbone),
             checkpoint=self._open_checkpoint(source, labels, device, settings),
             on_epoch=on_epoch,
+            ranks=ranks,
         )
 
     def _has_own_perceptron(self) -> bool:

@@ -55,7 +55,7 @@ class AutoCleansing(CrossEntropy):
     def start(self, training: Training) -> None:
         """Allocate the table, all zeros."""
         super().start(training)
-        labels, n_classes, dtype = training.labels, training.n_classes, training.dtype
+        labels, n_classes, dtype = training.own_labels, training.n_classes, training.dtype
         # Dense time has steps_per_epoch steps between two visits of a row: divided by them, decay and penalty
         # act once a visit.
         steps = 1 if self.mean_gradient else training.steps_per_epoch
@@ -78,7 +78,7 @@ class AutoCleansing(CrossEntropy):
         """Gather the rows that the steps need; no weights."""
         # Not announce(): its checks take as long as the rest on a small table, and the loop needs none of them.
         rates = [self.lr * lr_scale for lr_scale in block.lr_scales]
-        self._announced = self.table.announced(block.index, block.sizes, rates)
+        self._announced = self.table.announced(block.rows, block.sizes, rates)
         return None
 
     def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
@@ -90,7 +90,7 @@ class AutoCleansing(CrossEntropy):
         """Move the rows."""
         assert self._announced is not None
         if self.mean_gradient:
-            for part, size in zip(torch.split(grads, block.sizes), block.sizes, strict=True):
+            for part, size in zip(torch.split(grads, block.sizes), block.batch_sizes, strict=True):
                 part /= size
         self._announced.finish(grads)
         self._announced = None
@@ -99,7 +99,7 @@ class AutoCleansing(CrossEntropy):
     def end_epoch(self, epoch: int) -> dict[str, float]:
         """Report how large the constants are."""
         # What momentum would have made of the rows since takes three times as long, and no curve would show it.
-        norm = self.table.norm(as_visited=True)
+        norm = self.training.mean_square(self.table.norm(as_visited=True))
         if not math.isfinite(norm):
             raise FloatingPointError(
                 f"the constants, or their norm, became NaN or infinite in epoch {epoch + 1}, with rate {self.lr:.3g}: "

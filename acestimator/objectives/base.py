@@ -5,6 +5,7 @@ Legend: N samples, K classes, C outputs of the network, B samples of a step, M s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from acestimator.alpha import softmax_gradient
 from acestimator.objectives.state import Stateful
+from acestimator.ranks import ALONE, Ranks, Share
 
 
 class Head:
@@ -59,6 +61,9 @@ class Training:
         The same in the network's loss, where they are multiplied by the weights of the classes.
     dtype : torch.dtype
         Of the logits to come.
+    share : Share, optional
+        Where several processes train together, who owns which of the samples. A process keeps what takes N x K numbers
+        for its own alone; vectors of N are the same on all.
     """
 
     network: nn.Module
@@ -69,6 +74,28 @@ class Training:
     sample_weight: Tensor | None = None
     loss_weight: Tensor | None = None
     dtype: torch.dtype = torch.float32
+    share: Share | None = None
+
+    @property
+    def ranks(self) -> Ranks:
+        """Processes that train together."""
+        return ALONE if self.share is None else self.share.ranks
+
+    @property
+    def own_labels(self) -> Tensor:
+        """Observed labels (n,) of the samples that this process owns."""
+        return self.labels if self.share is None else self.share.of(self.labels)
+
+    def gathered(self, values: Tensor) -> Tensor:
+        """Values (N, ...) of all samples, from those (n, ...) of each process's own."""
+        return values if self.share is None else self.share.gather(values)
+
+    def mean_square(self, root: float) -> float:
+        """Root mean square over all samples, from that over each process's own."""
+        if self.share is None or self.share.owned is None:
+            return root
+        total = torch.tensor(root**2 * len(self.own_labels), dtype=torch.float64, device=self.labels.device)
+        return math.sqrt(float(self.share.ranks.sum(total)) / len(self.labels))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -106,6 +133,10 @@ class Block:
         Samples of each step; their sum is M.
     lr_scales : list of float
         Learning rate of each step, as a share of the first of the training.
+    own : Tensor of int64, shape (M,), optional
+        The samples' positions among those that this process owns; by default it owns all.
+    whole_sizes : list of int, optional
+        Samples of each step in all processes; by default there is one.
     """
 
     epoch: int
@@ -114,6 +145,18 @@ class Block:
     labels: Tensor
     sizes: list[int]
     lr_scales: list[float]
+    own: Tensor | None = None
+    whole_sizes: list[int] | None = None
+
+    @property
+    def rows(self) -> Tensor:
+        """Where the samples' state is kept, (M,)."""
+        return self.index if self.own is None else self.own
+
+    @property
+    def batch_sizes(self) -> list[int]:
+        """Samples of each step in all processes."""
+        return self.sizes if self.whole_sizes is None else self.whole_sizes
 
     def steps(self) -> list[Step]:
         """Return the steps."""

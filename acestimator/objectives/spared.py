@@ -78,12 +78,13 @@ class Spared(AutoCleansing):
         self.first = max(1, min(length, int(_OWN_SAY * max_epochs)))
         held = self.early_learning if self.judgement.is_evident else 0.0
         self.strength = held * max(0.0, 1.0 - length / max_epochs)
-        self.said = torch.zeros(len(labels), n_classes, dtype=dtype, device=labels.device)
+        own = training.own_labels
+        self.said = torch.zeros(len(own), n_classes, dtype=dtype, device=labels.device)
         self.log_odds = self.judgement.log_odds
         self.kept, self.scale = torch.ones(len(labels), dtype=dtype, device=labels.device), 1.0
         self.averages: PredictionAverages | None = None
         if self.strength > 0.0:
-            self.averages = PredictionAverages(len(labels), n_classes, dtype, labels.device)
+            self.averages = PredictionAverages(len(own), n_classes, dtype, labels.device)
         self.pulls = False
 
     def begin_block(self, block: Block) -> Tensor | None:
@@ -91,7 +92,7 @@ class Spared(AutoCleansing):
         super().begin_block(block)
         if self.pulls:
             assert self.averages is not None
-            self.averages.gather(block.index, block.sizes)
+            self.averages.gather(block.rows, block.sizes)
         return None if block.epoch < self.first else self.scale * self.kept.index_select(0, block.index)
 
     def gradient(self, logits: Tensor, step: Step) -> tuple[Tensor, Tensor]:
@@ -116,9 +117,9 @@ class Spared(AutoCleansing):
         if saying or self.pulls:
             proba = softmax(outputs)
             if saying:
-                self.said.index_add_(0, block.index, proba)
+                self.said.index_add_(0, block.rows, proba)
             if self.averages is not None:
-                self.averages.visit(block.index, proba)
+                self.averages.visit(block.rows, proba)
         return super().end_block(block, outputs, records, own)
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
@@ -129,7 +130,7 @@ class Spared(AutoCleansing):
 
     def _decide(self) -> None:
         training, judged = self.training, self.judgement
-        own = judged.channel.log_odds(self.said.double().log(), training.labels)
+        own = training.gathered(judged.channel.log_odds(self.said.double().log(), training.own_labels))
         log_odds = 0.5 * (judged.log_odds + own)
         self.log_odds = levelled(log_odds, judged.rate, training.sample_weight, judged.known)
         if judged.spared_rate > 0.0:

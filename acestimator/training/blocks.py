@@ -6,6 +6,7 @@ Legend: N samples, M samples of a block.
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -50,6 +51,12 @@ class Batches:
         counts = torch.tensor(self.sizes, device=device)
         self._evens = (1.0 / counts.to(training.dtype)).repeat_interleave(counts)  # (N,)
         self._starts = list(itertools.accumulate(self.sizes, initial=0))  # of the batches in an epoch
+        share = training.share
+        self._row: Tensor | None = None  # of each sample among this process's own, -1 of others', (N,)
+        if share is not None and share.own is not None:
+            self._row = torch.full((len(training.labels),), -1, device=device)
+            self._row[share.own] = torch.arange(len(share.own), device=device)
+        self._whole = torch.empty(0, dtype=torch.int64, device=device)  # order of the epoch in all processes
         most = _GPU_BLOCK_ELEMENTS if device.type == "cuda" else _BLOCK_ELEMENTS
         self._block_steps = min(block_steps, max(1, most // (max(self.sizes) * max(sample_numel, 1))))
 
@@ -57,13 +64,23 @@ class Batches:
         """Blocks of an epoch, in an order that is drawn unless ``shuffle`` is False."""
         labels, n_steps = self._training.labels, len(self.sizes)
         order = self._order(epoch, generator, shuffle).to(labels.device)
+        sizes, starts, own = self.sizes, self._starts, None
+        if self._row is not None:  # of each batch, the samples that this process owns
+            self._whole = order
+            rows = self._row[order]
+            order, own = order[rows >= 0], rows[rows >= 0]
+            sizes = [int((part >= 0).sum()) for part in torch.split(rows, self.sizes)]
+            starts = list(itertools.accumulate(sizes, initial=0))
         labels = labels.index_select(0, order)
         blocks = []
         for first in range(0, n_steps, self._block_steps):
             last = min(first + self._block_steps, n_steps)
-            part = slice(self._starts[first], self._starts[last])
+            part = slice(starts[first], starts[last])
             lr_scales = [self.lr_scale(epoch, step) for step in range(first, last)]
-            blocks.append(Block(epoch, first, order[part], labels[part], self.sizes[first:last], lr_scales))
+            block = Block(epoch, first, order[part], labels[part], sizes[first:last], lr_scales)
+            if own is not None:
+                block = replace(block, own=own[part], whole_sizes=self.sizes[first:last])
+            blocks.append(block)
         return blocks
 
     def lr_scale(self, epoch: int, step: int) -> float:
@@ -80,11 +97,27 @@ class Batches:
             Beside the loss weights.
         """
         start, loss_weight = self._starts[block.first_step], self._training.loss_weight
+        if self._row is not None:
+            scale = self._scale_of_own(block)
+            return (scale if weight is None else scale * weight)[:, None]
         scale = self._evens[start : start + len(block.index)]
         if loss_weight is not None:  # in float64 until only ratios are left
             parts = torch.split(loss_weight.index_select(0, block.index), block.sizes)
             scale = torch.cat([part / part.sum() for part in parts]).to(scale.dtype)
         return (scale if weight is None else scale * weight)[:, None]
+
+    def _scale_of_own(self, block: Block) -> Tensor:
+        """Factors (M,) of the samples that this process owns: over the weights of their whole batches."""
+        start, loss_weight = self._starts[block.first_step], self._training.loss_weight
+        sizes = block.batch_sizes
+        whole = self._whole[start : start + sum(sizes)]
+        counts = torch.tensor(block.sizes, device=whole.device)
+        weights = torch.ones(len(whole), dtype=torch.float64, device=whole.device)
+        if loss_weight is not None:
+            weights = loss_weight.index_select(0, whole)
+        totals = torch.stack([part.sum() for part in torch.split(weights, sizes)]).repeat_interleave(counts)
+        own = 1.0 if loss_weight is None else loss_weight.index_select(0, block.index)
+        return (own / totals).to(self._evens.dtype)
 
     def _order(self, epoch: int, generator: torch.Generator, shuffle: bool) -> Tensor:
         """Positions (N,) of the samples in the order of an epoch."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from acestimator.inputs.preprocessing import Preprocessing
 from acestimator.inputs.samples import Samples, TensorSamples
 from acestimator.objectives import Block, Objective, Training
+from acestimator.ranks import Share
 from acestimator.rows import Rows, SparseRows, split_rows
 from acestimator.training.blocks import Batches
 from acestimator.training.checkpoint import PhaseCheckpoint
@@ -38,6 +39,8 @@ def train(
     loss_weight: Tensor | None = None,
     shuffle: bool = True,
     judged: Samples | None = None,
+    share: Share | None = None,
+    judged_share: Share | None = None,
     checkpoint: PhaseCheckpoint | None = None,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[dict[str, Any]]:
@@ -66,6 +69,9 @@ def train(
         Without it the batches are taken in the given order, and nothing is drawn.
     judged : Samples, optional
         What the network says of them is shown to the objective at the ends of the epochs that it wants.
+    share, judged_share : Share, optional
+        Where several processes train the network together, who owns which of the N samples, and of those that are
+        judged. ``features`` and ``judged`` are then this process's own, and all vectors of N are the same in all.
     checkpoint : PhaseCheckpoint, optional
         Where the state is written at the ends of epochs, and found at the start.
     on_epoch : callable, optional
@@ -93,32 +99,30 @@ def train(
         sample_weight=_unequal(sample_weight),
         loss_weight=loss_weight,
         dtype=samples.dtype,
+        share=share,
     )
     batches = Batches(plan, training, max(samples.numel, n_classes))
-    optimizer = _optimizer(network, objective, samples, plan, labels.device)
+    optimizer = _optimizer(objective, training, samples, plan)
     forward = _forward(network, plan, labels.device)
-    network.train()
     _start(objective, training)
-    history = [] if checkpoint is None else checkpoint.load(objective, optimizer, generator)
     report = on_epoch or (lambda record: None)
-    for record in history:
-        report(record)
+    history = [] if checkpoint is None else checkpoint.load(objective, optimizer, generator)
+    _report(history, report)
     for epoch in _epochs_left(objective, len(history)):
-        began, meter = time.perf_counter(), Meter(loss_weight)
+        began, meter = time.perf_counter(), Meter(loss_weight, training.ranks)
         blocks = batches.blocks(epoch, generator, shuffle)
         # What a block's steps need of the samples is gathered at one go; each step gets views of it.
-        gathered = samples.training(epoch, plan.max_epochs, (block.index for block in blocks))
+        gathered = samples.training(epoch, plan.max_epochs, (block.rows for block in blocks))
         for block, x in zip(blocks, gathered, strict=True):
             scale = batches.gradient_scale(block, objective.begin_block(block))
             rates = [plan.learning_rate * lr_scale for lr_scale in block.lr_scales]
-            outputs, records, grads = _take_steps(objective, forward, optimizer, block, x, scale, rates)
-            losses = _checked(objective.end_block(block, outputs, records, grads), objective, block)
-            bad_step = meter.add(block, losses, objective.head.class_logits(outputs))
+            bad_step = meter.add(block, *_take_block(objective, forward, optimizer, block, x, scale, rates))
             if bad_step is not None:
                 raise _diverged(block, bad_step, rates[bad_step], batches)
         optimizer.settle()
+        training.ranks.mean_buffers_(network)
         record = {"epoch": epoch + 1, **meter.record(), "lr": rates[-1], **objective.end_epoch(epoch)}
-        _judge(objective, epoch, judged)
+        _judge(objective, epoch, judged, judged_share)
         record["seconds"] = time.perf_counter() - began
         history.append(record)
         report(record)
@@ -128,6 +132,12 @@ def train(
     return history
 
 
+def _report(history: list[dict[str, Any]], report: Callable[[dict[str, Any]], None]) -> None:
+    """Report what was trained before."""
+    for record in history:
+        report(record)
+
+
 def _unequal(weight: Tensor | None) -> Tensor | None:
     """Weights (N,), None if they are all alike, so that the numbers are the same whatever all weights are."""
     return None if weight is None or bool((weight == weight[0]).all()) else weight
@@ -135,6 +145,7 @@ def _unequal(weight: Tensor | None) -> Tensor | None:
 
 def _start(objective: Objective, training: Training) -> None:
     """Start an objective; TypeError if it leaves out what the loop and a checkpoint need of it."""
+    training.network.train()
     objective.start(training)
     kind = type(objective).__name__
     if getattr(objective, "training", None) is not training:
@@ -150,21 +161,24 @@ def _epochs_left(objective: Objective, epoch: int) -> Iterator[int]:
         epoch += 1
 
 
-def _optimizer(
-    network: nn.Module, objective: Objective, samples: Samples, plan: TrainingPlan, device: torch.device
-) -> FusedOptimizer:
+def _optimizer(objective: Objective, training: Training, samples: Samples, plan: TrainingPlan) -> FusedOptimizer:
     """Optimiser of all parameters that are trained."""
-    # What is mixed is dense; and a GPU moves all weights faster than it finds out which it must.
-    if samples.sparse and objective.mix is None and device.type == "cpu":
-        return plan.make_lazy_optimizer(network)
-    return plan.make_optimizer(p for p in network.parameters() if p.requires_grad)
+    # What is mixed is dense; and a GPU moves all weights faster than it finds out which it must. Several processes have
+    # other features each in a step.
+    is_lazy = samples.sparse and objective.mix is None and training.labels.device.type == "cpu"
+    if is_lazy and training.ranks.size == 1:
+        return plan.make_lazy_optimizer(training.network)
+    optimizer = plan.make_optimizer(p for p in training.network.parameters() if p.requires_grad)
+    optimizer.ranks = training.ranks
+    return optimizer
 
 
-def _judge(objective: Objective, epoch: int, judged: Samples | None) -> None:
+def _judge(objective: Objective, epoch: int, judged: Samples | None, share: Share | None) -> None:
     """Show the objective what its network says of these samples; the network is in training mode afterwards."""
     if judged is not None and objective.wants(epoch):
         network, device = objective.training.network, objective.training.labels.device
         logits = torch.cat(list(predict_logits(network, judged.evaluation(), device)))
+        logits = logits if share is None else share.gather(logits)
         check_finite(logits)
         objective.judge(epoch, logits)
         network.train()
@@ -196,6 +210,21 @@ def _forward(network: nn.Module, plan: TrainingPlan, device: torch.device) -> Ca
     return forward
 
 
+def _take_block(
+    objective: Objective,
+    forward: Callable[[Rows], Tensor],
+    optimizer: FusedOptimizer,
+    block: Block,
+    x: Rows,
+    scale: Tensor,
+    rates: list[float],
+) -> tuple[Tensor, Tensor]:
+    """Take the steps of a block, and move the objective's state; losses (M,), and logits (M, K)."""
+    outputs, records, grads = _take_steps(objective, forward, optimizer, block, x, scale, rates)
+    losses = _checked(objective.end_block(block, outputs, records, grads), objective, block)
+    return losses, objective.head.class_logits(outputs)
+
+
 def _take_steps(
     objective: Objective,
     forward: Callable[[Rows], Tensor],
@@ -215,6 +244,9 @@ def _take_steps(
     mix, network = objective.mix, objective.training.network
     parts = split_rows(x, block.sizes), torch.split(scale, block.sizes), rates
     for step, inputs, factor, rate in zip(block.steps(), *parts, strict=True):
+        if not len(step.index):  # all of the batch is others'
+            optimizer.follow(rate)
+            continue
         if mix is None:
             logits = forward(optimizer.look_up(inputs))  # (B, C)
         else:
@@ -227,6 +259,9 @@ def _take_steps(
         outputs.append(output)
         records.append(record)
         grads.append(grad)
+    if not outputs:
+        nothing = scale.new_empty(0, objective.training.n_classes)
+        return nothing, nothing, nothing
     return torch.cat(outputs), torch.cat(records), torch.cat(grads)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from acestimator.objectives import Block
+from acestimator.ranks import ALONE, Ranks
 
 
 class Meter:
@@ -19,10 +20,12 @@ class Meter:
     Parameters
     ----------
     loss_weight : Tensor of float64, shape (N,), or None
+    ranks : Ranks
+        Over which the sums go: all see where a loss of one of them is not finite.
     """
 
-    def __init__(self, loss_weight: Tensor | None) -> None:
-        self.loss_weight = loss_weight
+    def __init__(self, loss_weight: Tensor | None, ranks: Ranks = ALONE) -> None:
+        self.loss_weight, self.ranks = loss_weight, ranks
         self.sums = [0.0, 0.0, 0.0]  # weight, loss, correct
 
     def add(self, block: Block, losses: Tensor, class_logits: Tensor) -> int | None:
@@ -37,7 +40,7 @@ class Meter:
         parts = torch.stack((torch.ones_like(losses), losses, correct.to(losses.dtype)))  # (3, M)
         weighted = parts if self.loss_weight is None else parts * self.loss_weight.index_select(0, block.index)
         # The block's one look at numbers of the device, not one a step: each makes a GPU wait for the host.
-        sums = weighted.sum(dim=1, dtype=torch.float64).tolist()
+        sums = self.ranks.sum(weighted.sum(dim=1, dtype=torch.float64)).tolist()
         if not math.isfinite(sums[1]):
             steps = torch.split(losses, block.sizes)
             bad = [number for number, step in enumerate(steps) if not torch.isfinite(step).all()]

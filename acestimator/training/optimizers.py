@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
+from acestimator.ranks import ALONE, Ranks
 from acestimator.rows import Rows
 
 ADAM_BETA2, ADAM_EPS = 0.999, 1e-8
@@ -90,6 +91,8 @@ class FusedOptimizer(ABC):
         By default, those that torch has.
     """
 
+    ranks: Ranks = ALONE  # over which gradients are summed
+
     def __init__(self, parameters: Iterable[Tensor], n_moments: int, privates: Privates | None = None) -> None:
         self._privates = Privates.of_torch() if privates is None else privates
         self._leaves = tuple(parameters)
@@ -115,7 +118,12 @@ class FusedOptimizer(ABC):
 
     def descend(self, output: Tensor, output_gradient: Tensor, lr: float) -> None:
         """Step along the gradients that this gradient in the network's output has in the parameters."""
-        self.step(parameter_gradients(output, output_gradient, self._leaves, self._privates.run_backward), lr)
+        grads = parameter_gradients(output, output_gradient, self._leaves, self._privates.run_backward)
+        self.step(self.ranks.sum_gradients(self._parameters, grads) if self.ranks.size > 1 else grads, lr)
+
+    def follow(self, lr: float) -> None:
+        """Step along the gradients of the other processes, where this one has no sample in the batch."""
+        self.step(self.ranks.sum_gradients(self._parameters, [None] * len(self._parameters)), lr)
 
     def step(self, grads: Sequence[Tensor | None], lr: float) -> None:
         """Move every parameter that has a gradient; the others are left alone, as by torch.optim."""
