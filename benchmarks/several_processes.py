@@ -3,8 +3,7 @@
 "MLP": the built-in perceptron (256-256) on 40,000 rows of 64 numbers, 10 classes, batches of 1,024; aim 1.5 times.
 "ResNet-32": 1,024 images of 32 x 32 pixels, batches of 128; aim 1.8 times. Both with constants of all classes (AC1, the
 paper's preset). The data are drawn at random: their content takes no time. Beside it what two processes do that know
-nothing of each other, each all of the work: twice the time of one over their time is the most that two can reach on this
-machine.
+nothing of each other, each all of the work: twice the time of one over their time is the most that two can reach here.
 
 Run: python benchmarks/several_processes.py [--turns 5]. Takes turns one, together, apart. Prints a JSON line for each
 model: medians of seconds, and the ratios. The time is that of the epochs, without imports and the start of processes.
