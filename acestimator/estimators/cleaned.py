@@ -18,12 +18,15 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter
 
 from acestimator.diagnosis import AutoCleansingWarning
+from acestimator.estimators import members
 from acestimator.estimators.autocleansing import AutoCleansingClassifier
 from acestimator.estimators.given import plain_labels
 from acestimator.estimators.reviewed import read_reviewed
+from acestimator.estimators.saved import Saved
 from acestimator.inputs import validation
 from acestimator.inputs.missing import check_known
 from acestimator.inputs.validation import HasMethods, StrOptions
+from acestimator.persistence.values import Writer
 from acestimator.pickling import PublicName
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -43,7 +46,7 @@ def _estimator_has(method: str) -> Callable[[F], F]:
     return available_if(check)
 
 
-class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class CleanedClassifier(Saved, PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Any classifier, fitted on what a cleanser makes of the labels.
 
     The cleanser is fitted first, and tells how likely each training label is wrong and what it should be. Then the
@@ -113,6 +116,7 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
         "strategy": [StrOptions({"weight", "relabel", "drop"})],
         "random_state": ["random_state"],
     }
+    _of_samples = members.OF_SAMPLES
 
     def __init__(
         self,
@@ -209,6 +213,7 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
             X = validation.select(X, keep)
         _fit(estimator, X, labels, sample_weight=weight)
 
+        self.__dict__.pop("_without_training", None)  # of an estimator that was loaded
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
             if hasattr(estimator, name):
@@ -267,6 +272,9 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
         """Decision values of samples, by the classifier where it has them."""
         check_is_fitted(self)
         return self.estimator_.decision_function(X)
+
+    def _document(self, include_training: bool) -> tuple[dict[str, Any], Writer]:
+        return members.document_of(self, include_training=include_training)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
