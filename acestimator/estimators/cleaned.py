@@ -5,6 +5,7 @@ Legend: N samples, D features, K classes.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar, Self, TypeVar
@@ -272,6 +273,24 @@ class CleanedClassifier(Saved, PublicName, ClassifierMixin, MetaEstimatorMixin, 
         """Decision values of samples, by the classifier where it has them."""
         check_is_fitted(self)
         return self.estimator_.decision_function(X)
+
+    @_estimator_has("export")
+    def export(self, *, dtype: str = "float32") -> Any:
+        """Program of torch that computes ``predict_proba``, of a classifier of this package.
+
+        See :meth:`acestimator.AutoCleansingClassifier.export`.
+        """
+        check_is_fitted(self)
+        return self.estimator_.export(dtype=dtype)
+
+    @_estimator_has("to_onnx")
+    def to_onnx(self, path: str | os.PathLike[str], *, dtype: str = "float32") -> None:
+        """Write an ONNX file that computes ``predict_proba``, of a classifier of this package.
+
+        See :meth:`acestimator.AutoCleansingClassifier.to_onnx`.
+        """
+        check_is_fitted(self)
+        self.estimator_.to_onnx(path, dtype=dtype)
 
     def _document(self, include_training: bool) -> tuple[dict[str, Any], Writer]:
         return members.document_of(self, include_training=include_training)

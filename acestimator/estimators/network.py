@@ -29,7 +29,7 @@ from acestimator.estimators.issues import label_issues
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.estimators.progress import OnEpoch, progress
 from acestimator.estimators.reviewed import read_reviewed
-from acestimator.estimators.saved import Saved
+from acestimator.estimators.saved import Exported, Saved
 from acestimator.inputs import validation
 from acestimator.inputs.device import resolve_device
 from acestimator.inputs.missing import check_known
@@ -47,7 +47,7 @@ from acestimator.training.plan import check_schedule
 _OF_NO_MATTER = ("checkpoint", "verbose", "preset")  # to a training: what a preset stands for is in the settings
 
 
-class NetworkClassifier(Saved, PublicName, ClassifierMixin, BaseEstimator, ABC):
+class NetworkClassifier(Saved, Exported, PublicName, ClassifierMixin, BaseEstimator, ABC):
     """Classifier whose network is trained by one or more phases. Subclasses say by which, and what they read off.
 
     A subclass has the parameters named in ``_parameter_constraints`` below, and gives :meth:`_train`.

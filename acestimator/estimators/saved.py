@@ -6,10 +6,13 @@ import os
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
 from sklearn.utils.validation import check_is_fitted
 
 from acestimator.estimators import saving
 from acestimator.persistence import file
+from acestimator.persistence.graph import labels_as_json, write_graph
+from acestimator.persistence.inference import program
 from acestimator.persistence.values import Writer
 
 
@@ -85,3 +88,57 @@ class Saved:
                     obj=self,
                 )
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+
+
+class Exported:
+    """Mixin of classifiers of a network, whose computation can be exported."""
+
+    def export(self, *, dtype: str = "float32") -> torch.export.ExportedProgram:
+        """Program of torch that computes :meth:`predict_proba`: standardisation, network and softmax.
+
+        Parameters
+        ----------
+        dtype : {"float32", "float64", "uint8"}, default="float32"
+            Of its input. "float64" is for numbers that float32 cannot tell apart, such as time stamps.
+
+        Returns
+        -------
+        torch.export.ExportedProgram
+            From ``x`` (M, D) or (M, C, H, W), dense, to probabilities (M, K) in float64, for any M above 0; entry k is
+            of ``classes_[k]``. ``torch.export.save`` writes it, and ``program.module()`` calls it.
+
+        Raises
+        ------
+        ValueError
+            If there is no such type, or torch cannot follow the code of a user's own network.
+        """
+        check_is_fitted(self)
+        return program(self.module_, self.scaler_, self.input_shape_, dtype)  # type: ignore[attr-defined]
+
+    def to_onnx(self, path: str | os.PathLike[str], *, dtype: str = "float32") -> None:
+        """Write an ONNX file that computes :meth:`predict_proba`: standardisation, network and softmax in one graph.
+
+        Parameters
+        ----------
+        path : path
+            By custom it ends in ".onnx". A file that is there is replaced, once the new one is whole.
+        dtype : {"float32", "float64", "uint8"}, default="float32"
+            Of the input: see :meth:`export`.
+
+        Raises
+        ------
+        ImportError
+            If onnx or onnxscript is missing: they are the extra ``onnx``.
+        ValueError
+            If there is no such type, or the network cannot be written as a graph, or has more than 2 GiB.
+        OSError
+            If the file cannot be written. Nothing is left of it then.
+
+        Notes
+        -----
+        The graph takes ``x`` and gives ``probabilities`` (M, K) in float64, M being any number. The model's metadata
+        has ``classes``, a JSON list of the K labels, and ``estimator``, the name of the class.
+        """
+        exported = self.export(dtype=dtype)
+        classes = labels_as_json(self.classes_)  # type: ignore[attr-defined]
+        write_graph(path, exported, {"classes": classes, "estimator": type(self).__name__})

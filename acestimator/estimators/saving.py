@@ -111,10 +111,12 @@ def restored(document: dict[str, Any], tensors: dict[str, Tensor], backbone: Any
         setattr(clf, name, reader.value(value))
     if document["without_training"]:
         clf._without_training = True
+    if type(clf.input_shape_) is not tuple:
+        raise ValueError(f"a sample has shape {clf.input_shape_!r}")
     clf.scaler_ = _restored_scaler(document["scaler"], reader)
     if document.get("series") is not None:
         clf._given_series = SavedSeries(document["series"]["kind"], reader.value(document["series"]["values"]))
-    clf.module_ = _restored_network(document["network"], tensors, backbone, tuple(clf.input_shape_))
+    clf.module_ = _restored_network(document["network"], tensors, backbone, clf.input_shape_)
     if clf.classes_.ndim != 1 or len(clf.classes_) != document["network"]["n_outputs"] - bool(
         document["network"]["without_last"]
     ):

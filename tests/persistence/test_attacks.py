@@ -80,12 +80,14 @@ def assert_refused_or_right(model, damaged):
 def test_200_flipped_bits_are_found(model):
     content = model[0]
     rng = np.random.default_rng(0)
-    passed = 0
+    passed = []
     for position in rng.integers(0, 8 * len(content), 200).tolist():
         damaged = bytearray(content)
         damaged[position // 8] ^= 1 << position % 8
-        passed += assert_refused_or_right(model, damaged)
-    assert passed == 0
+        if assert_refused_or_right(model, damaged):
+            around = slice(max(0, position // 8 - 20), position // 8 + 20)
+            passed.append((position, content[around], bytes(damaged[around])))
+    assert passed == []
 
 
 def test_40_blocks_of_zeros_are_found(model):
@@ -208,7 +210,7 @@ def changed(*keys, to):
         changed("fitted", "classes_", to=[1, 2]),
         changed("fitted", "classes_", "dtype", to="<U1000000000"),
         changed("fitted", "classes_", "dtype", to="|V8"),
-        changed("fitted", "classes_", "objects", to=[["str", "a"]]),
+        changed("fitted", "classes_", "dtype", to="|O"),
         changed("fitted", "alpha_", "name", to="none"),
         changed("fitted", "input_shape_", to=[4]),
         changed("fitted", "input_shape_", to={"$": "tuple", "items": [10**15]}),
