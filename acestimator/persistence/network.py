@@ -213,5 +213,5 @@ def _usual(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def own_name(backbone: Any) -> str:
-    """What the user's own backbone is, in some words."""
-    return description(backbone)
+    """What a backbone is, in some words."""
+    return backbone if isinstance(backbone, str) else description(backbone)

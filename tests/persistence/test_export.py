@@ -19,7 +19,7 @@ ort = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
 # Small images, one epoch; those whose export takes a minute or more are slow.
-SIDES = {"resnet34": 16, "resnet50": 32}
+SIDES = {"resnet34": 16, "resnet50": 40}
 SLOW = {name for name in backbones.available() if name.startswith(("wide_resnet_28", "shake", "pyramid", "resnet50"))}
 
 

@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
-from acestimator import AutoCleansingClassifier, BaselineClassifier, CleanedClassifier, load
+from acestimator import AutoCleansingClassifier, BaselineClassifier, CleanedClassifier, backbones, load
 from acestimator.persistence.values import Described
 
 FIXTURE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
@@ -203,6 +203,28 @@ def test_another_backbone_than_the_one_of_then_is_refused(few, tmp_path):
     fitted(X, y).save(tmp_path / "named")
     with pytest.raises(ValueError, match="backbone was given, and the networks in the file are rebuilt by their names"):
         load(tmp_path / "named", Narrow())
+
+
+def test_a_network_of_another_library_is_rebuilt_by_name_and_compared(few, tmp_path, monkeypatch):
+    class Scaled(Narrow):
+        """It has a number that is in no state, so that it cannot be built without memory."""
+
+        def __init__(self, n_classes, factor):
+            super().__init__(n_classes)
+            self.register_buffer("factor", torch.full((), factor), persistent=False)
+
+        def forward(self, x):
+            return self.factor * super().forward(x)
+
+    X, y = few
+    monkeypatch.setitem(backbones._LIBRARIES, "timm", lambda name, shape, k: Scaled(k, 2.0))
+    clf = fitted(X, y, backbone="timm:scaled")
+    before = torch.get_rng_state()
+    assert_same(again(clf, tmp_path), clf, X)
+    assert torch.equal(torch.get_rng_state(), before)
+    monkeypatch.setitem(backbones._LIBRARIES, "timm", lambda name, shape, k: Scaled(k, 3.0))  # another version of it
+    with pytest.raises(ValueError, match=r"\(timm:scaled\), but it computes something else.*0\.5 of the largest"):
+        load(tmp_path / "model.safetensors")
 
 
 def test_a_state_that_is_no_tensor_is_named(few, tmp_path):
