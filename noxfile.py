@@ -25,7 +25,8 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the suite in two processes of one thread; ``-- -n 0`` runs it in this one, for a debugger."""
     audit = ["jinja2", "pandas", "pillow", "pyarrow", "skrub"]
-    install(session, "pytest", "pytest-xdist", "hypothesis", "polars", "lightning", "mpmath", *audit)
+    onnx = ["onnx", "onnxscript", "onnxruntime"]
+    install(session, "pytest", "pytest-xdist", "hypothesis", "polars", "lightning", "mpmath", *audit, *onnx)
     session.run("pytest", "-n", "2", *session.posargs, env=ENV | {"OMP_NUM_THREADS": "1"})
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # the same for type checkers, which run nothing
     from acestimator import noise as noise
     from acestimator import objectives as objectives
     from acestimator import peers as peers
+    from acestimator import persistence as persistence
     from acestimator import phases as phases
     from acestimator import plotting as plotting
     from acestimator import presets as presets
@@ -36,6 +37,7 @@ if TYPE_CHECKING:  # the same for type checkers, which run nothing
     from acestimator.estimators.autocleansing import AutoCleansingClassifier
     from acestimator.estimators.baseline import BaselineClassifier
     from acestimator.estimators.cleaned import CleanedClassifier
+    from acestimator.estimators.loading import load
     from acestimator.plotting import ConstantsDisplay, ScoreHistogramDisplay, SuspectsDisplay, TrainingCurvesDisplay
 
 __version__ = "0.1.0"
@@ -50,6 +52,7 @@ __all__ = [
     "ScoreHistogramDisplay",
     "SuspectsDisplay",
     "TrainingCurvesDisplay",
+    "load",
 ]
 
 if not TYPE_CHECKING:  # who sees a __getattr__ takes any name for one of the package's
@@ -64,11 +67,12 @@ if not TYPE_CHECKING:  # who sees a __getattr__ takes any name for one of the pa
         "ScoreHistogramDisplay": "plotting",
         "SuspectsDisplay": "plotting",
         "TrainingCurvesDisplay": "plotting",
+        "load": "estimators.loading",
     }
     _SUBMODULES = (
         *("alpha", "audit", "augment", "backbones", "channel", "comparison", "crossfit", "datasets", "demo"),
         *("detection", "diagnosis", "estimators", "experiments", "folds", "mixture", "noise", "objectives", "peers"),
-        *("phases", "plotting", "presets", "recipes", "training"),
+        *("persistence", "phases", "plotting", "presets", "recipes", "training"),
     )
 
     def __getattr__(name: str) -> object:

@@ -80,7 +80,7 @@ def test_a_subclass_elsewhere_is_pickled_as_what_it_is(small):
         np.testing.assert_array_equal(again.predict(small[0]), clf.predict(small[0]))
 
 
-@pytest.mark.parametrize("name", acestimator.__all__)
+@pytest.mark.parametrize("name", [name for name in acestimator.__all__ if name[0].isupper()])
 def test_a_public_class_says_truly_where_it_is(name):
     cls = getattr(acestimator, name)
     assert f"class {name}" in inspect.getsource(cls)

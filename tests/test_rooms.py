@@ -18,8 +18,9 @@ TABLE = {
     "plotting": {"detection", "datasets", "naive_bayes"},
     "estimators": {
         *("peers", "crossfit", "recipes", "phases", "presets", "training", "objectives", "inputs", "alpha"),
-        *("detection", "mixture", "backbones", "diagnosis", "pickling", "rows", "facts", "ranks"),
+        *("detection", "mixture", "backbones", "diagnosis", "pickling", "rows", "facts", "ranks", "persistence"),
     },
+    "persistence": {"recipes", "backbones"},
     "peers": {"phases", "presets", "objectives", "detection", "mixture"},
     "crossfit": {"phases", "objectives", "detection", "diagnosis", "evidence", "channel", "facts", "folds"},
     "evidence": {"channel"},
@@ -89,6 +90,7 @@ def test_who_imports_whom(imports):
     assert by["crossfit"] == {"estimators"}
     assert by["folds"] == {"crossfit", "inputs"}
     assert by["channel"] == {"crossfit", "evidence", "objectives"}
+    assert by["persistence"] == {"estimators"}
     assert by["facts"] == {"channel", "crossfit", "estimators"}
     assert by["evidence"] == {"crossfit"}
     assert by["naive_bayes"] == {"audit", "plotting"}

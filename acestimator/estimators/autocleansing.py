@@ -446,7 +446,7 @@ class AutoCleansingClassifier(NetworkClassifier):
             If ``percent`` is not between 0 and 100.
         """
         check_is_fitted(self)
-        if not hasattr(self, "alpha_"):
+        if self.gather_alpha != "all" and not hasattr(self, "alpha_"):
             raise ValueError(
                 f"this process has not the constants of all samples, since gather_alpha is {self.gather_alpha!r}: fit "
                 "with gather_alpha='all', ask the first process, or sort mislabel_scores_."

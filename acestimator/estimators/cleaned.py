@@ -5,6 +5,7 @@ Legend: N samples, D features, K classes.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar, Self, TypeVar
@@ -18,12 +19,15 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter
 
 from acestimator.diagnosis import AutoCleansingWarning
+from acestimator.estimators import members
 from acestimator.estimators.autocleansing import AutoCleansingClassifier
 from acestimator.estimators.given import plain_labels
 from acestimator.estimators.reviewed import read_reviewed
+from acestimator.estimators.saved import Saved
 from acestimator.inputs import validation
 from acestimator.inputs.missing import check_known
 from acestimator.inputs.validation import HasMethods, StrOptions
+from acestimator.persistence.values import Writer
 from acestimator.pickling import PublicName
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -43,7 +47,7 @@ def _estimator_has(method: str) -> Callable[[F], F]:
     return available_if(check)
 
 
-class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class CleanedClassifier(Saved, PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Any classifier, fitted on what a cleanser makes of the labels.
 
     The cleanser is fitted first, and tells how likely each training label is wrong and what it should be. Then the
@@ -113,6 +117,7 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
         "strategy": [StrOptions({"weight", "relabel", "drop"})],
         "random_state": ["random_state"],
     }
+    _of_samples = members.OF_SAMPLES
 
     def __init__(
         self,
@@ -209,6 +214,7 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
             X = validation.select(X, keep)
         _fit(estimator, X, labels, sample_weight=weight)
 
+        self.__dict__.pop("_without_training", None)  # of an estimator that was loaded
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
             if hasattr(estimator, name):
@@ -267,6 +273,27 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
         """Decision values of samples, by the classifier where it has them."""
         check_is_fitted(self)
         return self.estimator_.decision_function(X)
+
+    @_estimator_has("export")
+    def export(self, *, dtype: str = "float32") -> Any:
+        """Program of torch that computes ``predict_proba``, of a classifier of this package.
+
+        See :meth:`acestimator.AutoCleansingClassifier.export`.
+        """
+        check_is_fitted(self)
+        return self.estimator_.export(dtype=dtype)
+
+    @_estimator_has("to_onnx")
+    def to_onnx(self, path: str | os.PathLike[str], *, dtype: str = "float32") -> None:
+        """Write an ONNX file that computes ``predict_proba``, of a classifier of this package.
+
+        See :meth:`acestimator.AutoCleansingClassifier.to_onnx`.
+        """
+        check_is_fitted(self)
+        self.estimator_.to_onnx(path, dtype=dtype)
+
+    def _document(self, include_training: bool) -> tuple[dict[str, Any], Writer]:
+        return members.document_of(self, include_training=include_training)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -31,8 +32,34 @@ def plain_labels(y: Any) -> Any:
     return y if numpy_type is None or numpy_type.kind not in "biu" else y.to_numpy(dtype=numpy_type)
 
 
+class LabelSeries(ABC):
+    """Labels of a Series, in its type."""
+
+    @abstractmethod
+    def values(self) -> Any:
+        """The array (N,) of pandas, a copy."""
+
+    def like(self, plain: np.ndarray, labels: np.ndarray) -> Any:
+        """Labels as the Series has them.
+
+        Parameters
+        ----------
+        plain : ndarray of shape (N,)
+            The Series as scikit-learn has it.
+        labels : ndarray of shape (M,)
+            Some of these.
+
+        Returns
+        -------
+        pandas array of shape (M,)
+            Of the Series's type.
+        """
+        known, first = np.unique(plain, return_index=True)
+        return self.values().take(first[np.searchsorted(known, labels)])
+
+
 @dataclass(frozen=True)
-class GivenSeries:
+class GivenSeries(LabelSeries):
     """Labels of a Series.
 
     Parameters
@@ -80,21 +107,3 @@ class GivenSeries:
             every[known] = facts
             values = pd.array(every)
         return type(self)(pickle.dumps(values))
-
-    def like(self, plain: np.ndarray, labels: np.ndarray) -> Any:
-        """Labels as the Series has them.
-
-        Parameters
-        ----------
-        plain : ndarray of shape (N,)
-            The Series as scikit-learn has it.
-        labels : ndarray of shape (M,)
-            Some of these.
-
-        Returns
-        -------
-        pandas array of shape (M,)
-            Of the Series's type.
-        """
-        known, first = np.unique(plain, return_index=True)
-        return self.values().take(first[np.searchsorted(known, labels)])

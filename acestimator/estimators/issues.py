@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from acestimator.estimators.given import GivenSeries
+from acestimator.estimators.given import LabelSeries
 
 # Share of the quality that ranks decide: small beside the errors of the probabilities, large beside rounding.
 _BY_RANK = 1e-3
@@ -41,7 +41,7 @@ def label_issues(
     suggested: np.ndarray,
     proba: np.ndarray,
     scores: np.ndarray,
-    series: GivenSeries | None = None,
+    series: LabelSeries | None = None,
 ) -> Any:
     """Table of N rows: a data frame where pandas is installed, else a structured array.
 
@@ -51,7 +51,7 @@ def label_issues(
         Labels.
     proba, scores : ndarray of shape (N,)
         As of :func:`label_quality`.
-    series : GivenSeries, optional
+    series : LabelSeries, optional
         Labels as the user's Series has them, whose type the table's labels then have.
 
     Returns

@@ -22,17 +22,20 @@ from torch import nn
 
 from acestimator import backbones, detection
 from acestimator.diagnosis import AutoCleansingWarning
+from acestimator.estimators import saving
 from acestimator.estimators.advice import Trained, warnings_of
-from acestimator.estimators.given import GivenSeries, plain_labels
+from acestimator.estimators.given import GivenSeries, LabelSeries, plain_labels
 from acestimator.estimators.issues import label_issues
 from acestimator.estimators.labels import TrainingLabels
 from acestimator.estimators.progress import OnEpoch, progress
 from acestimator.estimators.reviewed import read_reviewed
+from acestimator.estimators.saved import Exported, Saved
 from acestimator.inputs import validation
 from acestimator.inputs.device import resolve_device
 from acestimator.inputs.missing import check_known
 from acestimator.inputs.source import Source, SparseSource, Wanted, prediction_source, training_source
 from acestimator.inputs.validation import Number, StrOptions
+from acestimator.persistence.values import Writer
 from acestimator.phases import Trainer
 from acestimator.pickling import PublicName
 from acestimator.presets import Preset, resolve
@@ -46,7 +49,7 @@ from acestimator.training.plan import check_schedule
 _OF_NO_MATTER = ("checkpoint", "verbose", "preset", "distributed", "gather_alpha")
 
 
-class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
+class NetworkClassifier(Saved, Exported, PublicName, ClassifierMixin, BaseEstimator, ABC):
     """Classifier whose network is trained by one or more phases. Subclasses say by which, and what they read off.
 
     A subclass has the parameters named in ``_parameter_constraints`` below, and gives :meth:`_train`.
@@ -76,13 +79,14 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         *("classes_", "history_", "n_iter_", "module_", "scaler_", "input_shape_", "_given_series"),
         *("n_features_in_", "feature_names_in_"),
         *("mislabel_scores_", "mislabel_proba_", "noise_rate_", "suggested_labels_", "_given", "_predicted"),
-        "_takes_sparse_rows",
+        *("_takes_sparse_rows", "_without_training"),
     )
+    _of_samples = saving.OF_SAMPLES
 
     _checkpoint_seconds: ClassVar[float] = 30.0  # least time between two writes of a checkpoint
     _takes_sparse_rows: bool = False  # whether the fitted network does
 
-    _given_series: GivenSeries | None = None  # of models that were pickled without it, too
+    _given_series: LabelSeries | None = None  # of models that were pickled without it, too
 
     # What a subclass must have as parameters.
     backbone: Any
@@ -393,6 +397,9 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+    def _document(self, include_training: bool, prefix: str = "") -> tuple[dict[str, Any], Writer]:
+        return saving.document_of(self, include_training=include_training, prefix=prefix)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "module_")
