@@ -9,6 +9,7 @@ import copy
 import os
 import warnings
 from abc import ABC, abstractmethod
+from contextlib import closing, nullcontext
 from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -162,7 +163,8 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         self.scaler_ = source.statistics(labels.weight) if self.standardize else None
         with progress(self.verbose, settings.max_epochs) as on_epoch:
             trainer = self._trainer(source, labels, settings, device, on_epoch)
-            trained = self._train(trainer, settings, labels)
+            with closing(trainer.checkpoint) if trainer.checkpoint is not None else nullcontext():
+                trained = self._train(trainer, settings, labels)
         self.n_iter_ = len(self.history_)
         self._given_series = series if series is None or facts is None else series.corrected(facts)
         texts = warnings_of(trained, labels, settings, trainer.some_samples)
