@@ -68,6 +68,22 @@ class FileLock:
         self._finalizer()
 
 
+def lock_of_process(path: Path, what: str, cure: str) -> FileLock:
+    """Lock of a file that objects of one process share, and no other process: it ends with the last of them.
+
+    Parameters and errors are those of :class:`FileLock`. A child that was forked is another process.
+    """
+    stat = os.stat(path)
+    key = os.getpid(), stat.st_dev, stat.st_ino
+    lock = _OF_PROCESS.get(key)
+    if lock is None:
+        lock = _OF_PROCESS[key] = FileLock(path, what, cure)
+    return lock
+
+
+_OF_PROCESS: weakref.WeakValueDictionary[tuple[int, int, int], FileLock] = weakref.WeakValueDictionary()
+
+
 def _lock(descriptor: int, what: str, cure: str, *, names_holder: bool) -> bool:
     """Lock a file; False where there are no locks."""
     if fcntl is None:
@@ -76,7 +92,7 @@ def _lock(descriptor: int, what: str, cure: str, *, names_holder: bool) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         written = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() if names_holder else ""
-        who = f"process {written}" if written.isdigit() else "another process, or another object of this one,"
+        who = f"process {written}" if written.isdigit() else "another process"
         raise BlockingIOError(errno.EWOULDBLOCK, f"{what} is in use: {who} has it open. {cure}") from None
     except OSError as error:
         if error.errno in _NO_LOCKS:

@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 from scipy.sparse import load_npz
 
+from acestimator.datasets._archives import check_archive
+from acestimator.datasets._checks import check_regular
+
 _SHOWN = 10  # missing labels that an error names, at most
 _SPARSE = {"format", "shape", "data", "indices", "indptr"}  # what scipy writes of a matrix
 
@@ -45,9 +48,12 @@ def load_samples(path: str | Path, target: str | None = None) -> tuple[Any, np.n
         If it holds something else: what, and where.
     """
     path = Path(path)
-    if path.suffix == ".npz":
+    kind = path.suffix.lower()
+    if kind in (".npz", ".csv"):
+        check_regular(path)
+    if kind == ".npz":
         X, y = _read_npz(path, target or "y")
-    elif path.suffix == ".csv":
+    elif kind == ".csv":
         X, y = _read_csv(path, target)
     else:
         raise ValueError(f"{path} is neither .npz, with arrays X and y, nor .csv, with a header.")
@@ -60,9 +66,12 @@ def load_samples(path: str | Path, target: str | None = None) -> tuple[Any, np.n
 
 
 def _read_npz(path: Path, target: str) -> tuple[Any, np.ndarray]:
-    path.stat()  # raises that there is no such file
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is no .npz: write it with numpy.savez(path, X=X, y=y).")
+    try:
+        check_archive(path)
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is damaged: {error}. Take a copy of it.") from error
     with np.load(path, allow_pickle=False) as file:
         sparse = "X" not in file and set(file.files) >= _SPARSE
         if ("X" not in file and not sparse) or target not in file:
