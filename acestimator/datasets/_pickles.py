@@ -73,7 +73,7 @@ def _check_operations(pickled: bytes) -> None:
         if name == "DUP" or (name in _GETS and argument in tuples):
             raise _RefusedError("the same tuple twice")  # as a key, it takes twice the time at each level
         if name in _PUTS or name == "MEMOIZE":
-            place = n_kept if name == "MEMOIZE" else int(argument)
+            place = n_kept if argument is None else int(argument)
             if position is None or place > position:
                 raise _RefusedError(f"place {place:,} of its memo")
             if previous in _TUPLES:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import math
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ def load_samples(path: str | Path, target: str | None = None) -> tuple[Any, np.n
         the columns.
     target : str, optional
         Column of the labels, by default the last one; of an ``.npz``, their array, by default "y". All other columns
-        are features, and must be numbers.
+        are features, and must be numbers. One that has no name, or is called index, and has another whole number in
+        each row is left out: it numbers the rows.
 
     Returns
     -------
@@ -46,6 +48,11 @@ def load_samples(path: str | Path, target: str | None = None) -> tuple[Any, np.n
         If the file cannot be read.
     ValueError
         If it holds something else: what, and where.
+
+    Warns
+    -----
+    UserWarning
+        If a column is left out.
     """
     path = Path(path)
     kind = path.suffix.lower()
@@ -137,7 +144,34 @@ def _read_csv(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
                 "numbers, fill gaps, or leave the column out."
             )
         X[n] = values
-    return X, np.array(y)
+    names = [name for j, name in enumerate(header) if j != at]
+    return _without_index(path, X, names), np.array(y)
+
+
+def _without_index(path: Path, X: np.ndarray, names: list[str]) -> np.ndarray:
+    """X (N, D) without columns that only number the rows, as pandas writes one; with a warning that names them.
+
+    In a file that is sorted by its labels, the numbers of the rows tell the labels.
+    """
+    numbers = [j for j, name in enumerate(names) if _is_index(name, X[:, j])]
+    if not numbers:
+        return X
+    if len(numbers) == len(names):
+        raise ValueError(f"{path} has no features beside the numbers of its rows.")
+    which = ", ".join(f"column {j + 1}, {names[j]!r}" for j in numbers)
+    warnings.warn(
+        f"{path}: {which}, numbers the rows, and is left out. If it is a feature, give it another name.",
+        UserWarning,
+        stacklevel=4,
+    )
+    return np.delete(X, numbers, axis=1)
+
+
+def _is_index(name: str, column: np.ndarray) -> bool:
+    """Whether a column (N,) has no name of its own, and another whole number in each row."""
+    plain = name.strip()
+    unnamed = not plain or plain.startswith("Unnamed:") or plain.lower() in ("index", "__index_level_0__")
+    return unnamed and bool((column == np.rint(column)).all()) and len(np.unique(column)) == len(column)
 
 
 def _check_known(path: Path, target: str, gone: list[int], n_all: int, places: str) -> None:

@@ -41,6 +41,7 @@ from acestimator.training import TrainingPlan, predict_logits
 from acestimator.training.checkpoint import Checkpoint
 from acestimator.training.fingerprint import describe
 from acestimator.training.plan import check_schedule
+from acestimator.training.surroundings import own_surroundings
 
 _OF_NO_MATTER = ("checkpoint", "verbose", "preset")  # to a training: what a preset stands for is in the settings
 
@@ -143,12 +144,14 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
             warnings.warn(text, AutoCleansingWarning, stacklevel=3)
         return self
 
+    @own_surroundings()
     @torch.inference_mode(False)
     def _fit(self, X: Any, y: Any, sample_weight: Any, reviewed: Any) -> list[str]:
         """Fit, and return the texts of warnings."""
         parameters = validation.check_parameters(self)
         check_schedule(parameters["schedule"])
         device = resolve_device(self.device)
+        X, y, sample_weight = map(validation.detached, (X, y, sample_weight))
         check_known(y)
         series = GivenSeries.of(y)
         source, y = training_source(self, X, plain_labels(y))
@@ -326,6 +329,12 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         ------
         ValueError
             If one sample of X has not the shape ``input_shape_``, or X is not finite.
+
+        Warns
+        -----
+        UserWarning
+            If X seems to be in another unit than in ``fit``: nearly all features are larger or smaller by a factor of
+            50 or more.
         """
         logits = self._checked_logits(X)
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
@@ -343,9 +352,10 @@ class NetworkClassifier(PublicName, ClassifierMixin, BaseEstimator, ABC):
         best = self._checked_logits(X).argmax(axis=1)
         return self.classes_[best]
 
+    @own_surroundings()
     def _checked_logits(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        source = prediction_source(self, X, self.input_shape_)
+        source = prediction_source(self, validation.detached(X), self.input_shape_)
         # Where the module lies: it may have come from a machine with another device.
         parameter = next((p for p in self.module_.parameters() if p.is_floating_point()), torch.empty(0))
         sparse = self._takes_sparse_rows
