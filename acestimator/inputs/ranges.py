@@ -52,7 +52,7 @@ def warn_of_unit(X: Any, scaler: Any, stacklevel: int) -> None:
         return  # sparse rows are scaled by other numbers
     factor = unit_factor(X, scaler)
     if factor is not None:
-        direction = f"{factor:.3g} times as large" if factor > 1 else f"{1 / factor:.3g} times smaller"
+        direction = f"{factor:.3g} times larger" if factor > 1 else f"{1 / factor:.3g} times smaller"
         warnings.warn(
             f"the largest entries of X are {direction} than is usual in the training, in nearly all features: is X in "
             "another unit, such as pixels of 0..1 for a model that was fitted on 0..255? Give X as in fit.",
