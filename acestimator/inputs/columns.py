@@ -30,7 +30,6 @@ def check_numbers(X: Any, estimator: str) -> None:
     estimator : str
         Name of the class, for the message.
     """
-    _check_different(X)
     n_columns, found = 0, []
     for name, column in _columns(X):
         n_columns += 1
@@ -40,6 +39,7 @@ def check_numbers(X: Any, estimator: str) -> None:
             text = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
             found.append(f"{name!r} ({kind}, such as {text!r})")
     if not found:
+        _check_different(X)
         return
     more = ", ..." if len(found) > _SHOWN else ""
     raise ValueError(

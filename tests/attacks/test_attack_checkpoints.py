@@ -95,7 +95,7 @@ def refused(folder, files):
     for name, content in files.items():
         (folder / name).write_bytes(content)
     clf = MAKERS["default"]().set_params(checkpoint=folder / "fit.pt")
-    with pytest.raises(ValueError, match="is no checkpoint, or a damaged one|is a checkpoint of (version|another)"):
+    with pytest.raises(ValueError, match=r"is no checkpoint, or a damaged one|is a checkpoint of (version|another)"):
         clf.fit(X, Y)
     return {path.name: path.read_bytes() for path in folder.iterdir()} == files
 

@@ -85,9 +85,7 @@ def a_png(width, height):
 
 def test_pixels_are_bounded_by_pillow(pillow, tmp_path):
     (tmp_path / "bomb.png").write_bytes(a_png(50_000, 50_000))
-    with pytest.raises(
-        ValueError, match=r"bomb\.png cannot be decoded \(Image size \(2500000000 pixels\) exceeds limit"
-    ):
+    with pytest.raises(ValueError, match=r"cannot be decoded \(Image size \(2500000000 pixels\) exceeds limit"):
         read_image(tmp_path / "bomb.png")
 
 
@@ -253,8 +251,8 @@ def test_what_deflates_well_is_read(tmp_path):
 
 def rows(n=60):
     rng = np.random.default_rng(0)
-    labels = np.sort(rng.integers(0, 2, n))
-    return [f"{a:.3f},{b:.3f},{'no yes'.split()[k]}" for a, b, k in zip(*rng.normal(size=(2, n)), labels, strict=True)]
+    labels = np.sort(rng.choice(["no", "yes"], n))
+    return [f"{a:.3f},{b:.3f},{label}" for a, b, label in zip(*rng.normal(size=(2, n)), labels, strict=True)]
 
 
 @pytest.mark.parametrize("name", ["", "Unnamed: 0", "index", "__index_level_0__"])

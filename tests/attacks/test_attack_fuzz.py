@@ -144,9 +144,13 @@ def attack(seed):
             estimator.fit(X, y, weight)
             predicted, proba = estimator.predict(X), estimator.predict_proba(X)
     except EXPECTED as error:
-        where = traceback.extract_tb(error.__traceback__)[-1].filename
-        assert where.startswith(OURS), f"{type(error).__name__} of {where}: {error}"
-        assert len(str(error)) > 10
+        refusal = error
+    else:
+        refusal = None
+    if refusal is not None:
+        where = traceback.extract_tb(refusal.__traceback__)[-1].filename
+        assert where.startswith(OURS), f"{type(refusal).__name__} of {where}: {refusal}"
+        assert len(str(refusal)) > 10
         return "refused"
     n, classes = len(predicted), estimator.classes_
     assert proba.shape == (n, len(classes))

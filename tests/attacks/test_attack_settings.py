@@ -1,4 +1,4 @@
-"""Fits under attack: what a caller has set in torch, networks with other outputs in training, odd numbers and labels."""
+"""Fits under attack: what a caller has set in torch, other outputs in training, odd numbers and labels."""
 
 import copy
 import os
@@ -171,9 +171,7 @@ def test_other_outputs_in_training_are_found_before_it(kind, classifier, monkeyp
 
 @pytest.mark.parametrize("kind", OUTPUTS)
 def test_other_outputs_in_a_later_step_are_found_there(kind):
-    with pytest.raises(
-        TypeError, match=r"in training the network gave .* for \d+ samples, expected a tensor of logits"
-    ):
+    with pytest.raises(TypeError, match=r"in training the network gave .* samples, expected a tensor of logits"):
         BaselineClassifier(backbone=Otherwise(OUTPUTS[kind], first=8), **SETTINGS).fit(X, Y)
 
 
@@ -271,10 +269,7 @@ def test_numbers_of_numpy_are_numbers(kind):
     ours = AutoCleansingClassifier(penalty=("l2", kind(1)), schedule=(kind(2), kind(4)), **still, **SETTINGS)
     theirs = AutoCleansingClassifier(penalty=("l2", 1.0), schedule=(2.0, 4.0), **still, **SETTINGS)
     np.testing.assert_array_equal(ours.fit(X, Y).predict_proba(X), theirs.fit(X, Y).predict_proba(X))
-    table, other = (
-        AlphaTable(4, 3, lr=1.0, penalty=(np.str_("l2"), kind(1))),
-        AlphaTable(4, 3, lr=1.0, penalty=("l2", 1)),
-    )
+    table, other = (AlphaTable(4, 3, lr=1.0, penalty=penalty) for penalty in ((np.str_("l2"), kind(1)), ("l2", 1)))
     for one in (table, other):
         one.step(torch.tensor([0]), torch.ones(1, 3))
     assert torch.equal(table.dense(), other.dense())

@@ -57,6 +57,7 @@ def stops(monkeypatch, tmp_path):
     def fit(clf):
         with monkeypatch.context() as patches:
             patches.setattr(Checkpoint, "save", save_and_keep)
+            (tmp_path / "whole").mkdir(exist_ok=True)
             whole = clone(clf).set_params(checkpoint=tmp_path / "whole" / "fit.pt").fit(X, Y)
         return whole, folders
 
