@@ -169,6 +169,7 @@ class _Decoder:
 
     def __init__(self, file: BinaryIO, begin: int, header: dict[str, Any]) -> None:
         self._file, self._begin, self._header = file, begin, header
+        self._size = os.fstat(file.fileno()).st_size - begin
         self._storages: dict[tuple[int, str], Tensor] = {}
         self._tensors: dict[str, Tensor] = {}
 
@@ -202,6 +203,8 @@ class _Decoder:
     def _storage(self, number: int, device: str) -> Tensor:
         if (number, device) not in self._storages:
             first, end = self._header[str(number)]["data_offsets"]
+            if not 0 <= first <= end <= self._size:
+                raise ValueError(f"it claims a tensor from {first:,} to {end:,}, and has {self._size:,} bytes of them")
             content = torch.empty(end - first, dtype=torch.uint8, device="cpu")
             self._file.seek(self._begin + first)
             if self._file.readinto(content.numpy()) != len(content):  # type: ignore[attr-defined]

@@ -67,7 +67,7 @@ def clocks():
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_killed_table_is_that_after_one_of_its_steps(name, tmp_path):
+def test_a_killed_table_is_that_after_one_of_its_steps(name, tmp_path, record_property):
     """All of it: constants, and velocities, which the steps after it show."""
     rng, after, n_killed = random.Random(name), clocks(), 0
     for number in range(count(3, 50)):
@@ -87,6 +87,7 @@ def test_a_killed_table_is_that_after_one_of_its_steps(name, tmp_path):
         torch.testing.assert_close(table.dense(), memory.dense(), rtol=0, atol=1e-12)
         table.close()
         AlphaTable.resume(path, verify=True).close()
+    record_property("killed", n_killed)
     assert n_killed  # the attack was one
 
 

@@ -1,5 +1,7 @@
 """A fit that is stopped and goes on gives what a fit in one go gives; the file of another training is refused."""
 
+import hashlib
+import json
 import os
 from contextlib import contextmanager
 
@@ -301,6 +303,47 @@ def test_what_is_read_is_what_was_written(tmp_path):
     read["whole"].zero_()
     assert not read["part"].any()
     assert torch.equal(read["images"], state["images"])
+
+
+def test_other_tools_can_look_into_it(tmp_path):
+    safetensors = pytest.importorskip("safetensors")
+    weight = torch.randn(3, 4)
+    written_and_read(tmp_path / "state", {"weight": weight})
+    with safetensors.safe_open(tmp_path / "state", "pt") as file:
+        assert file.metadata()["acestimator checkpoint"] == "4"
+        assert torch.equal(file.get_tensor("0").view(torch.float32).reshape(3, 4), weight)
+
+
+def forged(path, change):
+    """Change the header, and give the file a checksum that is right."""
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    change(header)
+    header["__metadata__"]["digest"] = "0" * 32
+    text = json.dumps(header, separators=(",", ":")).encode()
+    unsigned = len(text).to_bytes(8, "little") + text + content[8 + length :]
+    digest = hashlib.blake2b(unsigned, digest_size=16).hexdigest().encode()
+    path.write_bytes(unsigned.replace(b"0" * 32, digest, 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda header: header["0"].update(data_offsets=[0, 1 << 47]), "claims a tensor from 0 to 140,737,488,355,328"),
+        (lambda header: header["__metadata__"].update({"acestimator checkpoint": "5"}), "of version 5, expected 4"),
+        (lambda header: header["__metadata__"].pop("state"), "damaged one .KeyError"),
+        (lambda header: header["__metadata__"].update(state="[" * 10_000), "damaged one .RecursionError"),
+        (lambda header: header.pop("__metadata__") and header.update(__metadata__={}), "does not begin|KeyError"),
+    ],
+)
+def test_a_file_with_a_right_checksum_is_not_trusted_either(tmp_path, change, message):
+    """Who can write there can write a checksum, too: nothing is run, and no memory taken for what is not there."""
+    path = tmp_path / "fit.pt"
+    clf = BaselineClassifier(**SETTINGS, checkpoint=path).fit(X, Y)
+    forged(path, change)
+    with pytest.raises(ValueError, match=message):
+        clf.fit(X, Y)
 
 
 def test_what_is_not_dense_cannot_be_written():
