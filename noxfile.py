@@ -41,7 +41,7 @@ def attacks(session: nox.Session) -> None:
     """Attack fits, checkpoints, tables and files hundreds of times, where the suite does so a few times: minutes."""
     install(session, "pytest", "hypothesis", "jinja2", "pandas", "pillow", "pyarrow", "skrub")
     env = ENV | {"OMP_NUM_THREADS": "1", "ACESTIMATOR_ATTACKS": "long"}
-    session.run("pytest", "tests/attacks", *session.posargs, env=env)
+    session.run("pytest", "tests/attacks", "--log-cli-level=INFO", *session.posargs, env=env)  # which tells the counts
 
 
 @nox.session

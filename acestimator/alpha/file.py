@@ -52,7 +52,7 @@ class FileStorage(Storage):
         self.config, self.specs, self._journal_bytes = header["config"], header["specs"], header["journal"]
         self.device, self.pinned = torch.device("cpu"), False
         self._sealed = False
-        self._lock: FileLock | None = _lock(path) if lock is None else lock
+        self._lock: FileLock | None = lock_table(path) if lock is None else lock
         self._map(path, header["capacity"])
 
     @classmethod
@@ -86,7 +86,7 @@ class FileStorage(Storage):
             If another process has it open.
         """
         read_header(path)  # what is no table's file is not even locked
-        lock = _lock(path)
+        lock = lock_table(path)
         storage = cls(path, read_header(path), lock)
         if storage._flags[_WHOLE] != 1:
             raise ValueError(
@@ -205,7 +205,14 @@ class FileStorage(Storage):
             raise ValueError(f"{self.file} is damaged: its checksum is another. Use a copy.")
 
 
-def _lock(path: Path) -> FileLock:
+def lock_table(path: Path) -> FileLock:
+    """Lock a table's file for this process, as long as somebody keeps what is returned.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process has it open.
+    """
     cure = "Close it there first, or work on a copy: two would write to one file."
     return lock_of_process(path, f"the table in {path}", cure)
 

@@ -90,7 +90,7 @@ class AlphaTable:
     ValueError
         If a parameter is out of its range, or labels or ids are missing, of the wrong length or twice there.
     FileExistsError
-        If ``file`` is there.
+        If ``file`` is there; BlockingIOError if another process has it open.
     OSError
         If the disk has no room for ``file``.
 

@@ -3,6 +3,7 @@
 ``nox -s attacks`` makes 300 kills and 220 flipped bits.
 """
 
+import logging
 import os
 import random
 import time
@@ -13,6 +14,7 @@ from attack_tools import child, count, flipped, killed, status_of
 
 from acestimator import AlphaTable
 
+LOG = logging.getLogger(__name__)
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # forked children compute alone
 
 N, K, BLOCK, N_STEPS = 40, 6, 4, 4000
@@ -67,7 +69,7 @@ def clocks():
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_killed_table_is_that_after_one_of_its_steps(name, tmp_path, record_property):
+def test_a_killed_table_is_that_after_one_of_its_steps(name, tmp_path):
     """All of it: constants, and velocities, which the steps after it show."""
     rng, after, n_killed = random.Random(name), clocks(), 0
     for number in range(count(3, 50)):
@@ -87,7 +89,7 @@ def test_a_killed_table_is_that_after_one_of_its_steps(name, tmp_path, record_pr
         torch.testing.assert_close(table.dense(), memory.dense(), rtol=0, atol=1e-12)
         table.close()
         AlphaTable.resume(path, verify=True).close()
-    record_property("killed", n_killed)
+    LOG.info("%s: %d of them were killed", name, n_killed)
     assert n_killed  # the attack was one
 
 
@@ -131,6 +133,8 @@ def test_a_second_process_at_a_table_is_told_so(tmp_path):
         before = path.read_bytes()
         with pytest.raises(BlockingIOError, match=r"alpha\.table is in use: another process has it open. Close it"):
             AlphaTable.resume(path)
+        with pytest.raises(BlockingIOError, match="is in use"):  # and not sent to resume
+            make("still", file=path)
         assert path.read_bytes() == before
     AlphaTable.resume(path).close()  # a lock ends with its process
     for end in (read, write):
