@@ -167,6 +167,7 @@ class CleanedClassifier(PublicName, ClassifierMixin, MetaEstimatorMixin, BaseEst
         """
         validation.check_parameters(self)
         cleanser, estimator = self._members()
+        X, y, sample_weight = map(validation.detached, (X, y, sample_weight))
         if sample_weight is not None:
             sample_weight = validation.check_weights(sample_weight, X)
             _check_takes(cleanser, "cleanser", "sample_weight", "give no sample_weight")

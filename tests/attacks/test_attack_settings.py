@@ -12,11 +12,12 @@ import pytest
 import torch
 from attack_tools import SETTINGS, X, Y
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from acestimator import AlphaTable, AutoCleansingClassifier, BaselineClassifier
+from acestimator import AlphaTable, AutoCleansingClassifier, BaselineClassifier, CleanedClassifier
 from acestimator.backbones import make
 from acestimator.inputs.ranges import unit_factor
 from acestimator.inputs.samples import TensorSamples
@@ -289,6 +290,8 @@ def test_tensors_with_a_gradient_are_data():
     np.testing.assert_array_equal(clf.predict_proba(x), plain.predict_proba(X))
     assert x.grad is None
     assert x.requires_grad
+    cleaned = CleanedClassifier(LogisticRegression(), cleanser=AutoCleansingClassifier(**SETTINGS)).fit(x, y, weight)
+    assert cleaned.score(X, Y) > 0.5
 
 
 @pytest.mark.parametrize("names", [list("aabcd"), [0, 0, 1, 2, 3], ["a", "b", "b", "a", "c"]])
