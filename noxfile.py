@@ -38,6 +38,14 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session
+def attacks(session: nox.Session) -> None:
+    """Attack fits, checkpoints, tables and files hundreds of times, where the suite does so a few times: minutes."""
+    install(session, "pytest", "hypothesis", "jinja2", "pandas", "pillow", "pyarrow", "skrub")
+    env = ENV | {"OMP_NUM_THREADS": "1", "ACESTIMATOR_ATTACKS": "long"}
+    session.run("pytest", "tests/attacks", "--log-cli-level=INFO", *session.posargs, env=env)  # which tells the counts
+
+
+@nox.session
 def kernels(session: nox.Session) -> None:
     """Run the GPU kernel on the CPU, in triton's interpreter, and compile it for a GPU."""
     install(session, "pytest", "hypothesis", "triton")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import math
 import warnings
 from collections.abc import Iterator
 
@@ -129,21 +128,23 @@ class Steps:
             self._rows.finish(self._block, self._grad, self._n_taken)
 
     def finish_finite(self) -> ValueError | None:
-        """Finish the steps taken, up to the first one whose gradient is NaN or infinite; the error for that one.
+        """Finish the steps taken, up to the first one whose gradient is NaN, infinite or huge; the error for that one.
 
         Nothing, if they are finished already.
         """
         if self._over:
             return None
-        bad = None if self._grad is None else first_bad(self._grad[: self._stop])
-        if bad is None:
+        grad = None if self._grad is None else self._grad[: self._stop]
+        largest = self._rows.own.largest_gradient(max(self._block.rates, default=0.0))
+        bad = None if grad is None else first_bad(grad, largest)
+        if grad is None or bad is None:
             self.finish()
             return None
         ends = list(itertools.accumulate(self.sizes, initial=0))
         self._n_taken = step = bisect.bisect(ends, bad) - 1
         self.finish()
         return ValueError(
-            f"grad of step {step} is NaN or infinite in row {bad - ends[step]}, expected finite numbers: "
+            f"grad of step {step} is {what_is_bad(grad[ends[step] :], bad - ends[step])}: "
             "the steps before it are taken, and no others. Look for what diverged, and announce() the rest."
         )
 
@@ -205,9 +206,18 @@ class Step:
         self._steps.take(self.number, grad)
 
 
-def first_bad(grad: Tensor) -> int | None:
-    """Row of the first number that is NaN or infinite."""
-    # A sum is finite if all of it is, and takes a fortieth of the time to look at; it may also overflow.
-    if math.isfinite(float(grad.sum())) or bool(torch.isfinite(grad).all()):
+def first_bad(grad: Tensor, largest: float) -> int | None:
+    """First row (B, K) with a number that is NaN, infinite, or larger than this in size."""
+    # Their sum of squares takes a fraction of the time to look at; it may also overflow, or be of many numbers.
+    flat = grad.reshape(-1) if grad.dtype in (torch.float32, torch.float64) else grad.reshape(-1).float()
+    if float(torch.dot(flat, flat)) ** 0.5 <= largest:
         return None
-    return int((~torch.isfinite(grad).all(dim=1)).nonzero()[0])
+    bad = ~((grad.abs() <= largest) & torch.isfinite(grad)).all(dim=1)
+    return int(bad.nonzero()[0]) if bool(bad.any()) else None
+
+
+def what_is_bad(grad: Tensor, row: int) -> str:
+    """What a row of :func:`first_bad` is, for an error."""
+    if not bool(torch.isfinite(grad[row]).all()):
+        return f"NaN or infinite in row {row}, expected finite numbers"
+    return f"{float(grad[row].abs().max()):.3g} in row {row}, of which the constants would overflow"

@@ -20,6 +20,7 @@ from acestimator.alpha.clock import Clock
 from acestimator.alpha.header import PAGE, all_specs, create_file, first_page, offsets, read_header
 from acestimator.alpha.journal import JOURNAL, Journal
 from acestimator.alpha.storage import SPARE, Spec, Storage
+from acestimator.locks import FileLock, lock_of_process
 
 _SEALED, _CHECKSUM, _WHOLE = range(3)  # one where the checksum is of what is there; it; one where the table is whole
 
@@ -37,13 +38,21 @@ class FileStorage(Storage):
     header : dict
         ``config`` (JSON), ``specs``, ``capacity`` and ``journal`` (bytes), as :func:`read_header` returns them or as
         they are to be.
+    lock : FileLock, optional
+        Of the file, if it is locked already.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process has the file open.
     """
 
-    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+    def __init__(self, path: Path, header: dict[str, Any], lock: FileLock | None = None) -> None:
         self.file: Path = path
         self.config, self.specs, self._journal_bytes = header["config"], header["specs"], header["journal"]
         self.device, self.pinned = torch.device("cpu"), False
         self._sealed = False
+        self._lock: FileLock | None = lock_table(path) if lock is None else lock
         self._map(path, header["capacity"])
 
     @classmethod
@@ -73,8 +82,12 @@ class FileStorage(Storage):
         ValueError
             If it is damaged, as far as can be seen without reading all of it, or with ``verify`` at all; or if it is
             not whole, or with ``verify`` has no checksum.
+        BlockingIOError
+            If another process has it open.
         """
-        storage = cls(path, read_header(path))
+        read_header(path)  # what is no table's file is not even locked
+        lock = lock_table(path)
+        storage = cls(path, read_header(path), lock)
         if storage._flags[_WHOLE] != 1:
             raise ValueError(
                 f"{path} is not whole: its process ended while it was made, or while load_state_dict() filled it. "
@@ -133,6 +146,7 @@ class FileStorage(Storage):
             larger._flags[_WHOLE] = 1
             larger._mapped.flush()
             os.replace(growing, self.file)
+            self._lock = larger._lock  # the other is of a file that has no name any more
             self._map(self.file, capacity)
         self.n_rows = n_rows
 
@@ -144,6 +158,9 @@ class FileStorage(Storage):
             self._flags[_SEALED] = 1
             self._sealed = True
             self._mapped.flush()
+
+    def release(self) -> None:
+        self._lock = None
 
     def describe(self, config: dict[str, Any]) -> None:
         """Keep another ``config`` in the file."""
@@ -186,6 +203,18 @@ class FileStorage(Storage):
             )
         if self._flags[_CHECKSUM] != self._checksum():
             raise ValueError(f"{self.file} is damaged: its checksum is another. Use a copy.")
+
+
+def lock_table(path: Path) -> FileLock:
+    """Lock a table's file for this process, as long as somebody keeps what is returned.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process has it open.
+    """
+    cure = "Close it there first, or work on a copy: two would write to one file."
+    return lock_of_process(path, f"the table in {path}", cure)
 
 
 class Closed:

@@ -73,6 +73,15 @@ class Hyperparameters:
         """Keep a value as one of Python's own types, which a file can hold."""
         object.__setattr__(self, name, value)
 
+    def largest_gradient(self, lr: float) -> float:
+        """Size of a gradient from which a row could overflow in steps of this rate: a 2^-24th of the largest number.
+
+        So many steps of it would, one after the other. The gradient of a cross-entropy has no entry above 1.
+        """
+        largest = torch.finfo(self.compute_dtype).max
+        grows_by = max(lr, 1.0) / (1.0 - self.momentum) if self.momentum else lr  # the velocity must fit, too
+        return min(largest, largest * 2.0**-24 / max(grows_by, 2.0**-24))
+
     @property
     def storage_dtype(self) -> torch.dtype:
         """Of the stored constants."""

@@ -118,6 +118,8 @@ class LazyRows:
         else:
             batch = self._gather(at)
             self.layout.move(self.motion, batch, grad, lr)
+            self._recent = None
+            self._check_fits(batch.stored)
             self._advance([lr])
             self._write(batch.at, batch.stored, batch.classes, self.motion.now, STEP)
         self._recent = None
@@ -148,6 +150,7 @@ class LazyRows:
             rates = block.columns[:, :1].to(grad)  # (M, 1), as the drift's numbers
             for part in slices(n_rows, max(1, _CACHED // self.layout.n_classes)):
                 self.layout.move(self.motion, taken.part(part), grad[part], rates[part])
+            self._check_fits(taken.stored)
             self._advance(block.rates[:n_steps])
             self._write(taken.at, taken.stored, taken.classes, block.columns[:n_rows, 1], STEP)
 
@@ -209,6 +212,18 @@ class LazyRows:
         seed = (self.own.seed * 1_000_003 + self.clock * 4 + purpose) % (1 << 32)
         classes = classes if self.layout.moves_classes else None
         self.transfer.write(at, moved, classes, mark, seed, self._commit)
+
+    def _check_fits(self, moved: Values) -> None:
+        """Raise ValueError if rows do not fit into float16, the one type whose numbers end at 65,504."""
+        if self.own.storage_dtype != torch.float16:
+            return
+        largest = torch.finfo(torch.float16).max
+        for name, array in zip(("constants", "velocities"), moved, strict=True):
+            if array is not None and len(array) and not float(array.abs().max()) <= largest:
+                raise ValueError(
+                    f"{name} would be up to {float(array.abs().max()):.3g}, and float16 ends at {largest:.0f}: nothing "
+                    "was written; take dtype=torch.bfloat16, or a lower lr."
+                )
 
     def _advance(self, rates: Sequence[float]) -> None:
         """Move the time by steps of these rates; it is kept at the next :meth:`_commit`."""

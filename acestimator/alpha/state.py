@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from acestimator.alpha.clock import TIME_SPECS, Clock
-from acestimator.alpha.file import FileStorage
+from acestimator.alpha.file import FileStorage, lock_table
 from acestimator.alpha.hyperparameters import Hyperparameters
 from acestimator.alpha.ids import SampleIds
 from acestimator.alpha.journal import JOURNAL
@@ -149,6 +149,8 @@ def _new_file(
     path: Path, own: Hyperparameters, specs: dict[str, Spec], n_samples: int, names: SampleIds | None, journal: int
 ) -> FileStorage:
     if path.exists():
+        if path.is_file():
+            lock_table(path)  # another process that has it open is told of first: resume would not open it
         raise _is_there(path)
     if names is not None:
         if names.values.dtype.kind != "i":

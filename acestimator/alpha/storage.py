@@ -93,6 +93,9 @@ class Storage:
     def sync(self) -> None:
         """Write to disk what is in a file."""
 
+    def release(self) -> None:
+        """Let others open the file."""
+
     def describe(self, config: dict[str, Any]) -> None:
         """Keep the table's hyperparameters with the arrays, where that is a file."""
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from acestimator.alpha import kernel
-from acestimator.alpha.announced import Steps, first_bad
+from acestimator.alpha.announced import Steps, first_bad, what_is_bad
 from acestimator.alpha.file import Closed
 from acestimator.alpha.hyperparameters import (
     Hyperparameters,
@@ -91,7 +91,7 @@ class AlphaTable:
     ValueError
         If a parameter is out of its range, or labels or ids are missing, of the wrong length or twice there.
     FileExistsError
-        If ``file`` is there.
+        If ``file`` is there; BlockingIOError if another process has it open.
     OSError
         If the disk has no room for ``file``.
 
@@ -186,6 +186,9 @@ class AlphaTable:
             If it is not such a file, of another version, of the wrong size, damaged in its description, or not whole,
             as one whose process ended while it was made; with ``verify`` if it is damaged anywhere, or has moved since
             its checksum was written.
+        BlockingIOError
+            If another process has it open: two would write to one file. It is locked from when it is made or opened
+            until it is closed, its table is gone, or its process has ended.
         """
         return cls._of(*resumed(file, device, verify), fused)
 
@@ -311,8 +314,8 @@ class AlphaTable:
         IndexError
             If a position is outside 0..N-1, or an id not known.
         ValueError
-            If ``grad`` is not (B, K), or NaN or infinite somewhere, or ``lr`` is no finite number >= 0.
-            After an error the table is as it was.
+            If ``grad`` is not (B, K), or NaN, infinite or so large somewhere that a row could overflow, or ``lr`` is no
+            finite number >= 0. After an error the table is as it was.
         """
         self._refuse_announced()
         if grad.shape != (len(index), self.n_classes):
@@ -360,8 +363,8 @@ class AlphaTable:
             If a position is outside 0..N-1, or an id not known.
         ValueError
             If a sample stands there twice, if ``sizes`` does not add up to M, if ``rates`` are of another number or
-            not finite numbers >= 0, or if they are too many steps; when the context is left, if a gradient is NaN or
-            infinite: the steps before it are then taken.
+            not finite numbers >= 0, or if they are too many steps; when the context is left, if a gradient is NaN,
+            infinite or huge: the steps before it are then taken.
         RuntimeError
             If other steps are announced, or gradients are pending; in the context, if a step is taken out of its order
             or twice.
@@ -461,6 +464,7 @@ class AlphaTable:
             return
         self._refuse_announced()
         self.sync()
+        self._rows.storage.release()
         self._rows, self._file = cast(LazyRows, Closed(self._file)), None
 
     def __enter__(self) -> Self:
@@ -603,11 +607,11 @@ class AlphaTable:
     # ------------------------------------------------------------------ inside
 
     def _step(self, at: Tensor, grad: Tensor, lr: float | None) -> None:
-        """One step, if the gradient and the rate are finite."""
+        """One step, if the gradient and the rate are finite, and no row overflows."""
         rate, grad = self._rows.own.lr if lr is None else check_rate("lr", lr), grad.detach()
-        if (bad := first_bad(grad)) is not None:
+        if (bad := first_bad(grad, self._rows.own.largest_gradient(rate))) is not None:
             raise ValueError(
-                f"grad is NaN or infinite in row {bad}, expected finite numbers: "
+                f"grad is {what_is_bad(grad, bad)}: "
                 "leave this step out (discard_pending(), in a loop), and look for what diverged."
             )
         self._rows.step(at, grad, rate)

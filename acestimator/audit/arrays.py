@@ -21,6 +21,7 @@ from acestimator.audit.contents import as_labels, check_ids
 from acestimator.audit.decisions import SourceInfo, row_digest
 from acestimator.audit.source import DROP, Drop, Source
 from acestimator.audit.values import by_label, text_of, typed
+from acestimator.datasets._archives import check_archive
 
 _BLOCK = 1024  # rows that are read at a time
 # What numpy and zipfile raise of files that are damaged, or whose header lies
@@ -112,6 +113,7 @@ class NpzSource(ArraySource):
                 raise ValueError(f"{path} is no .npz: write it with numpy.savez(path, X=X, y=y).")
             opened.seek(0)
             try:
+                check_archive(opened)
                 with np.load(opened, allow_pickle=False) as file:
                     held, arrays = file.files, [file[name] for name in wanted if name in file.files]
             except (*_BROKEN, OSError) as error:

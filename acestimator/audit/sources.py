@@ -13,6 +13,7 @@ from acestimator.audit.decisions import SourceInfo
 from acestimator.audit.folders import ImageSource, open_folder
 from acestimator.audit.json_lines import JsonLines
 from acestimator.audit.source import DROP, Drop, Source, TableSource, suffix
+from acestimator.datasets._checks import check_regular
 
 __all__ = ["DROP", "ArraySource", "Drop", "ImageSource", "Source", "TableSource", "open_source", "reopen"]
 
@@ -92,4 +93,5 @@ def open_source(path: str | Path, *, label: str | None = None, id: str | None = 
             f"{path} is of no kind that is known by its name: expected a name that ends in {', '.join(_KINDS)}, or a "
             "folder of images."
         )
+    check_regular(path)
     return kind(path, label, id)

@@ -6,14 +6,13 @@ to (B, n_classes). "timm:NAME" and "torchvision:NAME" are networks of those pack
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from acestimator.backbones import external, mlp, pyramidnet, resnet, shake_shake, small_resnet, wide_resnet
+from acestimator.backbones.trial import copied, try_evaluation, try_training
 
 Builder = Callable[[tuple[int, ...], int], nn.Module]
 
@@ -154,13 +153,13 @@ def make(backbone: Any, trial: Tensor, n_classes: int, *, sparse: bool = False) 
     Raises
     ------
     ValueError
-        If it is no module, fails, or does not map the samples to (n, n_classes).
+        If it is no module, fails, or does not map the samples to (n, n_classes), in training mode, too.
     ImportError
         See :func:`build`.
     """
     input_shape = tuple(trial.shape[1:])
     if isinstance(backbone, nn.Module):
-        network = copy.deepcopy(backbone)
+        network = copied(backbone)
     elif isinstance(backbone, str):
         network = build(backbone, input_shape, n_classes)
     else:
@@ -168,18 +167,15 @@ def make(backbone: Any, trial: Tensor, n_classes: int, *, sparse: bool = False) 
         if not isinstance(network, nn.Module):
             raise ValueError(f"the callable backbone returned {type(network).__name__}, expected a torch.nn.Module.")
     network = network.cpu().float()
-    expected = f"expected ({len(trial)}, {n_classes}): one logit for each of the {n_classes} classes."
-    try:
-        with torch.no_grad():
-            output = network.eval()(trial)
-    except Exception as error:  # whatever a user's module raises
-        raise ValueError(
-            f"the backbone failed on samples of shape {tuple(trial.shape)} ({error}), {expected}"
-        ) from error
-    got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-    if got != (len(trial), n_classes):
-        raise ValueError(f"the backbone maps {tuple(trial.shape)} to {got}, {expected}")
+    try_evaluation(network, trial, n_classes)
+    if not _is_own(backbone):
+        try_training(network, trial, n_classes)
     if sparse:
         assert isinstance(network, nn.Sequential)
         return mlp.taking_sparse_rows(network)
     return network
+
+
+def _is_own(backbone: Any) -> bool:
+    """Whether it is a network of this package by name."""
+    return isinstance(backbone, str) and ":" not in backbone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,29 @@ def existing(path: Path, cure: str) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: {cure}")
     return path
+
+
+def check_regular(path: Path) -> None:
+    """Raise ValueError if this is no regular file: to read a named pipe or a device may never end.
+
+    Raises
+    ------
+    OSError
+        If there is none.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        kind = next((kind for is_it, kind in _KINDS if is_it(mode)), "something else")
+        raise ValueError(f"{path} is {kind}, expected a regular file: give one, or delete it.")
+
+
+_KINDS = [
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+]
 
 
 def check_labels(labels: Any, classes: range, name: str, cure: str) -> np.ndarray:

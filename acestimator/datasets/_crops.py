@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from acestimator.datasets._checks import check_regular
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -32,12 +34,13 @@ def read_image(path: Path) -> Image:
     OSError
         If there is no such file.
     ValueError
-        If it cannot be decoded.
+        If it cannot be decoded, has more pixels than Pillow allows, or is no regular file, as a named pipe is none.
     """
     try:
         import PIL.Image
     except ImportError as error:
         raise ImportError("images are decoded by Pillow, which is missing: pip install pillow.") from error
+    check_regular(path)
     with path.open("rb") as file:
         try:
             image: Image = PIL.Image.open(file)

@@ -2,12 +2,15 @@
 
 A pickle names functions and has them called with arguments of its choice; even numpy's own can be given a state that
 points anywhere in memory. Here each name that such files hold stands for a function of this module, and any other name
-ends the reading: nothing outside of this module is called.
+ends the reading: nothing outside of this module is called. Nor may a pickle build more than its own size allows: a
+place in the memo, a length or a list of lists of the same list would take gigabytes from a few bytes.
 """
 
 from __future__ import annotations
 
+import io
 import pickle
+import pickletools
 import re
 from collections.abc import Callable
 from typing import Any, BinaryIO
@@ -38,7 +41,10 @@ def read_pickle(file: BinaryIO, name: object, cure: str) -> dict[str, Any]:
         If the pickle asks for anything else (what), is damaged, or is no dictionary.
     """
     try:
-        content = _Unpickler(file, encoding="bytes").load()
+        pickled = file.read()
+        _check_operations(pickled)
+        content = _Unpickler(pickled).load()
+        _check_extent(content, len(pickled))
     except _RefusedError as error:
         raise ValueError(
             f"{name} asks for {error}, which the published file does not, and nothing of it was run or loaded. {cure}"
@@ -50,16 +56,65 @@ def read_pickle(file: BinaryIO, name: object, cure: str) -> dict[str, Any]:
     return {_text(key): value.value if isinstance(value, _Array) else value for key, value in content.items()}
 
 
+_TUPLES = {"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
+_GETS = {"GET", "BINGET", "LONG_BINGET"}
+_PUTS = {"PUT", "BINPUT", "LONG_BINPUT"}
+
+
 class _RefusedError(Exception):
     """What the pickle asked for."""
 
 
+def _check_operations(pickled: bytes) -> None:
+    """Raise _RefusedError for operations that build more than there are bytes; ValueError if it is no pickle."""
+    previous, tuples, n_kept = "", set[int](), 0
+    for operation, argument, position in pickletools.genops(pickled):  # it looks at lengths itself
+        name = operation.name
+        if name == "DUP" or (name in _GETS and argument in tuples):
+            raise _RefusedError("the same tuple twice")  # as a key, it takes twice the time at each level
+        if name in _PUTS or name == "MEMOIZE":
+            place = n_kept if argument is None else int(argument)
+            if position is None or place > position:
+                raise _RefusedError(f"place {place:,} of its memo")
+            if previous in _TUPLES:
+                tuples.add(place)
+            n_kept += 1
+        previous = name
+
+
+def _check_extent(content: Any, n_bytes: int) -> None:
+    """Raise _RefusedError if a structure has many more parts, those that it has twice counted twice, than bytes."""
+    most = (1 << 20) + 16 * n_bytes
+    n_parts, left = 0, [content]
+    while left:
+        part = left.pop()
+        n_parts += 1
+        if isinstance(part, dict):
+            left += [*part.keys(), *part.values()]
+        elif isinstance(part, list | tuple | set | frozenset):
+            left += part
+        if n_parts + len(left) > most:
+            raise _RefusedError(f"more than {most:,} parts, of {n_bytes:,} bytes")
+
+
 class _Unpickler(pickle.Unpickler):
+    def __init__(self, pickled: bytes) -> None:
+        super().__init__(io.BytesIO(pickled), encoding="bytes")
+        self._left = len(pickled)  # bytes that may be made of text
+
     def find_class(self, module: str, name: str) -> Any:
         make = _STAND_INS.get((module, name))
         if make is None:
             raise _RefusedError(f"{module}.{name}")
+        if make is _encode:
+            make = self._encode
         return lambda *args: make(*args)  # a new one each time: a pickle can set attributes of what it finds
+
+    def _encode(self, text: str, encoding: str) -> bytes:
+        self._left -= len(text)
+        if self._left < 0:
+            raise _RefusedError("more bytes than it has")
+        return _encode(text, encoding)
 
 
 class _Dtype:

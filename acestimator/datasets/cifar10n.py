@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from acestimator.datasets._archives import check_archive
 from acestimator.datasets._checks import check_labels, existing
 from acestimator.datasets._pickles import read_pickle
 
@@ -85,6 +86,7 @@ def _read(path: Path) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:
             pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
             if not pickles:
+                check_archive(path)
                 with np.load(path, allow_pickle=False) as arrays:
                     return dict(arrays)
             content = archive.read(pickles[0])

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import csv
 import math
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.sparse import load_npz
+
+from acestimator.datasets._archives import check_archive
+from acestimator.datasets._checks import check_regular
 
 _SHOWN = 10  # missing labels that an error names, at most
 _SPARSE = {"format", "shape", "data", "indices", "indptr"}  # what scipy writes of a matrix
@@ -29,7 +33,8 @@ def load_samples(path: str | Path, target: str | None = None) -> tuple[Any, np.n
         the columns.
     target : str, optional
         Column of the labels, by default the last one; of an ``.npz``, their array, by default "y". All other columns
-        are features, and must be numbers.
+        are features, and must be numbers. One that has no name, or is called index, and has another whole number in
+        each row is left out: it numbers the rows.
 
     Returns
     -------
@@ -43,11 +48,19 @@ def load_samples(path: str | Path, target: str | None = None) -> tuple[Any, np.n
         If the file cannot be read.
     ValueError
         If it holds something else: what, and where.
+
+    Warns
+    -----
+    UserWarning
+        If a column is left out.
     """
     path = Path(path)
-    if path.suffix == ".npz":
+    kind = path.suffix.lower()
+    if kind in (".npz", ".csv"):
+        check_regular(path)
+    if kind == ".npz":
         X, y = _read_npz(path, target or "y")
-    elif path.suffix == ".csv":
+    elif kind == ".csv":
         X, y = _read_csv(path, target)
     else:
         raise ValueError(f"{path} is neither .npz, with arrays X and y, nor .csv, with a header.")
@@ -60,9 +73,12 @@ def load_samples(path: str | Path, target: str | None = None) -> tuple[Any, np.n
 
 
 def _read_npz(path: Path, target: str) -> tuple[Any, np.ndarray]:
-    path.stat()  # raises that there is no such file
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is no .npz: write it with numpy.savez(path, X=X, y=y).")
+    try:
+        check_archive(path)
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is damaged: {error}. Take a copy of it.") from error
     with np.load(path, allow_pickle=False) as file:
         sparse = "X" not in file and set(file.files) >= _SPARSE
         if ("X" not in file and not sparse) or target not in file:
@@ -128,7 +144,34 @@ def _read_csv(path: Path, target: str | None) -> tuple[np.ndarray, np.ndarray]:
                 "numbers, fill gaps, or leave the column out."
             )
         X[n] = values
-    return X, np.array(y)
+    names = [name for j, name in enumerate(header) if j != at]
+    return _without_index(path, X, names), np.array(y)
+
+
+def _without_index(path: Path, X: np.ndarray, names: list[str]) -> np.ndarray:
+    """X (N, D) without columns that only number the rows, as pandas writes one; with a warning that names them.
+
+    In a file that is sorted by its labels, the numbers of the rows tell the labels.
+    """
+    numbers = [j for j, name in enumerate(names) if _is_index(name, X[:, j])]
+    if not numbers:
+        return X
+    if len(numbers) == len(names):
+        raise ValueError(f"{path} has no features beside the numbers of its rows.")
+    which = ", ".join(f"column {j + 1}, {names[j]!r}" for j in numbers)
+    warnings.warn(
+        f"{path}: {which}, numbers the rows, and is left out. If it is a feature, give it another name.",
+        UserWarning,
+        stacklevel=4,
+    )
+    return np.delete(X, numbers, axis=1)
+
+
+def _is_index(name: str, column: np.ndarray) -> bool:
+    """Whether a column (N,) has no name of its own, and another whole number in each row."""
+    plain = name.strip()
+    unnamed = not plain or plain.startswith("Unnamed:") or plain.lower() in ("index", "__index_level_0__")
+    return unnamed and bool((column == np.rint(column)).all()) and len(np.unique(column)) == len(column)
 
 
 def _check_known(path: Path, target: str, gone: list[int], n_all: int, places: str) -> None:

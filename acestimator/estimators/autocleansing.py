@@ -102,8 +102,9 @@ class AutoCleansingClassifier(NetworkClassifier):
         Whether the network is compiled by ``torch.compile`` for the training. Pays for long trainings of large ones.
     checkpoint : str or path, default=None
         File to write the training's state to at the ends of epochs, twice a minute at most. A fit that was stopped goes
-        on from there when the same call is made again, to the same result; the file of another training is refused and
-        left alone. Needs an integer ``random_state``. Reading it executes nothing.
+        on from there when the same call is made again, to the same result; the file of another training, or a damaged
+        one, is refused and left alone. It holds tensors and JSON: reading it executes nothing. Its folder is not made;
+        while a fit is at it, a file ``.lock`` beside it keeps other fits away. Needs an integer ``random_state``.
     device : str or torch.device, default="auto"
         "auto" is CUDA where there is one, else the CPU; of several processes, the GPU of each one's number.
     distributed : bool, default=True

@@ -14,7 +14,7 @@ from acestimator.estimators.labels import TrainingLabels
 from acestimator.estimators.network import NetworkClassifier
 from acestimator.inputs.validation import StrOptions
 from acestimator.mixture import upper_probability
-from acestimator.peers import Outcome, Reading, make
+from acestimator.peers import Method, Outcome, Reading, make
 from acestimator.phases import Trainer
 from acestimator.presets import PRESETS, Preset
 
@@ -61,7 +61,8 @@ class BaselineClassifier(NetworkClassifier):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **NetworkClassifier._parameter_constraints,
-        "method": [str],  # acestimator.peers.make knows the names: users may add their own
+        # acestimator.peers.make knows the names: users may add their own; what is a method and no name, it tells so.
+        "method": [str, type, Method],
         "params": [dict, None],
         "preset": [StrOptions(set(PRESETS))],
     }

@@ -172,6 +172,7 @@ class CleanedClassifier(Saved, PublicName, ClassifierMixin, MetaEstimatorMixin, 
         """
         validation.check_parameters(self)
         cleanser, estimator = self._members()
+        X, y, sample_weight = map(validation.detached, (X, y, sample_weight))
         if sample_weight is not None:
             sample_weight = validation.check_weights(sample_weight, X)
             _check_takes(cleanser, "cleanser", "sample_weight", "give no sample_weight")

@@ -9,6 +9,7 @@ import copy
 import os
 import warnings
 from abc import ABC, abstractmethod
+from contextlib import closing, nullcontext
 from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -44,6 +45,7 @@ from acestimator.training import TrainingPlan, predict_logits
 from acestimator.training.checkpoint import Checkpoint
 from acestimator.training.fingerprint import describe
 from acestimator.training.plan import check_schedule
+from acestimator.training.surroundings import own_surroundings
 
 # To a training: what a preset stands for is in the settings.
 _OF_NO_MATTER = ("checkpoint", "verbose", "preset", "distributed", "gather_alpha")
@@ -150,12 +152,14 @@ class NetworkClassifier(Saved, Exported, PublicName, ClassifierMixin, BaseEstima
             warnings.warn(text, AutoCleansingWarning, stacklevel=3)
         return self
 
+    @own_surroundings()
     @torch.inference_mode(False)
     def _fit(self, X: Any, y: Any, sample_weight: Any, reviewed: Any) -> list[str]:
         """Fit, and return the texts of warnings."""
         parameters = validation.check_parameters(self)
         check_schedule(parameters["schedule"])
         device = resolve_device(self.device)
+        X, y, sample_weight = map(validation.detached, (X, y, sample_weight))
         check_known(y)
         series = GivenSeries.of(y)
         source, y = training_source(self, X, plain_labels(y))
@@ -172,7 +176,8 @@ class NetworkClassifier(Saved, Exported, PublicName, ClassifierMixin, BaseEstima
         self.scaler_ = source.statistics(labels.weight) if self.standardize else None
         with progress(self.verbose if ranks.rank == 0 else 0, settings.max_epochs) as on_epoch:
             trainer = self._trainer(source, labels, settings, device, on_epoch, ranks)
-            trained = self._train(trainer, settings, labels)
+            with closing(trainer.checkpoint) if trainer.checkpoint is not None else nullcontext():
+                trained = self._train(trainer, settings, labels)
         self.n_iter_ = len(self.history_)
         self._given_series = series if series is None or facts is None else series.corrected(facts)
         texts = warnings_of(trained, labels, settings, trainer.some_samples)
@@ -360,6 +365,12 @@ class NetworkClassifier(Saved, Exported, PublicName, ClassifierMixin, BaseEstima
         ------
         ValueError
             If one sample of X has not the shape ``input_shape_``, or X is not finite.
+
+        Warns
+        -----
+        UserWarning
+            If X seems to be in another unit than in ``fit``: nearly all features are larger or smaller by a factor of
+            50 or more.
         """
         logits = self._checked_logits(X)
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
@@ -377,9 +388,10 @@ class NetworkClassifier(Saved, Exported, PublicName, ClassifierMixin, BaseEstima
         best = self._checked_logits(X).argmax(axis=1)
         return self.classes_[best]
 
+    @own_surroundings()
     def _checked_logits(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        source = prediction_source(self, X, self.input_shape_)
+        source = prediction_source(self, validation.detached(X), self.input_shape_)
         # Where the module lies: it may have come from a machine with another device.
         parameter = next((p for p in self.module_.parameters() if p.is_floating_point()), torch.empty(0))
         sparse = self._takes_sparse_rows

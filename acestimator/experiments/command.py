@@ -66,6 +66,8 @@ def _check(arguments: argparse.Namespace) -> None:
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise ValueError(f"--{name} is {value}, expected at least 1.")
+    if arguments.workers < 0:
+        raise ValueError(f"--workers is {arguments.workers}, expected at least 0.")
     if arguments.data is None and not arguments.report:
         raise ValueError("--data is missing: give the folder of the data set, in its published format.")
     if arguments.picture is not None and arguments.name not in ("figure3", "suspects"):

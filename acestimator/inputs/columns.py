@@ -5,6 +5,7 @@ Legend: N samples, D columns.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date, time, timedelta
 from typing import Any
@@ -17,6 +18,8 @@ _LONGEST = 40  # characters of an example
 
 def check_numbers(X: Any, estimator: str) -> None:
     """Raise ValueError if columns hold text, categories or dates: which, with an example each, and what to do.
+
+    Or if two columns of a frame have one name: scikit-learn could not tell them apart at a prediction.
 
     Texts and categories that are numbers ("1.5") are taken for these. Dates are none, though numpy would count days.
 
@@ -36,6 +39,7 @@ def check_numbers(X: Any, estimator: str) -> None:
             text = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
             found.append(f"{name!r} ({kind}, such as {text!r})")
     if not found:
+        _check_different(X)
         return
     more = ", ..." if len(found) > _SHOWN else ""
     raise ValueError(
@@ -46,6 +50,17 @@ def check_numbers(X: Any, estimator: str) -> None:
         "with sklearn.impute.SimpleImputer() between these two if there are gaps. Or look at the file itself:\n"
         "    acestimator audit FILE --label COLUMN"
     )
+
+
+def _check_different(X: Any) -> None:
+    names = list(X.columns) if hasattr(X, "iloc") and X.ndim == 2 else getattr(X, "column_names", [])
+    counts = Counter(map(str, names))
+    if repeated := [f"{name!r} ({n} times)" for name, n in counts.items() if n > 1]:
+        more = ", ..." if len(repeated) > _SHOWN else ""
+        raise ValueError(
+            f"X has {len(names)} columns, and some have the same name: {', '.join(repeated[:_SHOWN])}{more}. Rename "
+            "them, drop those that are there twice (X.loc[:, ~X.columns.duplicated()]), or give X.to_numpy()."
+        )
 
 
 def _columns(X: Any) -> Iterator[tuple[Any, Any]]:

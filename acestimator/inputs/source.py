@@ -25,6 +25,7 @@ from acestimator.inputs.device import move_if_it_fits
 from acestimator.inputs.folder import FolderSamples
 from acestimator.inputs.mapped import MappedSamples, Selection, stays_in_its_file
 from acestimator.inputs.preprocessing import Preprocessing
+from acestimator.inputs.ranges import warn_of_unit
 from acestimator.inputs.samples import Samples, TensorSamples
 from acestimator.inputs.sparse import SparseSamples, canonical, fit_sparse_scaler, row_chunks, scaled
 from acestimator.inputs.standardize import Standardization, chunks, fit_scaler, standardize, standardized, to_tensor
@@ -75,12 +76,19 @@ def prediction_source(estimator: Any, X: Any, sample_shape: tuple[int, ...]) -> 
     ------
     ValueError
         If X cannot be used, or its samples have another shape.
+
+    Warns
+    -----
+    UserWarning
+        If nearly all features are by far larger or smaller than in the fit.
     """
     if isinstance(X, ImageFolder):
         source: Source = FolderSource(X)
     else:
         validation.check_sample_shape(getattr(X, "shape", ()), sample_shape)
-        source = _source(validation.check_samples(estimator, X, reset=False))
+        X = validation.check_samples(estimator, X, reset=False)
+        warn_of_unit(X, getattr(estimator, "scaler_", None), stacklevel=5)
+        source = _source(X)
     validation.check_sample_shape(source.shape, sample_shape)  # of lists, too
     return source
 

@@ -11,6 +11,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing, assert_all_finite, column_or_1d, indexable
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_parameter_constraints
@@ -30,6 +31,7 @@ __all__ = [
     "check_sample_shape",
     "check_samples",
     "check_weights",
+    "detached",
     "plain_parameters",
     "select",
 ]
@@ -73,6 +75,11 @@ def _plain(value: Any) -> Any:
     return tuple(map(_plain, value)) if type(value) is tuple else value
 
 
+def detached(array: Any) -> Any:
+    """A tensor without the graph that it may be part of, on the CPU; anything else as it is."""
+    return array.detach().cpu() if isinstance(array, torch.Tensor) else array
+
+
 def check_samples(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool) -> Any:
     """Validate X, and y where given, by scikit-learn's rules; vectors (N, D) or images (N, C, H, W).
 
@@ -100,7 +107,7 @@ def check_samples(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bo
             f"X has shape {np.shape(X)} and is read as (N, C, H, W), images of {np.shape(X)[1]} channels: "
             "if its channels come last, give X.transpose(0, 3, 1, 2).",
             UserWarning,
-            stacklevel=7,  # from here over training_source, _fit, its context, what calls it and fit to the caller
+            stacklevel=8,  # from here over training_source, _fit, its two contexts, what calls it and fit to the caller
         )
     dtypes = [np.float64, np.float32, np.uint8] if images else [np.float64, np.float32]
     checked = validate_data(

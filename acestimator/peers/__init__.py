@@ -40,7 +40,7 @@ METHODS: dict[str, type[Method]] = {
 }
 
 
-def make(name: str, params: dict[str, Any] | None = None) -> Method:
+def make(name: Any, params: dict[str, Any] | None = None) -> Method:
     """Make the method of that name.
 
     Parameters
@@ -55,6 +55,12 @@ def make(name: str, params: dict[str, Any] | None = None) -> Method:
     ValueError
         If there is no such method, it has no such parameter, or cannot use the value of one.
     """
+    if not isinstance(name, str):
+        kind = name.__name__ if isinstance(name, type) else type(name).__name__
+        raise ValueError(
+            f"method is {name!r}, expected a name: give your method one, acestimator.peers.METHODS['own'] = {kind}, "
+            "and then method='own'."
+        )
     if name not in METHODS:
         raise ValueError(f"method is {name!r}, expected one of {', '.join(map(repr, sorted(METHODS)))}.")
     method, params = METHODS[name], params or {}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickletools
 import re
+import shutil
 import time
 import zipfile
 from collections import OrderedDict
@@ -17,17 +19,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from acestimator.locks import FileLock
 from acestimator.objectives import Objective
 from acestimator.objectives.state import Watch
+from acestimator.training import state_file
 from acestimator.training.optimizers import FusedOptimizer
 
-_VERSION = 3
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class Checkpoint:
-    """File of a training's whole state at the end of an epoch: tensors, numbers and strings, and no code.
+    """File of a training's whole state at the end of an epoch: tensors and JSON, with a checksum, and no code.
 
-    A training of several phases has a file for each: the first is ``path``, the others have a number appended.
+    A training of several phases has a file for each: the first is ``path``, the others have a number appended. As long
+    as a checkpoint is open, ``path.lock`` keeps other processes from it.
 
     Parameters
     ----------
@@ -40,21 +45,32 @@ class Checkpoint:
     Raises
     ------
     ValueError
-        If there is a file of another configuration, of whichever phase: which fields differ. Or if it is no such file.
+        If there is a file of another configuration, of whichever phase: which fields differ. Or if it is no such file,
+        or damaged.
+    BlockingIOError
+        If another process, or another fit, is at it.
     OSError
-        If its folder cannot be written to.
+        If its folder is missing, or cannot be written to.
     """
 
     def __init__(self, path: str | os.PathLike[str], configuration: dict[str, str], *, seconds: float = 30.0) -> None:
         self.path, self.configuration, self.seconds = Path(path), configuration, seconds
         self._written = time.monotonic()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        name = re.compile(re.escape(self.path.name) + r"(\.\d+)?")
-        for path in self.path.parent.iterdir():
-            if name.fullmatch(path.name):
-                self._read(path, only_compare=True)  # a later phase's should be refused now, too
-        if not self.path.exists():
-            self.save(0, None)  # what cannot be written should fail now, not after the first epochs
+        if not self.path.parent.is_dir():
+            kind = NotADirectoryError if self.path.parent.exists() else FileNotFoundError
+            raise kind(f"checkpoint is {self.path}, and {self.path.parent} is no folder: make it, or mend the path.")
+        beside = self.path.with_name(self.path.name + ".lock")
+        cure = "Wait for its end, or give this fit another path."
+        self._lock = FileLock(beside, f"the checkpoint {self.path}", cure, create=True)
+        try:
+            self._compare_all()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let others at the file; once more does nothing."""
+        self._lock.release()
 
     def state(self, phase: int) -> dict[str, Any] | None:
         """What :meth:`save` was last given for that phase; None if nothing."""
@@ -66,34 +82,57 @@ class Checkpoint:
         return time.monotonic() - self._written >= self.seconds
 
     def save(self, phase: int, state: dict[str, Any] | None) -> None:
-        """Write the state of a phase, in place of the one before at one go."""
+        """Write the state of a phase, in place of the one before at one go.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; the one before is left as it is. Of a full disk: what is needed, and what is free.
+        """
         path = self._file(phase)
-        beside = path.with_name(path.name + ".part")
-        with beside.open("wb") as file:  # of a path torch would raise a RuntimeError
-            torch.save({"version": _VERSION, "configuration": self.configuration, "state": state}, file)
-        os.replace(beside, path)
+        beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+        try:
+            with beside.open("wb") as file:
+                state_file.write(file, self.configuration, state)
+                file.flush()
+                os.fsync(file.fileno())  # whole before it takes the place of the one before
+            os.replace(beside, path)
+        except BaseException as error:
+            if beside.is_file():
+                beside.unlink()
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise _no_room(path, state_file.size_of(state), error) from error
+            raise
         self._written = time.monotonic()
+
+    def _compare_all(self) -> None:
+        """Look at the files of all phases that the training has, and begin the first one's."""
+        if self._lock.held:  # then nobody writes these: their processes were killed
+            killed = re.compile(re.escape(self.path.name) + r"(\.\d+)?\.\d+\.part")
+            for left in self.path.parent.iterdir():
+                if killed.fullmatch(left.name) and left.is_file():
+                    left.unlink()
+        phase = 0
+        while (path := self._file(phase)).exists() or phase == 0:
+            if path.exists():
+                self._read(path, only_compare=True)  # a later phase's should be refused now, too
+            phase += 1
+        if not self.path.exists():
+            self.save(0, None)  # what cannot be written should fail now, not after the first epochs
 
     def _file(self, phase: int) -> Path:
         return self.path if phase == 0 else self.path.with_name(f"{self.path.name}.{phase + 1}")
 
     def _read(self, path: Path, only_compare: bool = False) -> dict[str, Any] | None:
-        """State in a file, its tensors where they were; or on the CPU and not read from the disk, only to compare."""
+        """State in a file, its tensors where they were; None where it is only compared."""
+        if not path.is_file():
+            raise ValueError(f"{path} is no regular file, and so no checkpoint: take another path.")
         try:
-            content = torch.load(path, "cpu" if only_compare else None, weights_only=True, mmap=only_compare)
-            version, theirs, state = content["version"], content["configuration"], content["state"]
+            theirs, state = state_file.read(path, only_configuration=only_compare)
+        except OSError:
+            raise
         except Exception as error:  # whatever reading another file raises
-            version = _version_of(path)
-            if version in (None, _VERSION):
-                raise ValueError(
-                    f"{path} is no checkpoint, or a damaged one ({type(error).__name__}: {error}): take another path, "
-                    "or remove the file."
-                ) from error
-        if version != _VERSION:
-            raise ValueError(
-                f"{path} is a checkpoint of version {version}, expected {_VERSION}: take another path, or go on with "
-                "the acestimator that wrote it."
-            )
+            raise _unreadable(path, error) from error
         ours = self.configuration
         differing = [
             f"{name} is {ours.get(name, 'not set')} here and {theirs.get(name, 'not set')} there"
@@ -106,6 +145,28 @@ class Checkpoint:
                 "another path, or the parameters of then."
             )
         return state
+
+
+def _unreadable(path: Path, error: Exception) -> ValueError:
+    version = state_file.version_of(path) or _version_of_pickled(path)
+    if version in (None, state_file.VERSION):
+        return ValueError(
+            f"{path} is no checkpoint, or a damaged one ({type(error).__name__}: {error}): take another path, "
+            "or remove the file."
+        )
+    return ValueError(
+        f"{path} is a checkpoint of version {version}, expected {state_file.VERSION}: take another path, or go on with "
+        "the acestimator that wrote it."
+    )
+
+
+def _no_room(path: Path, size: int, error: OSError) -> OSError:
+    free = shutil.disk_usage(path.parent).free
+    return OSError(
+        error.errno,
+        f"{path} needs {size:,} bytes, and its disk has {free:,} free ({error.strerror}): free some, or choose another "
+        "disk. What was written before is as it was.",
+    )
 
 
 class PhaseCheckpoint:
@@ -204,7 +265,9 @@ def plain(value: Any, name: str = "state") -> Any:
     TypeError
         If there is anything else in it, naming its place.
     """
-    if value is None or isinstance(value, str | Tensor):
+    if isinstance(value, Tensor):
+        return _dense(value, name)
+    if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool | np.bool_):
         return bool(value)
@@ -228,8 +291,17 @@ def plain(value: Any, name: str = "state") -> Any:
     )
 
 
-def _version_of(path: Path) -> int | None:
-    """Version of a checkpoint that holds more than plain state, None if it is none. Nothing in it is executed."""
+def _dense(tensor: Tensor, name: str) -> Tensor:
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type == "meta":
+        raise TypeError(
+            f"{name} is a tensor of layout {tensor.layout} on {tensor.device}, and a checkpoint holds dense tensors: "
+            "keep the parts that it is made of."
+        )
+    return tensor
+
+
+def _version_of_pickled(path: Path) -> int | None:
+    """Version of a checkpoint of version 3 or before, None if it is none. Nothing in it is executed."""
     try:
         with zipfile.ZipFile(path) as archive:
             pickled = archive.read(next(name for name in archive.namelist() if name.endswith("/data.pkl")))

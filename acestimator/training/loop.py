@@ -252,6 +252,9 @@ def _take_steps(
         else:
             dense = inputs.dense() if isinstance(inputs, SparseRows) else inputs
             logits = forward(mix(network, dense, step))
+        _check_outputs(logits, len(step.index), outputs)
+        if logits.dtype != objective.training.dtype:  # of a network with an autocast of its own
+            logits = logits.to(objective.training.dtype)
         output = logits.detach()
         grad, record = objective.gradient(output, step)
         if logits.requires_grad:  # not where all of the network is frozen
@@ -263,6 +266,18 @@ def _take_steps(
         nothing = scale.new_empty(0, objective.training.n_classes)
         return nothing, nothing, nothing
     return torch.cat(outputs), torch.cat(records), torch.cat(grads)
+
+
+def _check_outputs(logits: Tensor, n_samples: int, before: list[Tensor]) -> None:
+    """Raise TypeError if a network's outputs are no numbers (B, C); those of ``before`` have the same C."""
+    is_one = isinstance(logits, Tensor) and logits.ndim == 2 and len(logits) == n_samples and logits.is_floating_point()
+    if is_one and (not before or before[0].shape[1] == logits.shape[1]):
+        return
+    got = f"{tuple(logits.shape)} of {logits.dtype}" if isinstance(logits, Tensor) else type(logits).__name__
+    raise TypeError(
+        f"in training the network gave {got} for {n_samples} samples, expected a tensor of logits, a row for each "
+        "sample and a column for each class: let its forward return these alone."
+    )
 
 
 def _diverged(block: Block, step: int, rate: float, batches: Batches) -> FloatingPointError:

@@ -219,6 +219,7 @@ def test_the_papers_regime_through_the_estimator(small, variant):
         start, variant=variant, preset="paper", standardize=False, max_epochs=4, batch_size=40, random_state=0
     )
     clf.fit(X, y, sample_weight=weight)
+    assert len(batches.pop(0)) == 2  # the trial
     assert [len(index) for index in batches] == 4 * [40, 40, 40, 30]
 
     network, alpha = nn.Linear(4, 3), nn.Parameter(torch.zeros(150, 3))

@@ -1,5 +1,8 @@
 """A fit that is stopped and goes on gives what a fit in one go gives; the file of another training is refused."""
 
+import hashlib
+import json
+import os
 from contextlib import contextmanager
 
 import numpy as np
@@ -14,6 +17,7 @@ from acestimator.estimators.network import NetworkClassifier
 from acestimator.inputs.samples import TensorSamples
 from acestimator.objectives import CrossEntropy
 from acestimator.peers import METHODS, Method
+from acestimator.training import state_file
 from acestimator.training.checkpoint import Checkpoint, plain
 
 X, Y = make_blobs(90, centers=3, n_features=5, random_state=0, cluster_std=2.0)
@@ -110,7 +114,7 @@ def test_every_peer_goes_on_in_whichever_phase_it_was_stopped(monkeypatch, tmp_p
 
 
 def test_a_finished_checkpoint_gives_the_fit_again(tmp_path):
-    clf = AutoCleansingClassifier(**SETTINGS, checkpoint=tmp_path / "new folder" / "fit.pt")
+    clf = AutoCleansingClassifier(**SETTINGS, checkpoint=tmp_path / "fit.pt")
     first = clf.fit(X, Y).decision_function(X)
     np.testing.assert_array_equal(clf.fit(X, Y).decision_function(X), first)
 
@@ -188,7 +192,7 @@ def test_what_cannot_be_told_apart_is_refused_before_a_file_is_written(tmp_path)
     clf = AutoCleansingClassifier(lambda shape, n: nn.Linear(5, int(rng.integers(3, 4))), **SETTINGS)
     clf.fit(X, Y)
     with pytest.raises(ValueError, match=r"backbone\.rng is Generator\(PCG64\) at .*, which cannot be told"):
-        clf.set_params(checkpoint=tmp_path / "new" / "fit.pt").fit(X, Y)
+        clf.set_params(checkpoint=tmp_path / "fit.pt").fit(X, Y)
     assert not list(tmp_path.iterdir())
 
 
@@ -236,12 +240,13 @@ class Kept:
     """What older versions pickled."""
 
 
+@pytest.mark.parametrize("version", [1, 3])
 @pytest.mark.parametrize("state", [None, {"objective": {"table": Kept()}}], ids=["empty", "pickled"])
-def test_a_file_of_version_1_is_refused_and_kept(tmp_path, state):
+def test_a_file_of_a_version_that_was_pickled_is_refused_and_kept(tmp_path, state, version):
     path = tmp_path / "fit.pt"
-    torch.save({"version": 1, "configuration": {"version": "3"}, "state": state}, path)
+    torch.save({"version": version, "configuration": {"version": "2"}, "state": state}, path)
     content = path.read_bytes()
-    with pytest.raises(ValueError, match="is a checkpoint of version 1, expected 3: take another path"):
+    with pytest.raises(ValueError, match=f"is a checkpoint of version {version}, expected 4: take another path"):
         AutoCleansingClassifier(**SETTINGS, checkpoint=path).fit(X, Y)
     assert path.read_bytes() == content
 
@@ -253,7 +258,7 @@ def test_a_file_that_holds_code_is_not_executed(tmp_path):
 
     path = tmp_path / "fit.pt"
     torch.save({"version": 3, "configuration": {}, "state": Harmful()}, path)
-    with pytest.raises(ValueError, match="is no checkpoint, or a damaged one"):
+    with pytest.raises(ValueError, match="is a checkpoint of version 3, expected 4"):
         AutoCleansingClassifier(**SETTINGS, checkpoint=path).fit(X, Y)
     assert not (tmp_path / "harm").exists()
 
@@ -265,10 +270,85 @@ def test_numbers_of_numpy_are_written_as_pythons():
     assert kinds == (float, int, bool, list, float)
 
 
+def written_and_read(path, state):
+    with path.open("wb") as file:
+        state_file.write(file, {}, plain(state))
+    return state_file.read(path)[1]
+
+
 def test_the_versions_in_a_modules_state_are_written(tmp_path):
-    written = plain(nn.BatchNorm1d(2).state_dict())
-    torch.save(written, tmp_path / "state")
-    assert torch.load(tmp_path / "state", weights_only=True)._metadata == {"": {"version": 2}}
+    assert written_and_read(tmp_path / "state", nn.BatchNorm1d(2).state_dict())._metadata == {"": {"version": 2}}
+
+
+def test_what_is_read_is_what_was_written(tmp_path):
+    """Shapes, strides, types and numbers; and what shared its memory does so again."""
+    whole, count = torch.arange(24.0).reshape(2, 3, 2, 2), torch.tensor(3.0)
+    state = {
+        "images": whole.contiguous(memory_format=torch.channels_last),
+        "whole": whole,
+        "part": whole[1, :, ::2],
+        "counts": [count, count],
+        "kinds": [torch.zeros(3, dtype=d) for d in (torch.bfloat16, torch.bool, torch.int64, torch.complex64)],
+        "empty": torch.empty(0, 4),
+        ("a", 1): (1.5, float("inf"), -0.0, 2**200, None, True, "\u00fc\ud800"),
+    }
+    read = written_and_read(tmp_path / "state", state)
+    assert read.keys() == state.keys()
+    assert repr(read["a", 1]) == repr(state["a", 1])
+    for name in ("images", "whole", "part", "empty"):
+        assert torch.equal(read[name], state[name])
+        assert read[name].stride() == state[name].stride()
+    assert [kind.dtype for kind in read["kinds"]] == [kind.dtype for kind in state["kinds"]]
+    assert read["counts"][0] is read["counts"][1]
+    read["whole"].zero_()
+    assert not read["part"].any()
+    assert torch.equal(read["images"], state["images"])
+
+
+def test_other_tools_can_look_into_it(tmp_path):
+    safetensors = pytest.importorskip("safetensors")
+    weight = torch.randn(3, 4)
+    written_and_read(tmp_path / "state", {"weight": weight})
+    with safetensors.safe_open(tmp_path / "state", "pt") as file:
+        assert file.metadata()["acestimator checkpoint"] == "4"
+        assert torch.equal(file.get_tensor("0").view(torch.float32).reshape(3, 4), weight)
+
+
+def forged(path, change):
+    """Change the header, and give the file a checksum that is right."""
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    change(header)
+    header["__metadata__"]["digest"] = "0" * 32
+    text = json.dumps(header, separators=(",", ":")).encode()
+    unsigned = len(text).to_bytes(8, "little") + text + content[8 + length :]
+    digest = hashlib.blake2b(unsigned, digest_size=16).hexdigest().encode()
+    path.write_bytes(unsigned.replace(b"0" * 32, digest, 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda header: header["0"].update(data_offsets=[0, 1 << 47]), "claims a tensor from 0 to 140,737,488,355,328"),
+        (lambda header: header["__metadata__"].update({"acestimator checkpoint": "5"}), "of version 5, expected 4"),
+        (lambda header: header["__metadata__"].pop("state"), "damaged one .KeyError"),
+        (lambda header: header["__metadata__"].update(state="[" * 10_000), "damaged one .RecursionError"),
+        (lambda header: header.pop("__metadata__") and header.update(__metadata__={}), "does not begin|KeyError"),
+    ],
+)
+def test_a_file_with_a_right_checksum_is_not_trusted_either(tmp_path, change, message):
+    """Who can write there can write a checksum, too: nothing is run, and no memory taken for what is not there."""
+    path = tmp_path / "fit.pt"
+    clf = BaselineClassifier(**SETTINGS, checkpoint=path).fit(X, Y)
+    forged(path, change)
+    with pytest.raises(ValueError, match=message):
+        clf.fit(X, Y)
+
+
+def test_what_is_not_dense_cannot_be_written():
+    with pytest.raises(TypeError, match=r"state\['a'\] is a tensor of layout torch.sparse_coo"):
+        plain({"a": torch.eye(2).to_sparse()})
 
 
 def use(monkeypatch, objective):
@@ -324,9 +404,9 @@ def test_an_unwritable_place_fails_before_the_training(tmp_path):
 
 
 def test_what_cannot_be_written_fails_before_the_training(tmp_path, monkeypatch):
-    (tmp_path / "fit.pt.part").mkdir()
+    (tmp_path / f"fit.pt.{os.getpid()}.part").mkdir()
     monkeypatch.delattr(TensorSamples, "training")
-    with pytest.raises(OSError, match=r"fit\.pt\.part"):
+    with pytest.raises(OSError, match=r"fit\.pt\.\d+\.part"):
         AutoCleansingClassifier(**SETTINGS, checkpoint=tmp_path / "fit.pt").fit(X, Y)
 
 
@@ -346,8 +426,9 @@ def test_the_device_is_the_one_that_is_used(tmp_path, monkeypatch):
     """A training of "auto" on a GPU does not go on without one."""
     path = tmp_path / "fit.pt"
     AutoCleansingClassifier(**(SETTINGS | {"device": "cpu"}), checkpoint=path).fit(X, Y)
-    content = torch.load(path, weights_only=True)
-    torch.save(content | {"configuration": content["configuration"] | {"device": "'cuda'"}}, path)
+    configuration, state = state_file.read(path)
+    with path.open("wb") as file:
+        state_file.write(file, configuration | {"device": "'cuda'"}, state)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="device is 'cpu' here and 'cuda' there"):
         AutoCleansingClassifier(**(SETTINGS | {"device": "auto"}), checkpoint=path).fit(X, Y)

@@ -12,6 +12,7 @@ from torch import nn
 from acestimator import AutoCleansingClassifier, BaselineClassifier
 from acestimator.estimators.network import NetworkClassifier
 from acestimator.peers import METHODS
+from acestimator.training import state_file
 from acestimator.training.checkpoint import Checkpoint
 
 X, TRUE = make_blobs(72, centers=3, n_features=5, random_state=0, cluster_std=3.0)
@@ -57,6 +58,7 @@ def stops(monkeypatch, tmp_path):
     def fit(clf):
         with monkeypatch.context() as patches:
             patches.setattr(Checkpoint, "save", save_and_keep)
+            (tmp_path / "whole").mkdir(exist_ok=True)
             whole = clone(clf).set_params(checkpoint=tmp_path / "whole" / "fit.pt").fit(X, Y)
         return whole, folders
 
@@ -102,6 +104,7 @@ def test_the_best_epoch_of_these_fits_is_not_the_last(stops, name):
     """So that there is a network to go back to, which the file has to hold."""
     _, folders = stops(FITS[name])
     for folder in folders[SETTINGS["max_epochs"] - 2 :: SETTINGS["max_epochs"]]:  # before the last epoch of a phase
-        state = torch.load(sorted(folder.iterdir())[-1], weights_only=True)["state"]
+        last = max(path for path in folder.iterdir() if path.suffix != ".lock")
+        _, state = state_file.read(last)
         kept, network = state["objective"]["_kept"], state["network"]
         assert any(not torch.equal(tensor, network[key]) for key, tensor in kept.items())

@@ -107,6 +107,7 @@ def test_a_judge_goes_on_from_every_epoch_and_not_beyond_its_end(tmp_path, monke
             stopped = Checkpoint(path, {}, seconds=0.0)
             with pytest.raises(StoppedError):
                 run(judge(), stopped, judged=JUDGED)
+            stopped.close()
         resumed, trained = judge(), []
         resumed.begin_block = lambda block, trained=trained: trained.append(block.epoch)
         theirs, records = run(resumed, Checkpoint(path, {}, seconds=0.0), judged=JUDGED)
@@ -121,7 +122,9 @@ def test_a_judge_goes_on_from_every_epoch_and_not_beyond_its_end(tmp_path, monke
 
 def test_the_end_of_a_judge_is_written_at_once(tmp_path):
     """However little time has gone by since the last write."""
-    _, history = run(judge(), Checkpoint(tmp_path / "fit.pt", {}, seconds=1e9), judged=JUDGED)
+    checkpoint = Checkpoint(tmp_path / "fit.pt", {}, seconds=1e9)
+    _, history = run(judge(), checkpoint, judged=JUDGED)
+    checkpoint.close()
     state = Checkpoint(tmp_path / "fit.pt", {}).state(0)
     assert len(state["history"]) == len(history) < PLAN.max_epochs
     assert state["objective"]["stopped"]
