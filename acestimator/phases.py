@@ -155,10 +155,8 @@ class Trainer:
             )
         return network, history
 
-    def _own(self, samples: Samples, positions: Tensor | None) -> tuple[Samples, Share | None]:
+    def _own(self, samples: Samples, positions: Tensor | None = None) -> tuple[Samples, Share]:
         """Own samples of this process among those at these positions, or among all; and who has the others."""
-        if self.ranks.size == 1:
-            return samples, None
         share = self.share(positions)
         return (samples if share.own is None else samples.subset(share.own)), share
 
@@ -192,8 +190,7 @@ class Trainer:
             If one is NaN or infinite.
         """
         start = 0
-        share = self.share()
-        samples = self.samples if share.own is None else self.samples.subset(share.own)
+        samples, share = self._own(self.samples)
         worst = torch.zeros((), device=self.labels.device)
         for logits in predict_logits(network, samples.evaluation(), self.labels.device):
             if share.own is None:

@@ -21,7 +21,7 @@ from acestimator.audit.contents import as_labels, check_ids
 from acestimator.audit.decisions import SourceInfo, row_digest
 from acestimator.audit.source import DROP, Drop, Source
 from acestimator.audit.values import by_label, text_of, typed
-from acestimator.datasets._archives import check_archive
+from acestimator.datasets._archives import check_archive, header_of
 
 _BLOCK = 1024  # rows that are read at a time
 # What numpy and zipfile raise of files that are damaged, or whose header lies
@@ -264,11 +264,9 @@ def _n_rows(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int | None:
     """Length of a stored array by its header; None of what is no array, or has no rows."""
     with archive.open(member) as file:
         try:
-            version = np.lib.format.read_magic(file)
+            shape, _ = header_of(file)
         except ValueError:
             return None
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape = read(file)[0]
     return shape[0] if shape else None
 
 

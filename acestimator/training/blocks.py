@@ -96,15 +96,17 @@ class Batches:
         weight : Tensor, shape (M,), or None
             Beside the loss weights.
         """
+        scale = self._scale_of_all(block) if self._row is None else self._scale_of_own(block)
+        return (scale if weight is None else scale * weight)[:, None]
+
+    def _scale_of_all(self, block: Block) -> Tensor:
+        """Factors (M,) where this process owns all samples."""
         start, loss_weight = self._starts[block.first_step], self._training.loss_weight
-        if self._row is not None:
-            scale = self._scale_of_own(block)
-            return (scale if weight is None else scale * weight)[:, None]
         scale = self._evens[start : start + len(block.index)]
         if loss_weight is not None:  # in float64 until only ratios are left
             parts = torch.split(loss_weight.index_select(0, block.index), block.sizes)
             scale = torch.cat([part / part.sum() for part in parts]).to(scale.dtype)
-        return (scale if weight is None else scale * weight)[:, None]
+        return scale
 
     def _scale_of_own(self, block: Block) -> Tensor:
         """Factors (M,) of the samples that this process owns: over the weights of their whole batches."""

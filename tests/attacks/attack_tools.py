@@ -21,9 +21,8 @@ def count(short, long):
     return long if LONG else short
 
 
-@contextmanager
-def child(act):
-    """Process that is forked and runs ``act``; it is killed at the end, whatever it does."""
+def forked(act):
+    """Number of a process that runs ``act``, and ends with 0 if it raised nothing."""
     pid = os.fork()
     if pid == 0:
         status = 1
@@ -34,6 +33,13 @@ def child(act):
             traceback.print_exc()
         finally:
             os._exit(status)
+    return pid
+
+
+@contextmanager
+def child(act):
+    """Process that is forked and runs ``act``; it is killed at the end, whatever it does."""
+    pid = forked(act)
     try:
         yield pid
     finally:
@@ -58,17 +64,7 @@ def killed(act, delay):
 
 def status_of(act):
     """Exit status of ``act`` in a child: 0 if it raised nothing."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            act()
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return os.waitstatus_to_exitcode(os.waitpid(forked(act), 0)[1])
 
 
 def assert_same_fit(ours, theirs):
