@@ -6,8 +6,6 @@ import time
 import traceback
 from contextlib import contextmanager
 
-import numpy as np
-import torch
 from sklearn.datasets import make_blobs
 
 LONG = os.environ.get("ACESTIMATOR_ATTACKS") == "long"  # as nox -s attacks sets it
@@ -65,15 +63,6 @@ def killed(act, delay):
 def status_of(act):
     """Exit status of ``act`` in a child: 0 if it raised nothing."""
     return os.waitstatus_to_exitcode(os.waitpid(forked(act), 0)[1])
-
-
-def assert_same_fit(ours, theirs):
-    for name, tensor in ours.module_.state_dict().items():
-        assert torch.equal(tensor, theirs.module_.state_dict()[name]), name
-    for name in ("mislabel_scores_", "mislabel_proba_", "suggested_labels_"):
-        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
-    timeless = [[{**record, "seconds": 0} for record in fit.history_] for fit in (ours, theirs)]
-    assert timeless[0] == timeless[1]
 
 
 def flipped(content, bit):

@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 import pytest
-from attack_tools import LONG, SETTINGS, X, Y, assert_same_fit, child, count, flipped, killed
+from attack_tools import LONG, SETTINGS, X, Y, child, count, flipped, killed
+from same_fit import assert_same_fit
 from sklearn.base import clone
 
 from acestimator import AutoCleansingClassifier, BaselineClassifier

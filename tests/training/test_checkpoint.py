@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
+from same_fit import assert_same_fit
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from torch import nn
@@ -67,15 +68,6 @@ class Noisy(nn.Sequential):
     def __init__(self, seed=0):
         torch.manual_seed(seed)
         super().__init__(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3))
-
-
-def assert_same_fit(ours, theirs):
-    for name, tensor in ours.module_.state_dict().items():
-        assert torch.equal(tensor, theirs.module_.state_dict()[name]), name
-    for name in ("mislabel_scores_", "mislabel_proba_", "suggested_labels_"):
-        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
-    timeless = [[{**record, "seconds": 0} for record in fit.history_] for fit in (ours, theirs)]
-    assert timeless[0] == timeless[1]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.6, 0.95])
